@@ -1,0 +1,135 @@
+"""The contract between the listener and a service: what the one calls, what the other passes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from dicom_listener.access import AccessRule
+    from dicom_listener.association import Association
+    from dicom_listener.dimse import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """An accepted presentation context (PS3.8 §7.1.1.13).
+
+    ``context_id`` is odd, 1 to 255; ``abstract_syntax`` and ``transfer_syntax`` are UIDs.
+    """
+
+    context_id: int
+    abstract_syntax: str
+    transfer_syntax: str
+
+
+@dataclass(slots=True)
+class Request:
+    """A DIMSE request (PS3.7 §9.1, §10.1) as it arrived.
+
+    ``command`` holds the command set; ``data`` the encoded data set in the context's transfer syntax, empty when the
+    message had none and for a streamed operation, whose data set goes to its :class:`Sink`. ``cancelled`` becomes true
+    when a C-CANCEL for this request was received.
+    """
+
+    command: Command
+    context: Context
+    data: bytes = b""
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Response:
+    """One DIMSE response. The listener fills in message ID, command field and the affected SOP class and instance.
+
+    ``status`` is (0000,0900); ``data`` an encoded data set in the context's transfer syntax, or None. ``comment`` is
+    the Error Comment (0000,0902), LO, cut to 64 characters; ``error_id`` (0000,0903); ``offending`` the tags of
+    Offending Element (0000,0901). ``elements`` sets or replaces further command elements, keyword to value, as
+    ``{"AffectedSOPInstanceUID": uid}`` (PS3.7 Annex C and E).
+    """
+
+    status: int
+    data: bytes | None = None
+    comment: str = ""
+    error_id: int | None = None
+    offending: tuple[int, ...] = ()
+    elements: Mapping[str, str | int] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """The operation is refused; what it carries becomes the response.
+
+    Raised by an operation or a sink. ``comment`` is read by strangers: it names what is wrong and no patient.
+    """
+
+    def __init__(self, status: int, comment: str = "", *, error_id: int | None = None, offending: tuple[int, ...] = ()) -> None:
+        super().__init__(f"{status:04X} {comment}")
+        self.response = Response(status, comment=comment, error_id=error_id, offending=offending)
+
+
+class Sink(Protocol):
+    """Where the data set of one streamed request goes, fragment by fragment.
+
+    After :meth:`write` or :meth:`finish` raised, the rest of the data set is read from the network and dropped,
+    :meth:`abandon` is called, and the failure is answered. Exactly one of a successful ``finish`` and ``abandon`` ends
+    a sink's life; neither is called twice.
+    """
+
+    def write(self, fragment: memoryview) -> None:
+        """Take a fragment. The memory is reused after the call: keep a copy, never the view."""
+
+    def finish(self) -> Response:
+        """The data set is complete: make it durable, then say so."""
+
+    def abandon(self) -> None:
+        """No response will say success: leave no trace. Must not raise."""
+
+
+class CollectedOperation(Protocol):
+    """An operation whose data set is small: it is collected in memory, within the identifier size limit."""
+
+    def __call__(self, association: Association, request: Request) -> Iterable[Response]:
+        """Yield every response, the final one last.
+
+        Each response is sent as it is yielded (several small ones may share a segment; the first never waits). After a
+        C-CANCEL the listener sets ``request.cancelled``, closes the iterator and answers FE00 itself. :class:`Refused`
+        becomes the final response; any other exception is logged and answered as a processing failure, without its text.
+        """
+
+
+class StreamedOperation(Protocol):
+    """An operation whose data set may be of any size: it never is in memory as a whole."""
+
+    def __call__(self, association: Association, request: Request) -> Sink:
+        """Called when the command set is complete, before any of the data set. May raise :class:`Refused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    run: CollectedOperation
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    open: StreamedOperation
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What one process answers, and to whom.
+
+    ``transfer_syntaxes(abstract_syntax, proposed)`` gives the transfer syntaxes acceptable for an abstract syntax out of
+    ``proposed``, best first; empty when the abstract syntax is not supported at all is None. ``operations`` maps a command
+    field (:class:`dicom_listener.dimse.CommandField`) to its operation; C-ECHO and C-CANCEL are the listener's own.
+    ``association_ended`` is called once for every association that was accepted, however it ended.
+    """
+
+    transfer_syntaxes: Callable[[str, tuple[str, ...]], tuple[str, ...] | None]
+    operations: Mapping[int, Collected | Streamed]
+    access: AccessRule
+    association_accepted: Callable[[Association], None] | None = None
+    association_ended: Callable[[Association], None] | None = None
+    scu_roles: frozenset[str] = frozenset()
+    """Abstract syntaxes for which the role selection may make the requestor an SCP and this side the SCU, or keep the
+    default while this side sends requests of its own (PS3.7 §D.3.3.4)."""

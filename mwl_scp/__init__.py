@@ -1,0 +1,1 @@
+"""Answers modalities: Modality Worklist C-FIND, C-ECHO, MPPS, through the Django ORM."""
