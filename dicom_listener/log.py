@@ -1,0 +1,63 @@
+"""Log lines for people (`text`) and machines (`json`), on standard error.
+
+A record may carry structured fields: ``logger.info("stored", extra={"fields": {"bytes": 4096}})``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029)}
+"""What a peer could use to break a line or move a terminal's cursor, and what is shown instead."""
+
+
+def configure(level: str, format_: str) -> None:
+    """Send every log record to standard error: ``level`` by its name, ``format_`` is `text` or `json`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if format_ == "json" else TextFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # pynetdicom logs each association in detail at INFO and data sets at DEBUG; this listener has its own line for it
+    logging.getLogger("pynetdicom").setLevel(logging.ERROR)
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    return fields
+
+
+def _moment(record: logging.LogRecord) -> str:
+    base = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{base}.{int(record.msecs):03d}Z"
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-24T09:14:07.123Z INFO dicom_listener.server message key=value`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{_moment(record)} {record.levelname} {record.name} {record.getMessage()}"
+        line += "".join(f" {key}={value}" for key, value in _fields(record).items())
+        line = line.translate(_CONTROL)
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, with ``time``, ``level``, ``logger``, ``message`` and the record's own fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": _moment(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
