@@ -1,0 +1,22 @@
+#!/usr/bin/env python
+"""Administration of the worklist site from the command line."""
+
+import os
+import sys
+
+from mwl_admin.environment import BadSetting
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mwl_admin.settings")
+    from django.core.management import execute_from_command_line
+
+    try:
+        execute_from_command_line(sys.argv)
+    except BadSetting as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""The worklist as a Django app."""
+
+from django.apps import AppConfig
+
+
+class WorklistConfig(AppConfig):
+    name = "mwl_admin"
+    verbose_name = "Worklist"
+    default_auto_field = "django.db.models.BigAutoField"

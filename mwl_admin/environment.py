@@ -1,0 +1,208 @@
+"""Reads settings from the environment.
+
+A ``.env`` file in the working directory is honoured, and the environment wins over it. ``NAME_FILE`` names a file that
+holds the value of ``NAME``. The package is imported by the worklist provider but imports no listener, so it reads its
+settings by itself.
+"""
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import dj_database_url
+from environs import EnvError, FileAwareEnv
+
+T = TypeVar("T")
+
+SQLITE = "django.db.backends.sqlite3"
+POSTGRESQL = "django.db.backends.postgresql"
+
+# Written straight after the connection opens. FULL, the default of `synchronous`, stays: what a modality was told to
+# be stored must outlive a power cut. Foreign keys are switched on by Django.
+SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL;"
+SQLITE_BUSY_SECONDS = 20
+
+
+class BadSetting(Exception):  # noqa: N818 - what it is to the one who reads it
+    """A setting can't be used; the text is one line that names the variable."""
+
+
+def environment() -> FileAwareEnv:
+    """Return a reader of the environment and of ``.env`` in the working directory."""
+    env = FileAwareEnv(strip_whitespace=True)
+    env.read_env(Path(".env"), recurse=False)
+    return env
+
+
+def read(env: FileAwareEnv, name: str, parse: Callable[[str], T], default: str) -> T:
+    """Return the setting as ``parse`` understands it; ``parse`` raises ValueError with what is wrong.
+
+    :raises BadSetting: when it doesn't understand it.
+    """
+    try:
+        return parse(env.str(name, default))
+    except (EnvError, ValueError, OSError) as error:
+        raise BadSetting(f"{name}: {' '.join(str(error).split())}") from error
+
+
+def boolean(text: str) -> bool:
+    """Parse 1 or 0, and the usual words for them."""
+    word = text.lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"", "0", "false", "no", "off"}:
+        return False
+    raise ValueError(f"{text!r} is neither 1 nor 0")
+
+
+def words(text: str) -> list[str]:
+    """Parse a comma-separated list."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def host_names(text: str) -> list[str]:
+    """Parse names that the site is reached by."""
+    for name in words(text):
+        if "/" in name or " " in name:
+            raise ValueError(f"{name!r} is not a host name; leave out scheme and path")
+    return words(text)
+
+
+def origins(text: str) -> list[str]:
+    """Parse origins, i.e. scheme and host, such as https://worklist.example."""
+    for origin in words(text):
+        scheme, separator, host = origin.partition("://")
+        if scheme not in {"http", "https"} or not separator or not host or "/" in host:
+            raise ValueError(f"{origin!r} is not an origin such as https://worklist.example")
+    return words(text)
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """Return a parser of one of the given words, in any case."""
+
+    def parse(text: str) -> str:
+        for word in allowed:
+            if word.lower() == text.lower():
+                return word
+        raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
+
+    return parse
+
+
+def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers from ``minimum`` to ``maximum``."""
+
+    def parse(text: str) -> int:
+        if not text.lstrip("+-").isdecimal() or not minimum <= int(text) <= maximum:
+            raise ValueError(f"{text!r} is not a whole number from {minimum} to {maximum}")
+        return int(text)
+
+    return parse
+
+
+def time_zone(text: str) -> str:
+    """Parse the name of a time zone, such as Europe/London."""
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{text!r} is not a time zone such as Europe/London") from None
+    return text
+
+
+def bind(text: str) -> str:
+    """Parse ``host:port``; an IPv6 address stands in brackets; port 0 lets the system choose."""
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not host:port with a port from 0 to 65535")
+    if host.startswith("["):
+        ipaddress.IPv6Address(host.strip("[]"))
+    elif ":" in host:
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets")
+    return text
+
+
+def folder(text: str) -> Path:
+    """Parse a folder and make it where it is missing."""
+    if not text:
+        raise ValueError("must name a folder")
+    path = Path(text).resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{text!r} can't be made: {error.strerror}") from error
+    return path
+
+
+def database(text: str) -> dict[str, Any]:
+    """Parse a database URL into an entry of Django's ``DATABASES``."""
+    try:
+        config: dict[str, Any] = {**dj_database_url.parse(text)}
+    except (dj_database_url.ParseError, dj_database_url.UnknownSchemeError, ValueError):
+        # The text isn't repeated: it may hold a password.
+        raise ValueError("not a database URL such as postgres://user:password@host/name") from None
+    if config.get("ENGINE") == SQLITE:
+        return _sqlite(config)
+    if config.get("ENGINE") != POSTGRESQL:
+        raise ValueError("only sqlite:// and postgres:// are supported")
+    if not config.get("NAME"):
+        raise ValueError("the URL names no database")
+    config["CONN_HEALTH_CHECKS"] = True
+    config["CONN_MAX_AGE"] = 60
+    return config
+
+
+def _sqlite(config: dict[str, Any]) -> dict[str, Any]:
+    # IMMEDIATE: a transaction that reads before it writes would otherwise fail at once when another has written.
+    config["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": SQLITE_BUSY_SECONDS,
+        "init_command": SQLITE_PRAGMAS,
+        **config.get("OPTIONS", {}),
+    }
+    name = config.get("NAME")
+    if not name:
+        raise ValueError("the URL names no file, e.g. sqlite:///var/worklist.sqlite3")
+    if name != ":memory:":
+        path = Path(name).resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        config["NAME"] = str(path)
+    return config
+
+
+def secret_key(env: FileAwareEnv, data_dir: Path) -> str:
+    """Return ``DJANGO_SECRET_KEY``; where it isn't set, the one that was made once and is kept in ``data_dir``."""
+    given = read(env, "DJANGO_SECRET_KEY", _long_enough, "")
+    if given:
+        return given
+    try:
+        return _kept_secret_key(data_dir / "secret_key")
+    except OSError as error:
+        raise BadSetting(
+            f"DJANGO_SECRET_KEY: must be set, since none can be kept in {data_dir} ({error.strerror})"
+        ) from error
+
+
+def _long_enough(text: str) -> str:
+    if text and len(text) < 32:
+        raise ValueError("must have at least 32 characters")
+    return text
+
+
+def _kept_secret_key(path: Path) -> str:
+    if not path.exists():
+        # Made aside and linked into place: processes that start at once agree on one key, and none reads half of it.
+        aside = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+        finally:
+            aside.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,159 @@
+"""Model fields typed by VR, so that a DICOM rule is stated once and not at each column.
+
+Values are normalised on their way in: Unicode NFC, and spaces that DICOM holds to be without meaning (leading and
+trailing ones, PS3.5 section 6.2) are dropped.
+"""
+
+import unicodedata
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from mwl_admin import validators
+
+
+def normalise(value: str) -> str:
+    """The form in which text is stored and compared: NFC, without insignificant spaces."""
+    return unicodedata.normalize("NFC", value).strip(" ")
+
+
+class _LineField(models.CharField):  # type: ignore[type-arg]
+    """A single-line value of one VR; subclasses say which."""
+
+    vr = ""
+    limit = 0
+    check_value: validators.Validator
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", self.limit)
+        super().__init__(*args, **kwargs)
+        # check_value tells about the length too: Django's own validator would say it a second time.
+        self.validators[:] = [type(self).check_value, *self._validators]  # type: ignore[attr-defined]
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        if kwargs.get("max_length") == self.limit:
+            del kwargs["max_length"]
+        return name, path, args, kwargs
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return normalise(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return normalise(value) if isinstance(value, str) else value
+
+
+class LongStringField(_LineField):
+    """LO."""
+
+    vr = "LO"
+    limit = validators.LO_LENGTH
+    check_value = staticmethod(validators.validate_long_string)
+
+
+class ShortStringField(_LineField):
+    """SH."""
+
+    vr = "SH"
+    limit = validators.SH_LENGTH
+    check_value = staticmethod(validators.validate_short_string)
+
+
+class CodeStringField(_LineField):
+    """CS; small letters are taken as capitals."""
+
+    vr = "CS"
+    limit = validators.CS_LENGTH
+    check_value = staticmethod(validators.validate_code_string)
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return value.upper() if isinstance(value, str) else value
+
+
+class AETitleField(_LineField):
+    """AE."""
+
+    vr = "AE"
+    limit = validators.AE_LENGTH
+    check_value = staticmethod(validators.validate_ae_title)
+
+
+class UIDField(_LineField):
+    """UI."""
+
+    vr = "UI"
+    limit = validators.UI_LENGTH
+    check_value = staticmethod(validators.validate_uid)
+
+
+class NameComponentField(_LineField):
+    """One component of a PN group, e.g. the family name."""
+
+    vr = "PN"
+    limit = validators.PN_GROUP_LENGTH
+    check_value = staticmethod(validators.validate_name_component)
+
+
+class NameGroupField(_LineField):
+    """One component group of a PN, its components separated by ``^``."""
+
+    vr = "PN"
+    limit = validators.PN_GROUP_LENGTH
+    check_value = staticmethod(validators.validate_name_group)
+
+
+class PersonNameField(_LineField):
+    """A whole PN, up to three component groups separated by ``=``."""
+
+    vr = "PN"
+    limit = validators.PN_LENGTH
+    check_value = staticmethod(validators.validate_person_name)
+
+
+class _LinesField(models.TextField):  # type: ignore[type-arg]
+    """Text of several lines; subclasses say by which rule."""
+
+    vr = ""
+    check_value: validators.Validator
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.validators.insert(0, type(self).check_value)
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return normalise(value) if isinstance(value, str) else value
+
+
+class ShortTextField(_LinesField):
+    """ST."""
+
+    vr = "ST"
+    check_value = staticmethod(validators.validate_short_text)
+
+
+class LongTextField(_LinesField):
+    """LT."""
+
+    vr = "LT"
+    check_value = staticmethod(validators.validate_long_text)
+
+
+class LongStringsField(_LinesField):
+    """Several values of LO, one a line; in a data set they are separated by backslashes."""
+
+    vr = "LO"
+    check_value = staticmethod(validators.validate_long_strings)
+
+
+class KeywordsField(models.JSONField):
+    """A list of DICOM keywords."""
+
+    def validate(self, value: Any, model_instance: models.Model | None) -> None:
+        super().validate(value, model_instance)
+        if not isinstance(value, list) or not all(isinstance(keyword, str) for keyword in value):
+            raise ValidationError("This must be a list of attribute keywords.", code="keywords")

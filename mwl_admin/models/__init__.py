@@ -1,0 +1,28 @@
+"""The worklist's data model: DICOM's model of the real world (PS3.3 section 7), as far as a worklist needs it.
+
+Columns that hold a DICOM attribute are named after its keyword, in snake case.
+"""
+
+from mwl_admin.models.catalogue import Procedure, ProtocolCode
+from mwl_admin.models.patient import Patient
+from mwl_admin.models.performed import PerformedProcedureStep
+from mwl_admin.models.query import WorklistDelivery, WorklistQuery
+from mwl_admin.models.requested import RequestedProcedure
+from mwl_admin.models.scheduled import ScheduledProcedureStep
+from mwl_admin.models.sequence import Sequence
+from mwl_admin.models.station import Station
+from mwl_admin.models.status import StepStatus
+
+__all__ = [
+    "Patient",
+    "PerformedProcedureStep",
+    "Procedure",
+    "ProtocolCode",
+    "RequestedProcedure",
+    "ScheduledProcedureStep",
+    "Sequence",
+    "Station",
+    "StepStatus",
+    "WorklistDelivery",
+    "WorklistQuery",
+]

@@ -1,0 +1,59 @@
+"""What the models share: values made when left empty, and a version that tells two editors apart."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self, TypeVar
+
+from django.db import models
+
+Entry = TypeVar("Entry", bound="PreparedModel")
+
+
+class PreparedQuerySet(models.QuerySet[Entry]):
+    """A queryset whose bulk operations fill derived values as ``save()`` does."""
+
+    def bulk_create(self, objs: Iterable[Entry], *args: Any, **kwargs: Any) -> list[Entry]:
+        entries = list(objs)
+        self.model.prepare(entries)
+        return super().bulk_create(entries, *args, **kwargs)
+
+    def bulk_update(self, objs: Iterable[Entry], fields: Iterable[str], *args: Any, **kwargs: Any) -> int:
+        entries = list(objs)
+        self.model.prepare(entries)
+        return super().bulk_update(entries, {*fields, *self.model.derived_fields}, *args, **kwargs)
+
+
+class PreparedModel(models.Model):
+    """A model with values that are derived from others, or generated when left empty."""
+
+    derived_fields: Sequence[str] = ()
+    """Columns that ``prepare`` writes anew each time."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        self.prepare([self])
+        if update_fields is not None:
+            update_fields = {*update_fields, *self.derived_fields}
+        super().save(*args, update_fields=update_fields, **kwargs)
+
+    @classmethod
+    def prepare(cls, entries: Sequence[Self]) -> None:
+        """Fill what is derived or generated, for all ``entries`` at once. ``QuerySet.update`` does not come by here."""
+
+
+class EditedModel(PreparedModel):
+    """A model that people edit: ``version`` grows with each change and tells a stale form from a fresh one."""
+
+    version = models.PositiveIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True, editable=False)
+    updated_at = models.DateTimeField(auto_now=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        self.version += 1
+        if update_fields is not None:
+            update_fields = {*update_fields, "version", "updated_at"}
+        super().save(*args, update_fields=update_fields, **kwargs)

@@ -1,0 +1,32 @@
+"""Identifiers that are made when left empty.
+
+Requested procedure ID, scheduled procedure step ID and accession number are three different things (PS3.3 section
+7.3.1), so they never look alike: each has its own letter and its own counter.
+"""
+
+import uuid
+from collections.abc import Sequence as Items
+
+from django.db import models
+
+from mwl_admin.models.sequence import Sequence
+
+
+def study_instance_uid() -> str:
+    """A UID without a registered root: 2.25. and a random UUID as one decimal number (PS3.5 section B.2)."""
+    return f"2.25.{uuid.uuid4().int}"
+
+
+def fill(entries: Items[models.Model], field: str, letter: str) -> None:
+    """Give each of ``entries`` whose ``field`` is empty the next free identifier, e.g. ``A00000123``."""
+    waiting = [entry for entry in entries if not getattr(entry, field)]
+    if not waiting:
+        return
+    manager = type(waiting[0])._default_manager
+    while waiting:
+        candidates = [f"{letter}{number:08d}" for number in Sequence.take(field, len(waiting))]
+        # Someone may have typed, or imported, what would have been next.
+        taken = set(manager.filter(**{f"{field}__in": candidates}).values_list(field, flat=True))
+        for candidate in candidates:
+            if candidate not in taken:
+                setattr(waiting.pop(), field, candidate)

@@ -1,0 +1,132 @@
+"""Patients."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from mwl_admin import names, validators
+from mwl_admin.fields import LongStringField, LongStringsField, LongTextField, NameComponentField, NameGroupField
+from mwl_admin.models.base import EditedModel, PreparedQuerySet
+
+
+class Sex(models.TextChoices):
+    """Patient's Sex (0010,0040)."""
+
+    MALE = "M", "male"
+    FEMALE = "F", "female"
+    OTHER = "O", "other"
+
+
+class PregnancyStatus(models.IntegerChoices):
+    """Pregnancy Status (0010,21C0)."""
+
+    NOT_PREGNANT = 1, "not pregnant"
+    POSSIBLY_PREGNANT = 2, "possibly pregnant"
+    DEFINITELY_PREGNANT = 3, "definitely pregnant"
+    UNKNOWN = 4, "unknown"
+
+
+class Patient(EditedModel):
+    """A person, or an animal or phantom, that is examined."""
+
+    patient_id = LongStringField("patient ID")
+    issuer_of_patient_id = LongStringField(
+        "issuer", blank=True, help_text="Who gave the patient ID, if not this hospital."
+    )
+
+    family_name = NameComponentField()
+    given_name = NameComponentField(blank=True)
+    middle_name = NameComponentField(blank=True)
+    name_prefix = NameComponentField("prefix", blank=True, help_text="E.g. Dr.")
+    name_suffix = NameComponentField("suffix", blank=True, help_text="E.g. Jr.")
+    ideographic_name = NameGroupField(blank=True, help_text="E.g. 山田^太郎: family and given name separated by ^.")
+    phonetic_name = NameGroupField(blank=True, help_text="E.g. やまだ^たろう.")
+
+    name_key = models.CharField(max_length=256, editable=False, db_index=True)
+    name_folded = models.CharField(max_length=256, editable=False, db_index=True)
+    ideographic_name_key = models.CharField(max_length=256, editable=False, blank=True, db_index=True)
+    phonetic_name_key = models.CharField(max_length=256, editable=False, blank=True, db_index=True)
+
+    patient_birth_date = models.DateField("birth date", null=True, blank=True)
+    patient_sex = models.CharField("sex", max_length=1, choices=Sex, blank=True)
+    patient_size = models.DecimalField(
+        "size",
+        max_digits=4,
+        decimal_places=3,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(3, "The size is in metres, e.g. 1.75.")],
+        help_text="In metres.",
+    )
+    patient_weight = models.DecimalField(
+        "weight",
+        max_digits=7,
+        decimal_places=3,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(1000, "The weight is in kilograms.")],
+        help_text="In kilograms.",
+    )
+    pregnancy_status = models.PositiveSmallIntegerField(choices=PregnancyStatus, null=True, blank=True)
+    allergies = LongStringsField(blank=True, help_text="One a line.")
+    medical_alerts = LongStringsField(blank=True, help_text="One a line.")
+    special_needs = LongStringField(blank=True)
+    patient_state = LongStringField(blank=True)
+    patient_comments = LongTextField("comments", blank=True)
+    confidentiality_constraint_on_patient_data_description = LongStringField("confidentiality constraint", blank=True)
+
+    objects = PreparedQuerySet["Patient"].as_manager()
+
+    derived_fields = ("name_key", "name_folded", "ideographic_name_key", "phonetic_name_key")
+
+    class Meta:
+        ordering = ["family_name", "given_name", "patient_id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["patient_id", "issuer_of_patient_id"],
+                name="patient_id_unique",
+                violation_error_message="A patient with this patient ID and issuer exists already.",
+            ),
+            models.CheckConstraint(condition=~models.Q(patient_id=""), name="patient_id_given"),
+            models.CheckConstraint(condition=models.Q(patient_sex__in=["", *Sex.values]), name="patient_sex_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.display_name} ({self.patient_id})"
+
+    @property
+    def alphabetic_name(self) -> str:
+        """The alphabetic component group, e.g. ``Doe^Jane``."""
+        return names.join((self.family_name, self.given_name, self.middle_name, self.name_prefix, self.name_suffix))
+
+    @property
+    def patient_name(self) -> str:
+        """Patient's Name (0010,0010) with all component groups, e.g. ``Yamada^Tarou=山田^太郎=やまだ^たろう``."""
+        return names.join((self.alphabetic_name, self.ideographic_name, self.phonetic_name), "=")
+
+    @property
+    def display_name(self) -> str:
+        """The name as people read it, e.g. ``Doe, Jane``."""
+        given = " ".join(filter(None, (self.name_prefix, self.given_name, self.middle_name, self.name_suffix)))
+        return ", ".join(filter(None, (self.family_name, given)))
+
+    @classmethod
+    def prepare(cls, entries: Sequence[Self]) -> None:
+        for patient in entries:
+            patient.name_key = names.key(patient.alphabetic_name)
+            patient.name_folded = names.folded(patient.alphabetic_name)
+            patient.ideographic_name_key = names.key(patient.ideographic_name)
+            patient.phonetic_name_key = names.key(patient.phonetic_name)
+
+    def clean(self) -> None:
+        super().clean()
+        try:
+            validators.validate_name_group(self.alphabetic_name)
+        except ValidationError as error:
+            raise ValidationError({"family_name": error}) from error
+        if self.patient_birth_date and self.patient_birth_date > timezone.localdate():
+            raise ValidationError({"patient_birth_date": "The birth date lies in the future."})

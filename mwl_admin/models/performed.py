@@ -1,0 +1,70 @@
+"""Performed procedure steps: what modalities report through MPPS (PS3.4 Annex F)."""
+
+from typing import Self
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+
+from mwl_admin.fields import AETitleField, CodeStringField, LongStringField, PersonNameField, ShortStringField, UIDField
+from mwl_admin.models.scheduled import ScheduledProcedureStep
+
+
+class PerformedStatus(models.TextChoices):
+    """Defined terms of Performed Procedure Step Status (0040,0252)."""
+
+    IN_PROGRESS = "IN PROGRESS", "in progress"
+    COMPLETED = "COMPLETED", "completed"
+    DISCONTINUED = "DISCONTINUED", "discontinued"
+
+
+class PerformedProcedureStepQuerySet(models.QuerySet["PerformedProcedureStep"]):
+    """Performed procedure steps."""
+
+    def unscheduled(self) -> Self:
+        """Those that no entry of the worklist was found for."""
+        return self.filter(scheduled_procedure_steps=None)
+
+
+class PerformedProcedureStep(models.Model):
+    """An MPPS instance."""
+
+    sop_instance_uid = UIDField("SOP Instance UID", unique=True)
+    performed_procedure_step_status = models.CharField("status", max_length=16, choices=PerformedStatus)
+    performed_procedure_step_id = ShortStringField("performed step ID", blank=True)
+    scheduled_procedure_steps = models.ManyToManyField(
+        ScheduledProcedureStep, related_name="performed_procedure_steps", blank=True
+    )
+    calling_ae_title = AETitleField("calling AE title", blank=True)
+    performed_station_ae_title = AETitleField("station AE title", blank=True)
+    modality = CodeStringField(blank=True)
+    study_instance_uid = UIDField("Study Instance UID", blank=True, db_index=True)
+    accession_number = ShortStringField(blank=True, db_index=True)
+    patient_id = LongStringField("patient ID", blank=True, db_index=True)
+    patient_name = PersonNameField(blank=True)
+    performed_start_date = models.DateField("start date", null=True, blank=True)
+    performed_start_time = models.TimeField("start time", null=True, blank=True)
+    performed_end_date = models.DateField("end date", null=True, blank=True)
+    performed_end_time = models.TimeField("end time", null=True, blank=True)
+    series_count = models.PositiveIntegerField("series", default=0)
+    instance_count = models.PositiveIntegerField("images", default=0)
+    data_set = models.JSONField(
+        default=dict, encoder=DjangoJSONEncoder, help_text="All that the modality sent, as DICOM JSON (PS3.18 Annex F)."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = PerformedProcedureStepQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(performed_procedure_step_status__in=PerformedStatus.values),
+                name="performed_status_known",
+            ),
+            models.CheckConstraint(condition=~models.Q(sop_instance_uid=""), name="sop_instance_uid_given"),
+        ]
+        indexes = [models.Index(fields=["-created_at"], name="performed_created")]
+
+    def __str__(self) -> str:
+        return f"{self.performed_procedure_step_id or self.sop_instance_uid} ({self.performed_procedure_step_status})"

@@ -1,0 +1,54 @@
+"""What modalities asked for, and which entries they were given."""
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+
+from mwl_admin.models.scheduled import ScheduledProcedureStep
+
+
+class WorklistQuery(models.Model):
+    """A Modality Worklist C-FIND that a modality sent, and how it was answered."""
+
+    received_at = models.DateTimeField()
+    calling_ae_title = models.CharField("calling AE title", max_length=16)
+    called_ae_title = models.CharField("called AE title", max_length=16)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    keys = models.JSONField(
+        default=dict, encoder=DjangoJSONEncoder, help_text="The identifier as DICOM JSON (PS3.18 Annex F)."
+    )
+    matches = models.PositiveIntegerField(default=0)
+    truncated = models.BooleanField(default=False, help_text="The list was cut at the maximum number of matches.")
+    milliseconds = models.FloatField(default=0)
+    status = models.PositiveIntegerField(help_text="Final DIMSE status.")
+    error_comment = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        verbose_name_plural = "worklist queries"
+        ordering = ["-received_at", "-id"]
+        indexes = [
+            models.Index(fields=["-received_at"], name="query_received"),
+            models.Index(fields=["calling_ae_title", "-received_at"], name="query_caller"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.calling_ae_title} {self.received_at:%Y-%m-%d %H:%M:%S}"
+
+
+class WorklistDelivery(models.Model):
+    """The receipt for one entry: which query took it to which station, and when."""
+
+    query = models.ForeignKey(WorklistQuery, models.CASCADE, related_name="deliveries")
+    step = models.ForeignKey(ScheduledProcedureStep, models.CASCADE, related_name="deliveries")
+    station_ae_title = models.CharField("station AE title", max_length=16)
+    delivered_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "worklist deliveries"
+        ordering = ["-delivered_at", "-id"]
+        indexes = [
+            models.Index(fields=["step", "-delivered_at"], name="delivery_step"),
+            models.Index(fields=["station_ae_title", "-delivered_at"], name="delivery_station"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.step_id} to {self.station_ae_title}"

@@ -1,0 +1,115 @@
+"""Requested procedures: what was ordered."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from django.db import models
+
+from mwl_admin import names
+from mwl_admin.fields import CodeStringField, LongStringField, PersonNameField, ShortStringField, UIDField
+from mwl_admin.models import identifiers
+from mwl_admin.models.base import EditedModel, PreparedQuerySet
+from mwl_admin.models.catalogue import Procedure
+from mwl_admin.models.codes import CodedEntry, require_whole_code
+from mwl_admin.models.patient import Patient
+
+NAME_HELP = "E.g. Adams^John^^Dr: family^given^middle^prefix^suffix."
+
+
+class Priority(models.TextChoices):
+    """Defined terms of Requested Procedure Priority (0040,1003)."""
+
+    STAT = "STAT", "stat"
+    HIGH = "HIGH", "high"
+    ROUTINE = "ROUTINE", "routine"
+    MEDIUM = "MEDIUM", "medium"
+    LOW = "LOW", "low"
+
+
+class RequestedProcedure(CodedEntry, EditedModel):
+    """An order for one examination of one patient; its steps are what modalities see."""
+
+    patient = models.ForeignKey(Patient, models.PROTECT, related_name="requested_procedures")
+    procedure = models.ForeignKey(
+        Procedure,
+        models.SET_NULL,
+        related_name="requested_procedures",
+        null=True,
+        blank=True,
+        help_text="From the catalogue; fills what is left empty below.",
+    )
+    accession_number = ShortStringField(blank=True, help_text="Made when left empty.")
+    requested_procedure_id = ShortStringField(
+        "requested procedure ID", blank=True, db_index=True, help_text="Made when left empty."
+    )
+    study_instance_uid = UIDField("Study Instance UID", blank=True, unique=True, help_text="Made when left empty.")
+    requested_procedure_description = LongStringField("description", blank=True)
+    requested_procedure_priority = CodeStringField("priority", choices=Priority, default=Priority.ROUTINE, blank=True)
+    reason_for_the_requested_procedure = LongStringField("reason", blank=True)
+    reason_code_value = ShortStringField(blank=True)
+    reason_coding_scheme_designator = ShortStringField("reason coding scheme", blank=True)
+    reason_code_meaning = LongStringField(blank=True)
+    referring_physician_name = PersonNameField("referring physician", blank=True, help_text=NAME_HELP)
+    requesting_physician = PersonNameField(blank=True, help_text=NAME_HELP)
+    admission_id = LongStringField("admission ID", blank=True)
+    current_patient_location = LongStringField(blank=True)
+    patient_transport_arrangements = LongStringField(blank=True)
+
+    referring_physician_name_key = models.CharField(max_length=512, editable=False, blank=True)
+    referring_physician_name_folded = models.CharField(max_length=512, editable=False, blank=True)
+    requesting_physician_key = models.CharField(max_length=512, editable=False, blank=True)
+    requesting_physician_folded = models.CharField(max_length=512, editable=False, blank=True)
+
+    objects = PreparedQuerySet["RequestedProcedure"].as_manager()
+
+    derived_fields = (
+        "referring_physician_name_key",
+        "referring_physician_name_folded",
+        "requesting_physician_key",
+        "requesting_physician_folded",
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["accession_number"],
+                condition=~models.Q(accession_number=""),
+                name="accession_number_unique",
+                violation_error_message="Another requested procedure has this accession number.",
+            ),
+            models.CheckConstraint(condition=~models.Q(study_instance_uid=""), name="study_instance_uid_given"),
+            models.CheckConstraint(condition=~models.Q(requested_procedure_id=""), name="requested_procedure_id_given"),
+        ]
+        indexes = [models.Index(fields=["accession_number"], name="accession_number")]
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.accession_number, self.requested_procedure_description)))
+
+    @classmethod
+    def prepare(cls, entries: Sequence[Self]) -> None:
+        for entry in entries:
+            entry.study_instance_uid = entry.study_instance_uid or identifiers.study_instance_uid()
+            entry.referring_physician_name_key = names.key(entry.referring_physician_name)
+            entry.referring_physician_name_folded = names.folded(entry.referring_physician_name)
+            entry.requesting_physician_key = names.key(entry.requesting_physician)
+            entry.requesting_physician_folded = names.folded(entry.requesting_physician)
+        identifiers.fill(entries, "accession_number", "A")
+        identifiers.fill(entries, "requested_procedure_id", "R")
+
+    def fill_from_catalogue(self) -> None:
+        """Take from the procedure that was picked what this entry leaves empty."""
+        procedure = self.procedure
+        if procedure is None:
+            return
+        if not self.requested_procedure_description:
+            self.requested_procedure_description = procedure.description or procedure.name
+        if not self.code_value:
+            self.code_value = procedure.code_value
+            self.coding_scheme_designator = procedure.coding_scheme_designator
+            self.coding_scheme_version = procedure.coding_scheme_version
+            self.code_meaning = procedure.code_meaning
+
+    def clean(self) -> None:
+        super().clean()
+        require_whole_code(self, "reason_")

@@ -1,0 +1,136 @@
+"""Scheduled procedure steps: the rows of the worklist."""
+
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from mwl_admin import names
+from mwl_admin.exceptions import TransitionError
+from mwl_admin.fields import CodeStringField, LongStringField, LongTextField, PersonNameField, ShortStringField
+from mwl_admin.models import identifiers
+from mwl_admin.models.base import EditedModel, PreparedQuerySet
+from mwl_admin.models.catalogue import ProtocolCode
+from mwl_admin.models.requested import NAME_HELP, RequestedProcedure
+from mwl_admin.models.station import Station
+from mwl_admin.models.status import ENDED, OPEN, SOURCES, StepStatus, unlawful
+
+
+class ScheduledProcedureStepQuerySet(PreparedQuerySet["ScheduledProcedureStep"]):
+    """Scheduled procedure steps, and what may be done to many at once."""
+
+    def open(self) -> Self:
+        """Steps that are on the worklist: neither finished nor cancelled."""
+        return self.filter(status__in=OPEN)
+
+    def ended(self) -> Self:
+        """Steps that are completed, discontinued or cancelled."""
+        return self.filter(status__in=ENDED)
+
+    def for_station(self, station: Station) -> Self:
+        """Steps that are meant for this station: assigned to it, or to none and of its modality."""
+        return self.filter(Q(stations=station) | Q(stations=None, modality=station.modality))
+
+    def transition(self, target: StepStatus) -> int:
+        """Move those steps to ``target`` from which it can lawfully be reached; return how many moved."""
+        return self.filter(status__in=SOURCES.get(target, ())).update(
+            previous_status=F("status"), status=target, **_touched()
+        )
+
+    def undo(self) -> int:
+        """Take back the last change of status, where there is one; return how many steps changed."""
+        return self.exclude(previous_status="").update(status=F("previous_status"), previous_status="", **_touched())
+
+
+def _touched() -> dict[str, object]:
+    return {"version": F("version") + 1, "updated_at": timezone.now()}
+
+
+class ScheduledProcedureStep(EditedModel):
+    """What one modality is to do, and when: a row of the worklist. Date and time are the department's own."""
+
+    requested_procedure = models.ForeignKey(
+        RequestedProcedure, models.CASCADE, related_name="scheduled_procedure_steps"
+    )
+    scheduled_procedure_step_id = ShortStringField(
+        "step ID", blank=True, unique=True, help_text="Made when left empty."
+    )
+    status = models.CharField(max_length=16, choices=StepStatus, default=StepStatus.SCHEDULED)
+    previous_status = models.CharField(max_length=16, choices=StepStatus, blank=True, editable=False)
+    modality = CodeStringField(blank=True, help_text="Left empty: as in the catalogue, or the station's.")
+    stations = models.ManyToManyField(
+        Station, related_name="scheduled_procedure_steps", blank=True, help_text="None: any station of the modality."
+    )
+    scheduled_date = models.DateField("date")
+    scheduled_time = models.TimeField("time")
+    scheduled_performing_physician_name = PersonNameField("performing physician", blank=True, help_text=NAME_HELP)
+    scheduled_procedure_step_description = LongStringField("description", blank=True)
+    protocol_codes = models.ManyToManyField(ProtocolCode, related_name="scheduled_procedure_steps", blank=True)
+    scheduled_procedure_step_location = ShortStringField("location", blank=True)
+    pre_medication = LongStringField("pre-medication", blank=True)
+    requested_contrast_agent = LongStringField("contrast agent", blank=True)
+    comments_on_the_scheduled_procedure_step = LongTextField("comments", blank=True)
+
+    scheduled_performing_physician_name_key = models.CharField(max_length=512, editable=False, blank=True)
+    scheduled_performing_physician_name_folded = models.CharField(max_length=512, editable=False, blank=True)
+
+    objects = ScheduledProcedureStepQuerySet.as_manager()
+
+    derived_fields = ("scheduled_performing_physician_name_key", "scheduled_performing_physician_name_folded")
+
+    class Meta:
+        ordering = ["scheduled_date", "scheduled_time", "id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=StepStatus.values), name="step_status_known"),
+            models.CheckConstraint(
+                condition=Q(previous_status__in=["", *StepStatus.values]), name="step_previous_status_known"
+            ),
+            models.CheckConstraint(condition=~Q(modality=""), name="step_modality_given"),
+            models.CheckConstraint(condition=~Q(scheduled_procedure_step_id=""), name="step_id_given"),
+        ]
+        indexes = [
+            models.Index(fields=["scheduled_date", "modality"], name="step_date_modality"),
+            models.Index(fields=["scheduled_date", "status"], name="step_date_status"),
+            # The order of the list: an undated query streams along it without sorting.
+            models.Index(fields=["scheduled_date", "scheduled_time", "id"], name="step_start"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scheduled_procedure_step_id} {self.scheduled_procedure_step_description}".strip()
+
+    @classmethod
+    def prepare(cls, entries: Sequence[Self]) -> None:
+        for step in entries:
+            name = step.scheduled_performing_physician_name
+            step.scheduled_performing_physician_name_key = names.key(name)
+            step.scheduled_performing_physician_name_folded = names.folded(name)
+        identifiers.fill(entries, "scheduled_procedure_step_id", "S")
+
+    def fill_from_catalogue(self, stations: Iterable[Station] = ()) -> None:
+        """Take what this step leaves empty from its requested procedure, the catalogue and its stations."""
+        procedure = self.requested_procedure.procedure
+        if not self.modality and procedure is not None:
+            self.modality = procedure.modality
+        if not self.modality:
+            self.modality = next((station.modality for station in stations), "")
+        if not self.scheduled_procedure_step_description:
+            self.scheduled_procedure_step_description = self.requested_procedure.requested_procedure_description
+
+    def transition(self, target: StepStatus) -> None:
+        """Change the status, or raise :class:`TransitionError` when that is not lawful (any more)."""
+        moved = type(self).objects.filter(pk=self.pk).transition(target)
+        self._reread_status()
+        if not moved:
+            raise unlawful(self.status, target)
+
+    def undo(self) -> None:
+        """Take back the last change of status; raise :class:`TransitionError` when there is none."""
+        undone = type(self).objects.filter(pk=self.pk).undo()
+        self._reread_status()
+        if not undone:
+            raise TransitionError("There is no change of status to take back.")
+
+    def _reread_status(self) -> None:
+        self.refresh_from_db(fields=["status", "previous_status", "version", "updated_at"])

@@ -1,0 +1,137 @@
+"""Stations: the modalities that ask for the worklist, and what each needs done differently."""
+
+import ipaddress
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from mwl_admin import validators
+from mwl_admin.fields import AETitleField, CodeStringField, KeywordsField, ShortStringField
+from mwl_admin.models.base import EditedModel
+
+
+class CharacterSet(models.TextChoices):
+    """Values of Specific Character Set (0008,0005) that a response can be sent in (PS3.3 section C.12.1.1.2)."""
+
+    UTF_8 = "ISO_IR 192", "Unicode (UTF-8)"
+    ASCII = "ISO_IR 6", "ASCII only"
+    LATIN_1 = "ISO_IR 100", "Latin 1: Western Europe"
+    LATIN_2 = "ISO_IR 101", "Latin 2: Central Europe"
+    LATIN_3 = "ISO_IR 109", "Latin 3: Southern Europe"
+    LATIN_4 = "ISO_IR 110", "Latin 4: Northern Europe"
+    LATIN_5 = "ISO_IR 148", "Latin 5: Turkish"
+    LATIN_9 = "ISO_IR 203", "Latin 9: Western Europe with €"
+    CYRILLIC = "ISO_IR 144", "Cyrillic"
+    ARABIC = "ISO_IR 127", "Arabic"
+    GREEK = "ISO_IR 126", "Greek"
+    HEBREW = "ISO_IR 138", "Hebrew"
+    THAI = "ISO_IR 166", "Thai"
+    JAPANESE_KATAKANA = "ISO_IR 13", "Japanese: JIS X 0201 (Romaji and half-width Katakana)"
+    JAPANESE = "\\ISO 2022 IR 87", "Japanese: ASCII with JIS X 0208"
+    JAPANESE_WITH_KATAKANA = "ISO 2022 IR 13\\ISO 2022 IR 87", "Japanese: JIS X 0201 with JIS X 0208"
+    KOREAN = "\\ISO 2022 IR 149", "Korean: ASCII with KS X 1001"
+    CHINESE_GB2312 = "\\ISO 2022 IR 58", "Chinese: ASCII with GB 2312"
+    CHINESE_GB18030 = "GB18030", "Chinese: GB18030"
+    CHINESE_GBK = "GBK", "Chinese: GBK"
+
+
+class StationAEKey(models.TextChoices):
+    """What becomes of the Scheduled Station AE Title (0040,0001) in a query of this station."""
+
+    USE = "USE", "match what the station asks for"
+    IGNORE = "IGNORE", "ignore it: any station's steps"
+    OWN = "OWN", "put the station's own AE title in its place"
+
+
+class Station(EditedModel):
+    """A modality, known by its AE title."""
+
+    ae_title = AETitleField("AE title", unique=True)
+    station_name = ShortStringField("name", blank=True, help_text="Sent as Scheduled Station Name, e.g. CT room 1.")
+    location = ShortStringField(blank=True, help_text="Sent as step location unless the step has its own.")
+    modality = CodeStringField(db_index=True, help_text="E.g. CT, MR, US, DX, MG.")
+    expected_addresses = models.TextField(
+        blank=True,
+        validators=[validators.validate_addresses],
+        help_text="IP addresses or networks that this station calls from, one a line. Left empty: any.",
+    )
+    enabled = models.BooleanField(default=True, help_text="A station that is switched off gets no worklist.")
+
+    response_character_set = models.CharField(
+        max_length=64,
+        choices=CharacterSet,
+        default=CharacterSet.UTF_8,
+        help_text="What the station can read. What the set can't carry is sent as “?”.",
+    )
+    station_ae_key = models.CharField(
+        "station AE title in queries",
+        max_length=8,
+        choices=StationAEKey,
+        default=StationAEKey.USE,
+        help_text="Some scanners ask for a wrong or another station's AE title, and then see nothing.",
+    )
+    days_back = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(3650)],
+        help_text="How many days before today the station may see. Left empty: no limit.",
+    )
+    days_ahead = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(3650)],
+        help_text="How many days after today the station may see. Left empty: no limit.",
+    )
+    hours_back = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(240)],
+        help_text="How many hours before now the station may see. Left empty: no limit.",
+    )
+    hours_ahead = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(240)],
+        help_text="How many hours after now the station may see. Left empty: no limit.",
+    )
+    maximum_matches = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Longest list that the station can take. Left empty: the limit of all stations.",
+    )
+    omitted_when_empty = KeywordsField(
+        "keys left out when empty",
+        default=list,
+        blank=True,
+        help_text="Keywords of attributes that the station chokes on when they come without a value, "
+        'as a JSON list, e.g. ["PregnancyStatus", "Allergies"].',
+    )
+    transliterate_names = models.BooleanField(
+        default=False,
+        help_text="Send names without accents (Müller as Muller), for stations that show them garbled.",
+    )
+
+    last_echo_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_query_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_mpps_at = models.DateTimeField("last MPPS at", null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["ae_title"]
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(ae_title=""), name="station_ae_title_given"),
+            models.CheckConstraint(
+                condition=models.Q(station_ae_key__in=StationAEKey.values), name="station_ae_key_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ae_title} ({self.station_name})" if self.station_name else self.ae_title
+
+    def expects(self, address: str) -> bool:
+        """Whether the station may call from this IP address."""
+        expected = self.expected_addresses.split()
+        if not expected:
+            return True
+        caller = ipaddress.ip_address(address)
+        return any(caller in ipaddress.ip_network(network, strict=False) for network in expected)
