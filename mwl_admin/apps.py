@@ -7,3 +7,7 @@ class WorklistConfig(AppConfig):
     name = "mwl_admin"
     verbose_name = "Worklist"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Registers the checks; models are not loaded before.
+        from mwl_admin import checks  # noqa: F401

@@ -1,7 +1,8 @@
 """Model fields typed by VR, so that a DICOM rule is stated once and not at each column.
 
 Values are normalised on their way in: Unicode NFC, and spaces that DICOM holds to be without meaning (leading and
-trailing ones, PS3.5 section 6.2) are dropped.
+trailing ones, PS3.5 section 6.2) are dropped. A value that its VR can't carry is refused by whatever writes a row:
+``full_clean()``, ``save()``, ``bulk_create()`` and ``update()`` raise ``ValidationError``.
 """
 
 import unicodedata
@@ -16,6 +17,16 @@ from mwl_admin import validators
 def normalise(value: str) -> str:
     """The form in which text is stored and compared: NFC, without insignificant spaces."""
     return unicodedata.normalize("NFC", value).strip(" ")
+
+
+def _refuse_illegal(field: "_LineField | _LinesField", value: Any) -> None:
+    """The last gate, which no way of saving goes around: forms have told the user long before."""
+    if not isinstance(value, str):
+        return
+    try:
+        type(field).check_value(value)
+    except ValidationError as error:
+        raise ValidationError({field.name: error}) from error
 
 
 class _LineField(models.CharField):  # type: ignore[type-arg]
@@ -44,6 +55,10 @@ class _LineField(models.CharField):  # type: ignore[type-arg]
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
         return normalise(value) if isinstance(value, str) else value
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        _refuse_illegal(self, value)
+        return super().get_db_prep_save(value, connection)
 
 
 class LongStringField(_LineField):
@@ -127,6 +142,10 @@ class _LinesField(models.TextField):  # type: ignore[type-arg]
     def to_python(self, value: Any) -> Any:
         value = super().to_python(value)
         return normalise(value) if isinstance(value, str) else value
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        _refuse_illegal(self, value)
+        return super().get_db_prep_save(value, connection)
 
 
 class ShortTextField(_LinesField):

@@ -6,10 +6,6 @@ from mwl_admin import environment
 
 try:
     from mwl_admin import settings
-
-    _env = environment.environment()
-    workers = environment.read(_env, "WEB_WORKERS", environment.whole_number(1, 64), "1")
-    threads = environment.read(_env, "WEB_THREADS", environment.whole_number(1, 64), "8")
 except environment.BadSetting as error:
     # Told here, in one line, before gunicorn starts a worker that would tell it in a traceback, again and again.
     print(error, file=sys.stderr)  # noqa: T201
@@ -17,6 +13,8 @@ except environment.BadSetting as error:
 
 wsgi_app = "mwl_admin.wsgi"
 bind = settings.WEB_BIND
+workers = settings.WEB_WORKERS
+threads = settings.WEB_THREADS
 worker_class = "gthread"
 timeout = 30
 graceful_timeout = 20

@@ -16,6 +16,8 @@ SECRET_KEY = environment.secret_key(_env, DATA_DIR)
 ALLOWED_HOSTS = environment.read(_env, "DJANGO_ALLOWED_HOSTS", environment.host_names, "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = environment.read(_env, "DJANGO_CSRF_TRUSTED_ORIGINS", environment.origins, "")
 WEB_BIND = environment.read(_env, "WEB_BIND", environment.bind, "127.0.0.1:8000")
+WEB_WORKERS = environment.read(_env, "WEB_WORKERS", environment.whole_number(1, 64), "1")
+WEB_THREADS = environment.read(_env, "WEB_THREADS", environment.whole_number(1, 64), "8")
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": environment.read(

@@ -1,6 +1,6 @@
 """What the models share: values made when left empty, and a version that tells two editors apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Self, TypeVar
 
 from django.db import models
@@ -27,6 +27,8 @@ class PreparedModel(models.Model):
 
     derived_fields: Sequence[str] = ()
     """Columns that ``prepare`` writes anew each time."""
+    generated_fields: Sequence[str] = ()
+    """Columns that ``prepare`` fills when they are empty."""
 
     class Meta:
         abstract = True
@@ -36,6 +38,11 @@ class PreparedModel(models.Model):
         if update_fields is not None:
             update_fields = {*update_fields, *self.derived_fields}
         super().save(*args, update_fields=update_fields, **kwargs)
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        # What is still to be generated can't break a constraint yet.
+        empty = {name for name in self.generated_fields if not getattr(self, name)}
+        super().validate_constraints(exclude={*(exclude or ()), *empty})
 
     @classmethod
     def prepare(cls, entries: Sequence[Self]) -> None:

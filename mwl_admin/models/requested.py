@@ -68,6 +68,7 @@ class RequestedProcedure(CodedEntry, EditedModel):
         "requesting_physician_key",
         "requesting_physician_folded",
     )
+    generated_fields = ("accession_number", "requested_procedure_id", "study_instance_uid")
 
     class Meta:
         ordering = ["-id"]

@@ -1,6 +1,6 @@
 """Scheduled procedure steps: the rows of the worklist."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 from django.db import models
@@ -61,7 +61,10 @@ class ScheduledProcedureStep(EditedModel):
     previous_status = models.CharField(max_length=16, choices=StepStatus, blank=True, editable=False)
     modality = CodeStringField(blank=True, help_text="Left empty: as in the catalogue, or the station's.")
     stations = models.ManyToManyField(
-        Station, related_name="scheduled_procedure_steps", blank=True, help_text="None: any station of the modality."
+        Station,
+        related_name="scheduled_procedure_steps",
+        blank=True,
+        help_text="None: any station of the modality. A new step of a procedure that has a usual station gets that.",
     )
     scheduled_date = models.DateField("date")
     scheduled_time = models.TimeField("time")
@@ -79,6 +82,7 @@ class ScheduledProcedureStep(EditedModel):
     objects = ScheduledProcedureStepQuerySet.as_manager()
 
     derived_fields = ("scheduled_performing_physician_name_key", "scheduled_performing_physician_name_folded")
+    generated_fields = ("scheduled_procedure_step_id",)
 
     class Meta:
         ordering = ["scheduled_date", "scheduled_time", "id"]
@@ -87,7 +91,11 @@ class ScheduledProcedureStep(EditedModel):
             models.CheckConstraint(
                 condition=Q(previous_status__in=["", *StepStatus.values]), name="step_previous_status_known"
             ),
-            models.CheckConstraint(condition=~Q(modality=""), name="step_modality_given"),
+            models.CheckConstraint(
+                condition=~Q(modality=""),
+                name="step_modality_given",
+                violation_error_message="A step needs a modality, e.g. CT.",
+            ),
             models.CheckConstraint(condition=~Q(scheduled_procedure_step_id=""), name="step_id_given"),
         ]
         indexes = [
@@ -108,15 +116,24 @@ class ScheduledProcedureStep(EditedModel):
             step.scheduled_performing_physician_name_folded = names.folded(name)
         identifiers.fill(entries, "scheduled_procedure_step_id", "S")
 
-    def fill_from_catalogue(self, stations: Iterable[Station] = ()) -> None:
-        """Take what this step leaves empty from its requested procedure, the catalogue and its stations."""
+    def fill_from_catalogue(self) -> None:
+        """Take what this step leaves empty from its requested procedure and the catalogue."""
         procedure = self.requested_procedure.procedure
         if not self.modality and procedure is not None:
             self.modality = procedure.modality
-        if not self.modality:
-            self.modality = next((station.modality for station in stations), "")
         if not self.scheduled_procedure_step_description:
             self.scheduled_procedure_step_description = self.requested_procedure.requested_procedure_description
+
+    def assign_from_catalogue(self) -> None:
+        """Give a new step without stations, or without protocol codes, those that are usual for its procedure."""
+        procedure = self.requested_procedure.procedure
+        if procedure is None:
+            return
+        station = procedure.usual_station
+        if station is not None and station.modality == self.modality and not self.stations.exists():
+            self.stations.add(station)
+        if not self.protocol_codes.exists():
+            self.protocol_codes.set(procedure.protocol_codes.all())
 
     def transition(self, target: StepStatus) -> None:
         """Change the status, or raise :class:`TransitionError` when that is not lawful (any more)."""

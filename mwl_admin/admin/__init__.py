@@ -1,0 +1,26 @@
+"""The worklist in Django's admin."""
+
+from django.contrib import admin
+
+from mwl_admin.admin.catalogue import ProcedureAdmin, ProtocolCodeAdmin
+from mwl_admin.admin.patient import PatientAdmin
+from mwl_admin.admin.records import PerformedProcedureStepAdmin, WorklistDeliveryAdmin, WorklistQueryAdmin
+from mwl_admin.admin.requested import RequestedProcedureAdmin
+from mwl_admin.admin.scheduled import ScheduledProcedureStepAdmin
+from mwl_admin.admin.station import StationAdmin
+
+__all__ = [
+    "PatientAdmin",
+    "PerformedProcedureStepAdmin",
+    "ProcedureAdmin",
+    "ProtocolCodeAdmin",
+    "RequestedProcedureAdmin",
+    "ScheduledProcedureStepAdmin",
+    "StationAdmin",
+    "WorklistDeliveryAdmin",
+    "WorklistQueryAdmin",
+]
+
+admin.site.site_header = "Worklist"
+admin.site.site_title = "Worklist"
+admin.site.index_title = "Worklist"

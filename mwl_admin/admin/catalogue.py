@@ -1,0 +1,29 @@
+"""The catalogue in the admin."""
+
+from django.contrib import admin
+
+from mwl_admin.admin.editing import EditedAdmin
+from mwl_admin.models import Procedure, ProtocolCode
+
+CODE_FIELDS = (("code_value", "coding_scheme_designator", "coding_scheme_version"), "code_meaning")
+
+
+@admin.register(ProtocolCode)
+class ProtocolCodeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("code_meaning", "code_value", "coding_scheme_designator", "coding_scheme_version")
+    search_fields = ("code_meaning", "code_value")
+    fields = CODE_FIELDS
+
+
+@admin.register(Procedure)
+class ProcedureAdmin(EditedAdmin):
+    list_display = ("name", "modality", "usual_minutes", "usual_station", "enabled")
+    list_filter = ("modality", "enabled")
+    list_select_related = ("usual_station",)
+    search_fields = ("name", "description", "code_value", "code_meaning")
+    autocomplete_fields = ("usual_station", "protocol_codes")
+    fieldsets = (
+        (None, {"fields": ("version", "name", "description", "modality", "enabled")}),
+        ("Code", {"fields": CODE_FIELDS}),
+        ("Steps", {"fields": ("protocol_codes", ("usual_station", "usual_minutes"))}),
+    )

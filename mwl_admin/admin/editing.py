@@ -1,0 +1,75 @@
+"""Two people editing the same entry: the second is told, not overwritten."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils import timezone
+
+from mwl_admin.models.base import EditedModel
+
+
+class VersionField(forms.IntegerField):
+    """The version that the form was made from; no change in itself."""
+
+    widget = forms.HiddenInput
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return False
+
+
+class EditedForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form that knows which version of the entry it shows, and refuses to overwrite a newer one."""
+
+    version = VersionField(required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["version"] = self.instance.version
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        seen = self.cleaned_data.get("version")
+        if self.instance.pk and seen is not None and self.has_changed():
+            self._refuse_stale(seen)
+        return cleaned
+
+    def _refuse_stale(self, seen: int) -> None:
+        # The lock holds until the admin's transaction ends, so nobody gets in between this look and the save.
+        rows = type(self.instance)._base_manager.select_for_update().filter(pk=self.instance.pk)
+        current = rows.values_list("version", flat=True).first()
+        if current == seen and self.instance.version == seen:
+            return
+        raise ValidationError(
+            f"This entry was changed{_by_whom(self.instance)} while you were editing it. Nothing of yours has been "
+            "saved. Open the entry again and repeat what is still needed.",
+            code="stale",
+        )
+
+
+def _by_whom(entry: EditedModel) -> str:
+    last = (
+        LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(entry), object_id=str(entry.pk))
+        .select_related("user")
+        .first()
+    )
+    if last is None:
+        return ""
+    return f" by {last.user.get_username()} at {timezone.localtime(last.action_time):%H:%M}"
+
+
+class EditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Admin of a model that people edit."""
+
+    form = EditedForm
+    show_full_result_count = False
+    list_per_page = 50
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        # Only a form with changes has looked at the version, so only such a form may write.
+        if not change or form.has_changed():
+            super().save_model(request, obj, form, change)

@@ -1,0 +1,252 @@
+"""A new entry on one page: patient, requested procedure, scheduled steps."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AdminDateWidget, AdminTextInputWidget
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.forms import BaseInlineFormSet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from mwl_admin.admin.editing import EditedAdmin, EditedForm
+from mwl_admin.admin.search import matching
+from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
+
+NEW_PATIENT_FIELDS = (
+    "patient_id",
+    "issuer_of_patient_id",
+    "family_name",
+    "given_name",
+    "patient_birth_date",
+    "patient_sex",
+)
+_NEW = "new_"
+
+
+def _patient_form_fields() -> Iterator[tuple[str, forms.Field]]:
+    """The fields of a new patient as the patient's own page has them, under names of their own, none required."""
+    for name, field in forms.fields_for_model(
+        Patient, fields=NEW_PATIENT_FIELDS, formfield_callback=_with_admin_widget
+    ).items():
+        field.required = False
+        yield f"{_NEW}{name}", field
+
+
+def _with_admin_widget(field: Any, **kwargs: Any) -> Any:
+    if field.name == "patient_birth_date":
+        kwargs["widget"] = AdminDateWidget
+    elif not field.choices:
+        kwargs["widget"] = AdminTextInputWidget
+    return field.formfield(**kwargs)
+
+
+class EntryForm(EditedForm):
+    """A requested procedure, for a patient who is found or entered anew."""
+
+    locals().update(_patient_form_fields())  # as declared here: their rules are the model's, stated there
+
+    new_patient: Patient | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            for name in NEW_PATIENT_FIELDS:
+                del self.fields[f"{_NEW}{name}"]
+        elif "patient" in self.fields:
+            self.fields["patient"].required = False
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if self.instance.pk:
+            return cleaned
+        given = {name: self.cleaned_data.get(f"{_NEW}{name}") for name in NEW_PATIENT_FIELDS}
+        entered = any(self.data.get(self.add_prefix(f"{_NEW}{name}")) for name in NEW_PATIENT_FIELDS)
+        if self.cleaned_data.get("patient") and entered:
+            self.add_error("patient", "Either pick a patient here or enter a new one below, not both.")
+        elif entered:
+            self._check_new_patient(Patient(**{name: value for name, value in given.items() if value}))
+        elif not self.cleaned_data.get("patient") and "patient" not in self.errors:
+            self.add_error("patient", "Pick a patient, or enter a new one below.")
+        return cleaned
+
+    def _check_new_patient(self, patient: Patient) -> None:
+        # Fields that failed on their own have their error already; saying it twice would not help.
+        failed = [name for name in NEW_PATIENT_FIELDS if f"{_NEW}{name}" in self.errors]
+        try:
+            patient.full_clean(exclude=failed)
+        except ValidationError as error:
+            for name, messages in error.message_dict.items():
+                field = f"{_NEW}{name}" if name in NEW_PATIENT_FIELDS else f"{_NEW}patient_id"
+                self.add_error(field, [*messages])
+        self.new_patient = patient
+
+
+class StepForm(EditedForm):
+    """A scheduled step on the page of its requested procedure."""
+
+    def __init__(self, *args: Any, parent: RequestedProcedure | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parent = parent
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if not self.cleaned_data.get("modality") and "modality" not in self.errors:
+            self._find_modality()
+        return cleaned
+
+    def _find_modality(self) -> None:
+        procedure = self.parent.procedure if self.parent else None
+        stations = self.cleaned_data.get("stations") or ()
+        modality = next((station.modality for station in stations), procedure.modality if procedure else "")
+        if not modality:
+            self.add_error("modality", "Give the modality, e.g. CT, or pick a procedure or a station that has one.")
+        self.cleaned_data["modality"] = modality
+
+
+class StepFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The steps of one requested procedure; each form knows that requested procedure."""
+
+    def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
+        return {**super().get_form_kwargs(index), "parent": self.instance}
+
+
+class StepInline(admin.StackedInline):  # type: ignore[type-arg]
+    model = ScheduledProcedureStep
+    form = StepForm
+    formset = StepFormSet
+    extra = 0
+    min_num = 1
+    verbose_name = "step"
+    verbose_name_plural = "scheduled steps"
+    autocomplete_fields = ("stations", "protocol_codes")
+    readonly_fields = ("status",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "version",
+                    ("scheduled_date", "scheduled_time", "status"),
+                    ("modality", "stations"),
+                    ("scheduled_performing_physician_name", "scheduled_procedure_step_description"),
+                )
+            },
+        ),
+        (
+            "More",
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    ("scheduled_procedure_step_id", "scheduled_procedure_step_location"),
+                    "protocol_codes",
+                    ("pre_medication", "requested_contrast_agent"),
+                    "comments_on_the_scheduled_procedure_step",
+                ),
+            },
+        ),
+    )
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+        formset.validate_min = True
+        formset.form.base_fields["scheduled_date"].initial = timezone.localdate
+        return formset
+
+
+@admin.register(RequestedProcedure)
+class RequestedProcedureAdmin(EditedAdmin):
+    form = EntryForm
+    inlines = (StepInline,)
+    list_display = (
+        "accession_number",
+        "patient",
+        "requested_procedure_description",
+        "requested_procedure_id",
+        "requested_procedure_priority",
+        "created_at",
+    )
+    list_select_related = ("patient",)
+    list_filter = ("requested_procedure_priority",)
+    search_fields = ("accession_number", "requested_procedure_id", "study_instance_uid", "patient__name_folded")
+    search_help_text = "Patient's name or ID, accession number, requested procedure ID or Study Instance UID"
+    autocomplete_fields = ("patient", "procedure")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        identifiers = [
+            "accession_number",
+            "requested_procedure_id",
+            "study_instance_uid",
+            "patient__patient_id",
+        ]
+        return queryset.filter(matching(search_term, patient="patient__", identifiers=identifiers)), False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        new_patient = (
+            "New patient",
+            {
+                "description": "Only when the patient was not found above.",
+                "fields": (
+                    ("new_family_name", "new_given_name"),
+                    ("new_patient_id", "new_issuer_of_patient_id"),
+                    ("new_patient_birth_date", "new_patient_sex"),
+                ),
+            },
+        )
+        return (
+            ("Patient", {"fields": ("version", "patient")}),
+            *([] if obj else [new_patient]),
+            (
+                "Requested procedure",
+                {
+                    "fields": (
+                        "procedure",
+                        ("requested_procedure_description", "requested_procedure_priority"),
+                        ("accession_number", "requested_procedure_id"),
+                        ("referring_physician_name", "requesting_physician"),
+                        "reason_for_the_requested_procedure",
+                    )
+                },
+            ),
+            (
+                "More",
+                {
+                    "classes": ("collapse",),
+                    "fields": (
+                        "study_instance_uid",
+                        ("code_value", "coding_scheme_designator", "coding_scheme_version"),
+                        "code_meaning",
+                        ("reason_code_value", "reason_coding_scheme_designator"),
+                        "reason_code_meaning",
+                        ("admission_id", "current_patient_location"),
+                        "patient_transport_arrangements",
+                    ),
+                },
+            ),
+        )
+
+    def save_model(self, request: HttpRequest, obj: RequestedProcedure, form: Any, change: bool) -> None:
+        if not change and form.new_patient is not None:
+            form.new_patient.save()
+            obj.patient = form.new_patient
+            self.log_addition(request, form.new_patient, [{"added": {}}])
+        obj.fill_from_catalogue()
+        super().save_model(request, obj, form, change)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        fresh = [step for step in formset.save(commit=False) if step.pk is None]
+        for step in formset.new_objects:
+            step.requested_procedure = form.instance
+            step.fill_from_catalogue()
+        for step in [*formset.new_objects, *(step for step, _ in formset.changed_objects)]:
+            step.save()
+        for step in formset.deleted_objects:
+            step.delete()
+        formset.save_m2m()
+        for step in fresh:
+            step.assign_from_catalogue()

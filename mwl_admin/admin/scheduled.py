@@ -1,0 +1,236 @@
+"""The worklist itself: scheduled steps by day, modality, station and status, and the actions on them."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+
+from mwl_admin.admin.editing import EditedAdmin
+from mwl_admin.admin.search import matching
+from mwl_admin.exceptions import TransitionError
+from mwl_admin.models import Procedure, ScheduledProcedureStep, Station, StepStatus
+from mwl_admin.models.status import OPEN
+
+
+class DayFilter(admin.SimpleListFilter):
+    """Today, unless another day is picked or something is searched for."""
+
+    title = "date"
+    parameter_name = "day"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("today", "Today"),
+            ("tomorrow", "Tomorrow"),
+            ("week", "Next 7 days"),
+            ("yesterday", "Yesterday"),
+            ("past", "Past 7 days"),
+            ("all", "All days"),
+        ]
+
+    def choices(self, changelist: Any) -> Any:
+        # Without the "All" that Django puts first: here no choice means today.
+        return list(super().choices(changelist))[1:]
+
+    def value(self) -> str | None:
+        return super().value() or self._default
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        narrowed = request.GET.get("q") or any(name.startswith("scheduled_date") for name in request.GET)
+        self._default = "all" if narrowed else "today"
+        super().__init__(request, params, model, model_admin)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        today = timezone.localdate()
+        spans: dict[str | None, tuple[date, date]] = {
+            "today": (today, today),
+            "tomorrow": (today + timedelta(days=1), today + timedelta(days=1)),
+            "week": (today, today + timedelta(days=6)),
+            "yesterday": (today - timedelta(days=1), today - timedelta(days=1)),
+            "past": (today - timedelta(days=7), today - timedelta(days=1)),
+        }
+        span = spans.get(self.value())
+        return queryset.filter(scheduled_date__range=span) if span else queryset
+
+
+class ModalityFilter(admin.SimpleListFilter):
+    """The modalities that the department has, rather than a search through all steps for those in use."""
+
+    title = "modality"
+    parameter_name = "modality"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        stations = Station.objects.order_by().values_list("modality")
+        procedures = Procedure.objects.order_by().values_list("modality")
+        return [(modality, modality) for (modality,) in sorted(stations.union(procedures))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(modality=self.value()) if self.value() else queryset
+
+
+class StationFilter(admin.SimpleListFilter):
+    """What one station is meant to see: its own steps, and unassigned ones of its modality."""
+
+    title = "station"
+    parameter_name = "station"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(station.ae_title, str(station)) for station in Station.objects.all()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        station = Station.objects.filter(ae_title=self.value()).first() if self.value() else None
+        if station is None:
+            return queryset
+        assigned = station.scheduled_procedure_steps.values("pk")
+        return queryset.filter(Q(pk__in=assigned) | Q(stations=None, modality=station.modality))
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """By status; all that is still on the worklist in one go."""
+
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "On the worklist"), *((str(value), str(label)) for value, label in StepStatus.choices)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "open":
+            return queryset.filter(status__in=OPEN)
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+Action = Callable[["ScheduledProcedureStepAdmin", HttpRequest, "QuerySet[ScheduledProcedureStep]"], None]
+
+
+def _action(description: str, name: str, change: Callable[[ScheduledProcedureStep], None]) -> Action:
+    @admin.action(description=description, permissions=["change"])
+    def act(
+        modeladmin: "ScheduledProcedureStepAdmin", request: HttpRequest, queryset: QuerySet[ScheduledProcedureStep]
+    ) -> None:
+        modeladmin.change_status(request, queryset, change)
+
+    act.__name__ = name
+    return act
+
+
+def _to(target: StepStatus) -> Callable[[ScheduledProcedureStep], None]:
+    return lambda step: step.transition(target)
+
+
+ACTIONS = (
+    _action("Patient has arrived", "arrived", _to(StepStatus.ARRIVED)),
+    _action("Ready for examination", "ready", _to(StepStatus.READY)),
+    _action("Examination has started", "start", _to(StepStatus.STARTED)),
+    _action("Examination is complete", "complete", _to(StepStatus.COMPLETED)),
+    _action("Examination was discontinued", "discontinue", _to(StepStatus.DISCONTINUED)),
+    _action("Cancel", "cancel", _to(StepStatus.CANCELLED)),
+    _action("Take back the last change of status", "undo", ScheduledProcedureStep.undo),
+)
+
+
+@admin.register(ScheduledProcedureStep)
+class ScheduledProcedureStepAdmin(EditedAdmin):
+    list_display = (
+        "scheduled_date",
+        "scheduled_time",
+        "patient",
+        "patient_id",
+        "description",
+        "modality",
+        "station_names",
+        "status",
+        "accession_number",
+        "scheduled_procedure_step_id",
+    )
+    list_display_links = ("scheduled_time", "patient")
+    list_select_related = ("requested_procedure__patient",)
+    list_filter = (DayFilter, StationFilter, ModalityFilter, StatusFilter)
+    date_hierarchy = "scheduled_date"
+    search_fields = ("scheduled_procedure_step_id", "requested_procedure__accession_number")
+    search_help_text = "Patient's name or ID, accession number, step ID or requested procedure ID"
+    autocomplete_fields = ("stations", "protocol_codes")
+    readonly_fields = ("requested_procedure", "status")
+    actions = ACTIONS
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "version",
+                    ("requested_procedure", "status"),
+                    ("scheduled_date", "scheduled_time"),
+                    ("modality", "stations"),
+                    ("scheduled_procedure_step_id", "scheduled_procedure_step_location"),
+                    ("scheduled_performing_physician_name", "scheduled_procedure_step_description"),
+                    "protocol_codes",
+                    ("pre_medication", "requested_contrast_agent"),
+                    "comments_on_the_scheduled_procedure_step",
+                )
+            },
+        ),
+    )
+
+    @admin.display(ordering="requested_procedure__patient__name_key")
+    def patient(self, step: ScheduledProcedureStep) -> str:
+        return step.requested_procedure.patient.display_name
+
+    @admin.display(description="patient ID", ordering="requested_procedure__patient__patient_id")
+    def patient_id(self, step: ScheduledProcedureStep) -> str:
+        return str(step.requested_procedure.patient.patient_id)
+
+    @admin.display(ordering="scheduled_procedure_step_description")
+    def description(self, step: ScheduledProcedureStep) -> str:
+        return str(step.scheduled_procedure_step_description)
+
+    @admin.display(ordering="requested_procedure__accession_number")
+    def accession_number(self, step: ScheduledProcedureStep) -> str:
+        return str(step.requested_procedure.accession_number)
+
+    @admin.display(description="stations", empty_value="any")
+    def station_names(self, step: ScheduledProcedureStep) -> str | None:
+        return ", ".join(station.ae_title for station in step.stations.all()) or None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("stations")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        entry = "requested_procedure__"
+        identifiers = [
+            "scheduled_procedure_step_id",
+            f"{entry}accession_number",
+            f"{entry}requested_procedure_id",
+            f"{entry}patient__patient_id",
+        ]
+        return queryset.filter(matching(search_term, patient=f"{entry}patient__", identifiers=identifiers)), False
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """A step is nothing without patient and requested procedure: the page that has all three."""
+        return redirect("admin:mwl_admin_requestedprocedure_add")
+
+    def change_status(
+        self,
+        request: HttpRequest,
+        queryset: "QuerySet[ScheduledProcedureStep]",
+        change: Callable[[ScheduledProcedureStep], None],
+    ) -> None:
+        """Change each step, tell what could not be changed and why, and keep a history of the rest."""
+        changed = 0
+        for step in queryset:
+            try:
+                change(step)
+            except TransitionError as error:
+                self.message_user(request, f"{step.scheduled_procedure_step_id}: {error}", messages.WARNING)
+                continue
+            changed += 1
+            self.log_change(request, step, f"Status: {step.get_status_display()}.")
+        if changed:
+            steps = "1 step" if changed == 1 else f"{changed} steps"
+            self.message_user(request, f"{steps} changed.", messages.SUCCESS)

@@ -1,0 +1,98 @@
+"""Numbered checks for what would only show later, when a patient is waiting. ``manage.py check`` runs them."""
+
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
+from django.core.exceptions import ValidationError
+
+from mwl_admin import environment, validators
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
+def _listens_outside() -> bool:
+    return settings.WEB_BIND.rpartition(":")[0] not in LOOPBACK
+
+
+@register(Tags.database)
+def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W001: several web workers on SQLite take turns at writing."""
+    if settings.DATABASES["default"]["ENGINE"] != environment.SQLITE or settings.WEB_WORKERS == 1:
+        return []
+    return [
+        Warning(
+            f"{settings.WEB_WORKERS} web workers share one SQLite file, and only one of them can write at a time.",
+            hint="Set WEB_WORKERS=1, or DATABASE_URL to a PostgreSQL database.",
+            id="mwl_admin.W001",
+        )
+    ]
+
+
+@register(Tags.security)
+def check_exposure(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W002 to W005: what is served to whom."""
+    found: list[CheckMessage] = []
+    if settings.DEBUG and _listens_outside():
+        found.append(
+            Warning(
+                "DJANGO_DEBUG is on while the site listens beyond this machine: error pages show patient data.",
+                hint="Set DJANGO_DEBUG=0.",
+                id="mwl_admin.W002",
+            )
+        )
+    if _listens_outside() and set(settings.ALLOWED_HOSTS) <= set(LOOPBACK):
+        found.append(
+            Warning(
+                f"The site listens on {settings.WEB_BIND}, but answers only to the names of this machine itself.",
+                hint="Add the name that staff type into their browser to DJANGO_ALLOWED_HOSTS.",
+                id="mwl_admin.W003",
+            )
+        )
+    if "*" in settings.ALLOWED_HOSTS:
+        found.append(
+            Warning(
+                "The site answers to any host name.",
+                hint="List the names that staff use in DJANGO_ALLOWED_HOSTS instead of *.",
+                id="mwl_admin.W004",
+            )
+        )
+    key = Path(settings.DATA_DIR) / "secret_key"
+    if key.exists() and stat.S_IMODE(key.stat().st_mode) & 0o077:
+        found.append(
+            Warning(
+                f"Others on this machine can read {key}.",
+                hint=f"chmod 600 {key}",
+                id="mwl_admin.W005",
+            )
+        )
+    return found
+
+
+@register()
+def check_department(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """E001, E002: the wall clock and the AE title that the worklist is known by."""
+    found: list[CheckMessage] = []
+    try:
+        environment.time_zone(settings.TIME_ZONE)
+    except ValueError as error:
+        found.append(Error(f"TIME_ZONE: {error}.", id="mwl_admin.E001"))
+    try:
+        environment.read(environment.environment(), "MWL_AE_TITLE", _ae_title, "MWL_SCP")
+    except environment.BadSetting as error:
+        found.append(Error(str(error), hint="1 to 16 unaccented letters, digits and punctuation.", id="mwl_admin.E002"))
+    return found
+
+
+def _ae_title(text: str) -> str:
+    try:
+        validators.validate_ae_title(text)
+    except ValidationError as error:
+        raise ValueError(" ".join(error.messages)) from error
+    if not text:
+        raise ValueError("An AE title can't be empty.")
+    return text
