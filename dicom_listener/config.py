@@ -91,7 +91,9 @@ def whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], in
         except ValueError:
             raise ValueError(f"{text!r} is not a whole number") from None
         if value < minimum or (maximum is not None and value > maximum):
-            raise ValueError(f"{value} is not between {minimum} and {maximum}" if maximum else f"{value} is below {minimum}")
+            raise ValueError(
+                f"{value} is not between {minimum} and {maximum}" if maximum else f"{value} is below {minimum}"
+            )
         return value
 
     return parse
@@ -201,6 +203,7 @@ class ListenerConfig:
     """All that a listener needs to know, under the prefix of its service (`MWL_`, `PACS_`)."""
 
     name: str
+    prefix: str
     ae_title: str
     bind: tuple[str, int]
     health_bind: tuple[str, int]
@@ -226,6 +229,7 @@ def load_listener(
 
     return ListenerConfig(
         name=name,
+        prefix=prefix,
         ae_title=setting("AE_TITLE", ae_title, ae_title_default),
         bind=setting("BIND", bind_address, bind),
         health_bind=setting("HEALTH_BIND", bind_address, health_bind),

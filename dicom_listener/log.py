@@ -9,6 +9,9 @@ import json
 import logging
 import sys
 import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029)}
@@ -23,6 +26,17 @@ def configure(level: str, format_: str) -> None:
     # pynetdicom logs each association in detail at INFO and data sets at DEBUG; this listener has its own line for it
     logging.getLogger("pynetdicom").setLevel(logging.ERROR)
     logging.getLogger("pydicom").setLevel(logging.ERROR)
+
+
+def log_failure(logger: logging.Logger, event: str, error: BaseException, fields: Mapping[str, Any]) -> None:
+    """Log an unexpected exception: its type and where it came from, without its text.
+
+    The text of an exception may quote a value, and so a patient; it goes to DEBUG only.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-6:]))
+    logger.error(event, extra={"fields": {**fields, "error": type(error).__name__, "at": where}})
+    logger.debug("the same in full", exc_info=error)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -63,7 +63,9 @@ class Refused(Exception):
     Raised by an operation or a sink. ``comment`` is read by strangers: it names what is wrong and no patient.
     """
 
-    def __init__(self, status: int, comment: str = "", *, error_id: int | None = None, offending: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, status: int, comment: str = "", *, error_id: int | None = None, offending: tuple[int, ...] = ()
+    ) -> None:
         super().__init__(f"{status:04X} {comment}")
         self.response = Response(status, comment=comment, error_id=error_id, offending=offending)
 
@@ -94,7 +96,7 @@ class CollectedOperation(Protocol):
 
         Each response is sent as it is yielded (several small ones may share a segment; the first never waits). After a
         C-CANCEL the listener sets ``request.cancelled``, closes the iterator and answers FE00 itself. :class:`Refused`
-        becomes the final response; any other exception is logged and answered as a processing failure, without its text.
+        becomes the final response; any other exception is logged and answered as a failure, without its text.
         """
 
 
@@ -119,15 +121,20 @@ class Streamed:
 class Service:
     """What one process answers, and to whom.
 
-    ``transfer_syntaxes(abstract_syntax, proposed)`` gives the transfer syntaxes acceptable for an abstract syntax out of
-    ``proposed``, best first; empty when the abstract syntax is not supported at all is None. ``operations`` maps a command
-    field (:class:`dicom_listener.dimse.CommandField`) to its operation; C-ECHO and C-CANCEL are the listener's own.
+    ``transfer_syntaxes(abstract_syntax, proposed)`` gives those transfer syntaxes out of ``proposed`` that are
+    acceptable for an abstract syntax, best first; None when the abstract syntax is not supported at all. ``operations``
+    maps a command field (:class:`dicom_listener.dimse.CommandField`) to its operation; C-ECHO and C-CANCEL are the
+    listener's own.
     ``association_ended`` is called once for every association that was accepted, however it ended.
     """
 
     transfer_syntaxes: Callable[[str, tuple[str, ...]], tuple[str, ...] | None]
     operations: Mapping[int, Collected | Streamed]
     access: AccessRule
+    extended_negotiation: Callable[[str, bytes], bytes | None] | None = None
+    """Answers a SOP Class Extended Negotiation (PS3.7 §D.3.3.5): SOP class and requestor's information in, ours out."""
+    reload: Callable[[], None] | None = None
+    """Called in each worker's main thread on SIGHUP."""
     association_accepted: Callable[[Association], None] | None = None
     association_ended: Callable[[Association], None] | None = None
     scu_roles: frozenset[str] = frozenset()

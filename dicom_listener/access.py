@@ -1,0 +1,77 @@
+"""Who may open an association: one decision, from what the peer says and where it is.
+
+On doubt the answer is no. A rule that raises lets nobody in.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dicom_listener.config import ListenerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What is known of a peer when it asks for an association.
+
+    ``address`` is the IP address as text. ``user_identity`` is the type of User Identity that it sent
+    (PS3.7 §D.3.3.7), None when it sent none; what it holds is not verified.
+    """
+
+    calling_ae: str
+    called_ae: str
+    address: str
+    user_identity: int | None = None
+
+
+class Reason(Enum):
+    """Why a caller is rejected: result, source and reason of the A-ASSOCIATE-RJ (PS3.8 §9.3.4)."""
+
+    NO_REASON = (1, 1, 1)
+    APPLICATION_CONTEXT = (1, 1, 2)
+    CALLING_AE = (1, 1, 3)
+    CALLED_AE = (1, 1, 7)
+    PROTOCOL_VERSION = (1, 2, 2)
+    CONGESTION = (2, 3, 1)
+    LOCAL_LIMIT = (2, 3, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The answer no: the reason for the peer, and ``because``, a few words for the log."""
+
+    reason: Reason
+    because: str
+
+
+AccessRule = Callable[[Caller], Rejected | None]
+"""Return None to accept. A service may pass a rule of its own, as one that knows its peers."""
+
+
+def rule_from(config: ListenerConfig) -> AccessRule:
+    """Return the rule that the settings state: called AE, calling AE, address, user identity."""
+    titles = config.calling_ae_titles
+    networks = config.networks
+
+    def rule(caller: Caller) -> Rejected | None:
+        if config.require_called_ae and caller.called_ae != config.ae_title:
+            return Rejected(Reason.CALLED_AE, "called AE title is not this one's")
+        if titles and caller.calling_ae not in titles:
+            return Rejected(Reason.CALLING_AE, "calling AE title is not on the list")
+        if networks and not any(_address(caller.address) in network for network in networks):
+            return Rejected(Reason.CALLING_AE, "address is in no allowed network")
+        if config.require_user_identity and caller.user_identity is None:
+            return Rejected(Reason.NO_REASON, "no user identity")
+        return None
+
+    return rule
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,391 @@
+"""One association, from its first PDU to the end of its connection: the acceptor's side of PS3.8 §9.2.
+
+One thread runs it and blocks where the standard's state machine waits. Sta2 is :meth:`Association.run` before the
+request, Sta6 is :meth:`Association._serve`, Sta13 is :meth:`Association._await_close`; the states between them last no
+longer than a function call.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import ssl
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from dicom_listener import metrics
+from dicom_listener.access import Caller, Reason, Rejected
+from dicom_listener.connection import NEVER, Connection, Expired, PeerClosed, Stopped
+from dicom_listener.dimse import RESPONSE, Command, CommandField, encode_request
+from dicom_listener.exchange import Exchange, PeerEnding
+from dicom_listener.identity import HEALTH_AE_TITLE
+from dicom_listener.log import log_failure
+from dicom_listener.message import Incoming
+from dicom_listener.negotiation import (
+    APPLICATION_CONTEXT,
+    MAX_REQUEST_LENGTH,
+    MalformedRequest,
+    Proposal,
+    agree,
+    read_request,
+)
+from dicom_listener.pdu import (
+    COMMAND,
+    FIXED_LENGTH,
+    HEADER,
+    PDU_TYPES,
+    PDV_HEADER,
+    RELEASE_RESPONSE,
+    UNLIMITED,
+    Aborted,
+    AbortReason,
+    PduType,
+    ProtocolViolation,
+    Released,
+    abort,
+    p_data,
+    reject,
+)
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+    from dicom_listener.config import Limits
+    from dicom_listener.seats import Seats
+    from dicom_listener.service import Context, Service
+
+logger = logging.getLogger(__name__)
+
+_SEQUENCE = itertools.count(1)
+_MAX_WAITING = 16
+
+
+class Association:
+    """An association with a peer. Attributes are set when it is accepted and stay.
+
+    ``calling_ae`` and ``called_ae`` are AE titles without padding; ``address`` and ``port`` are the peer's;
+    ``peer_max_pdu`` is the longest P-DATA-TF that the peer takes, in bytes; ``contexts`` the accepted ones by ID.
+    """
+
+    def __init__(self, sock: socket.socket, address: str, port: int, *, service: Service, limits: Limits,
+                 max_pdu_length: int, seats: Seats, tls: ssl.SSLContext | None) -> None:  # fmt: skip
+        self.id = next(_SEQUENCE)
+        self.seat: int | None = None
+        self.address = address
+        self.port = port
+        self.calling_ae = ""
+        self.called_ae = ""
+        self.implementation_uid = ""
+        self.implementation_version = ""
+        self.peer_max_pdu = UNLIMITED
+        self.contexts: dict[int, Context] = {}
+        self.connection = Connection(sock)
+        self.limits = limits
+        self.service = service
+        self._max_pdu_length = max_pdu_length
+        self._seats = seats
+        self._tls = tls
+        self._incoming: Incoming | None = None
+        self._exchange = Exchange(self)
+        self._waiting: deque[Incoming] = deque()
+        self._answer: tuple[Command, bytes] | None = None
+        self._own_message_id = 0
+        self._reading = False
+
+    # -- life
+
+    def run(self) -> None:
+        """Serve the connection until it ends. Raises nothing that a peer can cause."""
+        try:
+            if self._tls:
+                self.connection.deadline = time.monotonic() + self.limits.first_pdu
+                self.connection.start_tls(self._tls)
+            if self._establish():
+                self._run_established()
+        except (PeerClosed, Stopped, ssl.SSLError, OSError) as error:
+            logger.debug("connection ended before an association", extra={"fields": self.peer(because=repr(error))})
+        except Expired:
+            # ARTIM expired in Sta2: the connection is closed, nothing is sent (PS3.8 Table 9-10, AA-2)
+            metrics.LIMITED.labels("first_pdu").inc()
+            logger.info("no association request in time", extra={"fields": self.peer()})
+        except ProtocolViolation as violation:
+            # AA-1: in Sta2 the abort is the service user's
+            self._end_with(abort(source=0, reason=0), "protocol violation", str(violation))
+        finally:
+            self.connection.close()
+
+    def _run_established(self) -> None:
+        started = time.monotonic()
+        metrics.ASSOCIATIONS.inc()
+        metrics.ACTIVE.inc()
+        how = "failed"
+        try:
+            if self.service.association_accepted:
+                self.service.association_accepted(self)
+            how = self._serve()
+        finally:
+            self._abandon_incoming()
+            self._seats.leave(self)
+            metrics.ACTIVE.dec()
+            metrics.ENDED.labels(how).inc()
+            seconds = round(time.monotonic() - started, 3)
+            level = logging.DEBUG if self.is_own_health_check else logging.INFO
+            fields = self.peer(how=how, messages=self._exchange.answered, seconds=seconds)
+            logger.log(level, "association ended", extra={"fields": fields})
+            if self.service.association_ended:
+                self.service.association_ended(self)
+
+    @property
+    def is_own_health_check(self) -> bool:
+        """Whether this is the health check of this very service, which would fill the log."""
+        return self.calling_ae == HEALTH_AE_TITLE and self.address in ("127.0.0.1", "::1")
+
+    def peer(self, **more: object) -> dict[str, object]:
+        who = {"association": self.id, "address": self.address}
+        if self.calling_ae:
+            who |= {"calling": repr(self.calling_ae), "called": repr(self.called_ae)}
+        return who | more
+
+    # -- establishment
+
+    def _establish(self) -> bool:
+        self.connection.deadline = time.monotonic() + self.limits.first_pdu
+        kind, length = self._pdu_header()
+        if kind == PduType.ABORT:
+            return False
+        if kind != PduType.ASSOCIATE_RQ:
+            raise ProtocolViolation(AbortReason.UNEXPECTED_PDU, f"first PDU is of type {kind:02X}")
+        if length > MAX_REQUEST_LENGTH:
+            metrics.LIMITED.labels("request_length").inc()
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "association request is too long")
+        body = self.connection.read(length)
+        try:
+            proposal = read_request(body)
+        except MalformedRequest as error:
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, f"association request: {error}") from error
+        self._adopt(proposal)
+        if rejected := self._judge(proposal) or self._seats.take(self):
+            self._reject(rejected)
+            return False
+        agreement = agree(proposal, body, self.service, self._max_pdu_length)
+        self.contexts = agreement.contexts
+        level = logging.DEBUG if self.is_own_health_check else logging.INFO
+        fields = self.peer(contexts=f"{len(self.contexts)}/{len(proposal.contexts)}", port=self.port)
+        logger.log(level, "association accepted", extra={"fields": fields})
+        try:
+            self.send(agreement.pdu)
+        except BaseException:
+            self._seats.leave(self)
+            raise
+        return True
+
+    def _adopt(self, proposal: Proposal) -> None:
+        self.calling_ae = proposal.calling_ae
+        self.called_ae = proposal.called_ae
+        self.implementation_uid = proposal.implementation_uid
+        self.implementation_version = proposal.implementation_version
+        self.peer_max_pdu = proposal.max_pdu or UNLIMITED
+
+    def _judge(self, proposal: Proposal) -> Rejected | None:
+        if not proposal.protocol_version & 1:
+            return Rejected(Reason.PROTOCOL_VERSION, "protocol version")
+        if proposal.application_context != APPLICATION_CONTEXT:
+            return Rejected(Reason.APPLICATION_CONTEXT, "application context name")
+        if not proposal.calling_ae:
+            return Rejected(Reason.CALLING_AE, "calling AE title is empty")
+        if not proposal.called_ae:
+            return Rejected(Reason.CALLED_AE, "called AE title is empty")
+        caller = Caller(proposal.calling_ae, proposal.called_ae, self.address, proposal.user_identity)
+        try:
+            return self.service.access(caller)
+        except Exception as error:  # noqa: BLE001 - on doubt nobody is let in
+            log_failure(logger, "access rule failed; nobody is let in", error, self.peer())
+            return Rejected(Reason.NO_REASON, "access rule failed")
+
+    def _reject(self, rejected: Rejected) -> None:
+        metrics.REJECTED.labels(rejected.reason.name.lower()).inc()
+        result, source, reason = rejected.reason.value
+        self._end_with(reject(result, source, reason), "association rejected", rejected.because)
+
+    # -- data transfer (Sta6)
+
+    def _serve(self) -> str:
+        """Serve until the association ends; return how it did."""
+        try:
+            while True:
+                self._next_pdu()
+                while self._waiting:
+                    self._exchange.collected(self._waiting.popleft())
+        except Released:
+            return self._release()
+        except Aborted:
+            return "aborted by peer"
+        except PeerClosed:
+            return "connection lost"
+        except Stopped:
+            self._end_with(abort(source=0, reason=0), "association ended", "service stops")
+            return "stopped"
+        except Expired:
+            limit = "idle" if self._incoming is None and not self._reading else "pdu"
+            metrics.LIMITED.labels(limit).inc()
+            self._end_with(abort(source=2, reason=0), "association aborted", f"{limit} time limit")
+            return "timed out"
+        except ProtocolViolation as violation:
+            self._end_with(abort(source=2, reason=violation.reason), "association aborted", str(violation))
+            return "aborted by us"
+
+    def _pdu_header(self) -> tuple[int, int]:
+        kind, length = HEADER.unpack(self.connection.take(6))
+        return kind, length
+
+    def _next_pdu(self) -> None:
+        """Receive one PDU and do what it asks for; raises what ends the association."""
+        connection = self.connection
+        if self._incoming is None:
+            connection.wait(self.limits.idle)
+        self._reading = True
+        connection.deadline = time.monotonic() + self.limits.pdu
+        kind, length = self._pdu_header()
+        if kind == PduType.P_DATA:
+            if length > self._max_pdu_length:
+                metrics.LIMITED.labels("pdu_length").inc()
+                raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "PDU is longer than negotiated")
+            self._p_data(length)
+        else:
+            self._control_pdu(kind, length)
+        self._reading = False
+
+    def _control_pdu(self, kind: int, length: int) -> None:
+        if kind not in PDU_TYPES:
+            raise ProtocolViolation(AbortReason.UNRECOGNIZED_PDU, f"PDU of unknown type {kind:02X}")
+        if kind in FIXED_LENGTH and length != 4:
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, f"PDU of type {kind:02X} has a wrong length")
+        if kind == PduType.ABORT:
+            raise Aborted
+        if kind == PduType.RELEASE_RQ:
+            self.connection.take(4)
+            raise Released
+        raise ProtocolViolation(AbortReason.UNEXPECTED_PDU, f"PDU of type {kind:02X} during data transfer")
+
+    def _p_data(self, remaining: int) -> None:
+        if not remaining:
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "P-DATA-TF without a value")
+        while remaining:
+            if remaining < 6:
+                raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "P-DATA-TF ends within a PDV's header")
+            item_length, context_id, control = PDV_HEADER.unpack(self.connection.take(6))
+            remaining -= item_length + 4
+            if item_length < 2 or remaining < 0:
+                raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "PDV length does not fit its PDU")
+            self._fragment(context_id, control, item_length - 2)
+
+    def _fragment(self, context_id: int, control: int, size: int) -> None:
+        """Take one PDV: bit 0 of ``control`` marks a command fragment, bit 1 the last one (PS3.8 §E.2)."""
+        incoming = self._incoming
+        if incoming is None:
+            context = self.contexts.get(context_id)
+            if context is None:
+                raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "PDV for a context that was not accepted")
+            incoming = self._incoming = Incoming(context, self)
+        incoming.fragment(context_id, control, size)
+        if incoming.complete:
+            self._incoming = None
+            self._message(incoming)
+
+    def _message(self, incoming: Incoming) -> None:
+        command = incoming.command
+        self.connection.deadline = NEVER  # the operation's time is not the peer's
+        if command.field & RESPONSE:
+            self._answer = (command, bytes(incoming.data))
+        elif command.field == CommandField.C_CANCEL_RQ:
+            self._exchange.cancel(command.message_id)
+        elif incoming.is_streamed:
+            self._exchange.streamed(incoming)
+        elif self._exchange.busy:
+            self._queue(incoming)
+        else:
+            self._exchange.collected(incoming)
+        self.connection.deadline = time.monotonic() + self.limits.pdu
+
+    def _queue(self, incoming: Incoming) -> None:
+        """Keep a request that came before the one at work was answered, though one at a time was agreed on."""
+        if len(self._waiting) >= _MAX_WAITING:
+            raise ProtocolViolation(AbortReason.UNEXPECTED_PARAMETER, "more operations at once than negotiated")
+        self._waiting.append(incoming)
+
+    def _abandon_incoming(self) -> None:
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.abandon()
+
+    # -- sending
+
+    def send(self, data: bytes | bytearray) -> None:
+        """Send encoded PDUs; a peer that does not take them in time is cut off."""
+        self.connection.send(data, self.limits.pdu)
+
+    def poll(self) -> None:
+        """Take what the peer sent meanwhile, without waiting when it sent nothing."""
+        while self.connection.has_input():
+            self._next_pdu()
+
+    # -- requests of our own
+
+    def request(self, field: CommandField, context: Context, elements: Mapping[str, str | int],
+                data: bytes | None = None) -> tuple[Command, bytes]:  # fmt: skip
+        """Send a request to the peer and return its response: command and data set.
+
+        To be called from an operation that has sent its final response, as for an N-EVENT-REPORT on the same
+        association (PS3.4 §J.3.3). Raises :class:`PeerEnding` when the peer releases or aborts instead of answering;
+        the listener then ends the association as the peer asked.
+        """
+        self._own_message_id = self._own_message_id % 0xFFFF + 1
+        command = encode_request(field, self._own_message_id, elements, has_data_set=data is not None)
+        self._answer = None
+        try:
+            encoded = p_data(context.context_id, COMMAND, command, self.peer_max_pdu)
+            if data is not None:
+                encoded += p_data(context.context_id, 0, data, self.peer_max_pdu)
+            self.send(encoded)
+            while (answer := self._answer_to(self._own_message_id)) is None:
+                self._next_pdu()
+            return answer
+        except (Released, Aborted) as ending:
+            self._exchange.ending = ending
+            raise PeerEnding from ending
+
+    def _answer_to(self, message_id: int) -> tuple[Command, bytes] | None:
+        if self._answer is None or self._answer[0].message_id != message_id:
+            return None
+        return self._answer
+
+    # -- ends
+
+    def _release(self) -> str:
+        self._send_last(RELEASE_RESPONSE)
+        return "released"
+
+    def _end_with(self, pdu: bytes, event: str, because: str) -> None:
+        logger.info(event, extra={"fields": self.peer(because=repr(because))})
+        self._send_last(pdu)
+
+    def _send_last(self, pdu: bytes) -> None:
+        """Send the last PDU and wait, within ARTIM's time, for the peer to close (Sta13)."""
+        try:
+            self.connection.send(pdu, self.limits.release)
+            self._await_close()
+        except (PeerClosed, Expired, Stopped):
+            return
+
+    def _await_close(self) -> None:
+        # whatever comes is dropped (AA-6); closing with unread bytes would reset the connection, and with it what was
+        # sent last
+        self.connection.finish_sending()
+        self.connection.deadline = time.monotonic() + self.limits.release
+        self.connection.drain()
+
+    def end_now(self) -> None:
+        """End the association at once, from another thread: the time to stop is over."""
+        self.connection.cut()

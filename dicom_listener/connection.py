@@ -1,0 +1,218 @@
+"""One transport connection: a blocking socket behind one large buffer that is reused for everything received.
+
+The thread that owns a connection blocks in ``recv_into`` with no time-out of its own. It notes in
+:attr:`Connection.deadline` until when it may; whoever watches (:mod:`dicom_listener.server`) calls
+:meth:`Connection.expire` once that has passed. So a time limit costs no system call, and an idle connection costs
+nothing at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+import ssl
+import threading
+import time
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from dicom_listener.pdu import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BUFFER_SIZE = 256 * 1024
+"""Bytes of the receive buffer: what one ``recv_into`` can take, whatever the size of a PDU."""
+
+NEVER = math.inf
+
+
+class PeerClosed(Ending):
+    """The peer closed the connection or it broke."""
+
+
+class Expired(Ending):
+    """The peer took longer than a limit allows."""
+
+
+class Stopped(Ending):
+    """The connection was idle when the server was told to stop."""
+
+
+class _Ending(Enum):
+    EXPIRED = 1
+    STOPPED = 2
+
+
+_ENDINGS: dict[_Ending | None, type[Ending]] = {
+    _Ending.EXPIRED: Expired,
+    _Ending.STOPPED: Stopped,
+    None: PeerClosed,
+}
+
+
+class Connection:
+    """A connected socket; one thread reads and writes, another may call :meth:`expire` and :meth:`stop_if_idle`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._view = memoryview(bytearray(BUFFER_SIZE))
+        self._start = 0
+        self._end = 0
+        self._idle = False
+        self._ending: _Ending | None = None
+        self._lock = threading.Lock()
+        self.deadline = NEVER
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Shake hands as a TLS server; raise :class:`ssl.SSLError` or OSError."""
+        self._sock = context.wrap_socket(self._sock, server_side=True)
+
+    # -- receiving
+
+    def _fill(self) -> None:
+        """Receive what is there, at least one byte, behind what is buffered."""
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == BUFFER_SIZE:
+            rest = self._end - self._start
+            self._view[:rest] = self._view[self._start : self._end]
+            self._start, self._end = 0, rest
+        try:
+            count = self._sock.recv_into(self._view[self._end :])
+        except OSError as error:
+            raise self._ended() from error
+        if not count:
+            raise self._ended()
+        self._end += count
+
+    def _ended(self) -> Ending:
+        return _ENDINGS[self._ending]()
+
+    def _stopped(self) -> bool:
+        return self._ending is _Ending.STOPPED
+
+    def _fill_rest(self) -> None:
+        """Receive more of what has begun.
+
+        The acknowledgement of what was received goes out now instead of some 40 ms later: a peer with Nagle's algorithm
+        on holds its next small segment back until then. The option is not sticky, so that it is set each time.
+        """
+        with contextlib.suppress(OSError):  # a broken connection shows at the read, where it is handled
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self._fill()
+
+    def wait(self, idle_seconds: float) -> None:
+        """Wait for the first byte of the next PDU, as an idle connection that may be stopped."""
+        if self._start < self._end:
+            return
+        self.deadline = time.monotonic() + idle_seconds
+        with self._lock:
+            if self._stopped():
+                raise Stopped
+            self._idle = True
+        try:
+            self._fill()
+        finally:
+            with self._lock:
+                self._idle = False
+            self.deadline = NEVER
+        if self._stopped():
+            raise Stopped
+
+    def take(self, count: int) -> memoryview:
+        """Return the next ``count`` bytes, at most the buffer's size; valid until the next call that receives."""
+        while self._end - self._start < count:
+            self._fill_rest()
+        begin = self._start
+        self._start += count
+        return self._view[begin : self._start]
+
+    def read(self, count: int) -> bytes:
+        """Return the next ``count`` bytes, of any number."""
+        parts = bytearray()
+        self.stream(count, parts.extend)
+        return bytes(parts)
+
+    def stream(self, count: int, deliver: Callable[[memoryview], object]) -> None:
+        """Hand the next ``count`` bytes to ``deliver``, piece by piece as they arrive."""
+        while count:
+            available = self._end - self._start
+            if not available:
+                self._fill_rest()
+                available = self._end - self._start
+            size = min(count, available)
+            begin = self._start
+            self._start += size
+            count -= size
+            deliver(self._view[begin : self._start])
+
+    def drain(self) -> None:
+        """Drop whatever comes until the peer closes; ends with :class:`PeerClosed` or what :attr:`deadline` brings."""
+        while True:
+            self._start = self._end
+            self._fill()
+
+    def has_input(self) -> bool:
+        """Tell whether something was received that has not been taken, without waiting."""
+        if self._start < self._end:
+            return True
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+            return True
+        try:
+            # the plain socket's, which takes flags; an end of the connection counts: the next read shows it
+            socket.socket.recv(self._sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise self._ended() from error
+        return True
+
+    # -- sending and ending
+
+    def send(self, data: bytes | bytearray, seconds: float) -> None:
+        """Send all of ``data``; a peer that does not take it within ``seconds`` is cut off."""
+        previous, self.deadline = self.deadline, time.monotonic() + seconds
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            raise self._ended() from error
+        finally:
+            self.deadline = previous
+
+    def expire(self) -> None:
+        """Wake the owner: its blocked call raises :class:`Expired`. Sending stays possible where receiving blocked."""
+        with self._lock:
+            if self._ending is _Ending.EXPIRED:  # it was told once and still blocks: in sending
+                how = socket.SHUT_RDWR
+            else:
+                self._ending = _Ending.EXPIRED
+                how = socket.SHUT_RD
+            self.deadline = time.monotonic() + 1
+            self._shutdown(how)
+
+    def stop_if_idle(self) -> None:
+        """Wake the owner with :class:`Stopped` if it waits between two messages; otherwise at its next wait."""
+        with self._lock:
+            if self._ending is None:
+                self._ending = _Ending.STOPPED
+            if self._idle:
+                self._shutdown(socket.SHUT_RD)
+
+    def cut(self) -> None:
+        """End the connection under its owner, whatever it does."""
+        with self._lock:
+            self._shutdown(socket.SHUT_RDWR)
+
+    def _shutdown(self, how: int) -> None:
+        with contextlib.suppress(OSError):  # already ended by the peer
+            # the plain socket's: an SSLSocket's own would take the TLS state away under the owner
+            socket.socket.shutdown(self._sock, how)
+
+    def finish_sending(self) -> None:
+        """Tell the peer that nothing more comes, so that what was sent last is not lost to a reset."""
+        self._shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._sock.close()

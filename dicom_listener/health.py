@@ -1,0 +1,193 @@
+"""`/health` and `/metrics` over HTTP, in a process of their own.
+
+The answer is about the service, not about a file beside it: the workers' accept loops must have shown life within the
+last seconds, and an association must be answered on the service's own port.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import build_context
+
+from dicom_listener.identity import HEALTH_AE_TITLE, IMPLEMENTATION_CLASS_UID
+from dicom_listener.log import log_failure
+from dicom_listener.pdu import PduType
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dicom_listener.config import ListenerConfig
+    from dicom_listener.seats import Seats
+
+logger = logging.getLogger(__name__)
+
+Check = Callable[[], str]
+
+_HEARTBEAT_LIMIT = 5.0
+_PROBE_SECONDS = 5.0
+_ANY_HOST = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
+
+
+def prepare_metrics(directory: Path) -> None:
+    """Make an empty folder for the metrics that all processes share; before prometheus_client is first imported."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+
+
+def forget_process(pid: int | None) -> None:
+    """Drop the gauges of a process that died; its counters stay."""
+    from prometheus_client import multiprocess  # needs the folder of prepare_metrics at import
+
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ and pid is not None:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Asks for an association as any peer would. A rejection is an answer too: access is not what is asked about."""
+
+    host: str
+    port: int
+    ae_title: str
+    tls: ssl.SSLContext | None = None
+
+    def __call__(self) -> str:
+        if self.tls is not None and self.tls.verify_mode == ssl.CERT_REQUIRED:
+            return "not asked: it wants a client certificate"
+        host = _ANY_HOST.get(self.host, self.host)
+        with socket.create_connection((host, self.port), _PROBE_SECONDS) as plain:
+            if self.tls is None:
+                return self._ask(plain)
+            with _trusting_context().wrap_socket(plain) as encrypted:
+                return self._ask(encrypted)
+
+    def _ask(self, sock: socket.socket) -> str:
+        sock.sendall(_association_request(self.ae_title))
+        first = sock.recv(1)
+        if first == bytes((PduType.ASSOCIATE_AC,)):
+            rest = b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00"  # A-RELEASE-RQ
+            sock.sendall(rest)
+            while sock.recv(4096):
+                pass
+            return "accepts associations"
+        if first == bytes((PduType.ASSOCIATE_RJ,)):
+            return "answers associations"
+        raise RuntimeError("no answer to an association request")
+
+
+def _trusting_context() -> ssl.SSLContext:
+    # the certificate names the host that peers use, seldom the loopback address
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _association_request(called_ae: str) -> bytes:
+    request = A_ASSOCIATE()
+    request.application_context_name = "1.2.840.10008.3.1.1.1"
+    request.calling_ae_title = HEALTH_AE_TITLE
+    request.called_ae_title = called_ae
+    maximum = MaximumLengthNotification()
+    implementation = ImplementationClassUIDNotification()
+    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    request.user_information = [maximum, implementation]
+    context = build_context("1.2.840.10008.1.1")
+    context.context_id = 1
+    request.presentation_context_definition_list = [context]
+    pdu = A_ASSOCIATE_RQ()
+    pdu.from_primitive(request)
+    return pdu.encode()
+
+
+def report(seats: Seats, checks: Mapping[str, Check]) -> tuple[bool, dict[str, Any]]:
+    """Run every check; return whether all is well and what `/health` says."""
+    ages = seats.heartbeat_ages()
+    workers = [{"seconds_since_heartbeat": None if age is None else round(age, 2)} for age in ages]
+    well = all(age is not None and age < _HEARTBEAT_LIMIT for age in ages)
+    results: dict[str, dict[str, Any]] = {}
+    for name, check in checks.items():
+        try:
+            results[name] = {"ok": True, "detail": check()}
+        except Exception as error:  # noqa: BLE001 - what fails is what is reported
+            log_failure(logger, f"health check {name} failed", error, {})
+            results[name] = {"ok": False, "detail": type(error).__name__}
+            well = False
+    status = "ok" if well else "failing"
+    return well, {"status": status, "associations": seats.taken(), "workers": workers, "checks": results}
+
+
+def serve(config: ListenerConfig, listening: socket.socket, checks: Mapping[str, Check], seats: Seats, probe: Probe, *,
+          lifeline: int) -> None:  # fmt: skip
+    """Answer `/health` and `/metrics` until SIGTERM or until the master is gone."""
+    every_check: dict[str, Check] = {"association": probe, **checks}
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            if self.path == "/health":
+                well, body = report(seats, every_check)
+                code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+                self._answer(code, "application/json", json.dumps({"service": config.name, **body}).encode())
+            elif self.path == "/metrics":
+                content_type, text = _metrics()
+                self._answer(HTTPStatus.OK, content_type, text)
+            else:
+                self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"There are /health and /metrics\n")
+
+        def _answer(self, code: HTTPStatus, content_type: str, body: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
+            logger.debug(format, *args)
+
+    server = ThreadingHTTPServer(config.health_bind, Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listening
+    server.daemon_threads = True
+
+    def stop(*_: object) -> None:
+        threading.Thread(target=server.shutdown).start()
+
+    def follow_master() -> None:
+        if not os.read(lifeline, 1):
+            server.shutdown()
+
+    signal.signal(signal.SIGTERM, stop)
+    threading.Thread(target=follow_master, daemon=True).start()
+    server.serve_forever(poll_interval=0.5)
+
+
+def _metrics() -> tuple[str, bytes]:
+    from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return CONTENT_TYPE_LATEST, generate_latest(registry)

@@ -1,0 +1,139 @@
+"""One DIMSE message on its way in: fragments become a command set, and a data set that is collected or streamed."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from dicom_listener import dimse, metrics
+from dicom_listener.log import log_failure
+from dicom_listener.pdu import COMMAND, LAST, AbortReason, ProtocolViolation
+from dicom_listener.service import Context, Refused, Request, Response, Sink, Streamed
+
+if TYPE_CHECKING:
+    from dicom_listener.association import Association
+
+logger = logging.getLogger(__name__)
+
+
+class Incoming:
+    """A message that is being received in one presentation context (PS3.7 §6.3, PS3.8 Annex E).
+
+    A data set that cannot be taken is still read to its end, and dropped: only then can a response say so.
+    """
+
+    command: dimse.Command
+    """Set once :attr:`command_complete`."""
+
+    __slots__ = (
+        "_association",
+        "_command_set",
+        "command",
+        "command_complete",
+        "complete",
+        "context",
+        "data",
+        "failure",
+        "is_streamed",
+        "sink",
+    )
+
+    def __init__(self, context: Context, association: Association) -> None:
+        self.context = context
+        self.command_complete = False
+        self.complete = False
+        self.data = bytearray()
+        self.is_streamed = False
+        self.sink: Sink | None = None
+        self.failure: Response | None = None
+        self._association = association
+        self._command_set = bytearray()
+
+    def fragment(self, context_id: int, control: int, size: int) -> None:
+        """Take the next PDV of ``size`` bytes from the connection; ``control`` is its message control header."""
+        if context_id != self.context.context_id:
+            raise ProtocolViolation(AbortReason.UNEXPECTED_PARAMETER, "one message in two presentation contexts")
+        if control & COMMAND:
+            self._command_fragment(size, last=bool(control & LAST))
+            return
+        if not self.command_complete:
+            raise ProtocolViolation(AbortReason.UNEXPECTED_PARAMETER, "data set before the command set is complete")
+        self._association.connection.stream(size, self._deliver)
+        self.complete = bool(control & LAST)
+
+    def _command_fragment(self, size: int, *, last: bool) -> None:
+        if self.command_complete:
+            raise ProtocolViolation(AbortReason.UNEXPECTED_PARAMETER, "command set where a data set is due")
+        if len(self._command_set) + size > self._association.limits.command_set:
+            metrics.LIMITED.labels("command_set").inc()
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "command set is too long")
+        self._association.connection.stream(size, self._command_set.extend)
+        if last:
+            self._command_complete()
+
+    def _command_complete(self) -> None:
+        try:
+            command = dimse.decode(self._command_set)
+        except dimse.MalformedCommand as error:
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, f"command set: {error}") from error
+        self.command = command
+        self.command_complete = True
+        self.complete = not command.has_data_set
+        operation = self._association.service.operations.get(command.field)
+        if isinstance(operation, Streamed) and command.has_data_set:
+            self.is_streamed = True
+            self._open(operation)
+
+    def _open(self, operation: Streamed) -> None:
+        try:
+            self.sink = operation.open(self._association, self.request())
+        except Exception as error:  # noqa: BLE001 - whatever it is: logged, and answered as a failure
+            self._fail(error)
+
+    def request(self) -> Request:
+        """Return what an operation is given."""
+        return Request(self.command, self.context, bytes(self.data))
+
+    def _deliver(self, piece: memoryview) -> None:
+        if self.failure is not None:
+            return
+        if self.sink is not None:
+            try:
+                self.sink.write(piece)
+            except Exception as error:  # noqa: BLE001 - the same
+                self._fail(error)
+            return
+        limit = self._association.limits.identifier
+        if len(self.data) + len(piece) > limit:
+            metrics.LIMITED.labels("identifier").inc()
+            self.data.clear()
+            status = dimse.too_large_status(self.command.field)
+            self.failure = Response(status, comment=f"Data set is longer than {limit} bytes")
+            return
+        self.data.extend(piece)
+
+    def finish(self) -> Response:
+        """End a streamed message: what its sink says, or why it could not take it."""
+        if self.failure is None and self.sink is not None:
+            try:
+                response = self.sink.finish()
+            except Exception as error:  # noqa: BLE001 - the same
+                self._fail(error)
+            else:
+                self.sink = None
+                return response
+        return self.failure or Response(dimse.failure_status(self.command.field))
+
+    def abandon(self) -> None:
+        """No response will say success: the sink leaves no trace."""
+        sink, self.sink = self.sink, None
+        if sink is not None:
+            sink.abandon()
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, Refused):
+            self.failure = error.response
+        else:
+            log_failure(logger, "streamed operation failed", error, self._association.peer())
+            self.failure = Response(dimse.failure_status(self.command.field), comment="Internal error")
+        self.abandon()

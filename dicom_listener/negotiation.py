@@ -1,0 +1,280 @@
+"""Association negotiation (PS3.8 §7.1, PS3.7 Annex D): an A-ASSOCIATE-RQ in, an A-ASSOCIATE-AC out.
+
+pynetdicom's PDU classes read and write, its ``negotiate_as_acceptor`` decides; here is what they are given.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from functools import lru_cache
+from struct import Struct
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
+from pynetdicom.pdu_items import (
+    ApplicationContextItem,
+    AsynchronousOperationsWindowSubItem,
+    ImplementationClassUIDSubItem,
+    ImplementationVersionNameSubItem,
+    MaximumLengthSubItem,
+    PresentationContextItemAC,
+    PresentationContextItemRQ,
+    SCP_SCU_RoleSelectionSubItem,
+    SOPClassExtendedNegotiationSubItem,
+    UserIdentitySubItemAC,
+    UserIdentitySubItemRQ,
+    UserInformationItem,
+)
+from pynetdicom.pdu_primitives import (
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+    SOPClassExtendedNegotiation,
+)
+from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
+
+from dicom_listener.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_listener.service import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dicom_listener.service import Service
+
+APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+MAX_REQUEST_LENGTH = 256 * 1024
+"""Bytes of an A-ASSOCIATE-RQ: 128 contexts with every transfer syntax of the standard fit several times."""
+
+_ITEM = Struct(">BxH")
+_FIXED_FIELDS = 68
+_SOME_TITLES = b"X".ljust(16) * 2
+"""In the place of the AE titles, which are read here: pynetdicom raises for some that devices send."""
+_ITEMS = frozenset({0x10, 0x20, 0x50})
+_SUB_ITEMS = frozenset({0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58})
+_USER_INFORMATION = 0x50
+
+
+class MalformedRequest(Exception):
+    """An A-ASSOCIATE-RQ that cannot be read; the text says why and holds nothing of its content."""
+
+
+@dataclass(slots=True)
+class Proposal:
+    """What a peer proposes. ``max_pdu`` is the longest P-DATA-TF that it takes, 0 when it sets no limit."""
+
+    protocol_version: int
+    called_ae: str
+    calling_ae: str
+    application_context: str = ""
+    contexts: list[PresentationContext] = field(default_factory=list)
+    max_pdu: int = 0
+    implementation_uid: str = ""
+    implementation_version: str = ""
+    asynchronous_operations: bool = False
+    roles: dict[str, tuple[bool, bool]] = field(default_factory=dict)
+    extended: dict[str, bytes] = field(default_factory=dict)
+    user_identity: int | None = None
+    user_identity_response: bool = False
+
+
+@dataclass(slots=True)
+class Agreement:
+    """What both sides agreed on: accepted contexts by ID, and the A-ASSOCIATE-AC that says so."""
+
+    contexts: dict[int, Context]
+    pdu: bytes
+
+
+def read_request(body: bytes) -> Proposal:
+    """Read an A-ASSOCIATE-RQ without its six bytes of type and length; raise :class:`MalformedRequest`.
+
+    Items of unknown type are skipped, as PS3.8 §9.3.1 asks.
+    """
+    if len(body) < _FIXED_FIELDS:
+        raise MalformedRequest("shorter than its fixed fields")
+    items = b"".join(_known_items(body[_FIXED_FIELDS:], _ITEMS))
+    pdu = A_ASSOCIATE_RQ()
+    try:
+        pdu.decode(b"\x01\x00\x00\x00\x00\x00" + body[:4] + _SOME_TITLES + body[36:_FIXED_FIELDS] + items)
+        proposal = Proposal(pdu.protocol_version, _ae_title(body[4:20]), _ae_title(body[20:36]))
+        for item in pdu.variable_items:
+            _READERS[type(item)](proposal, item)
+    except (AttributeError, IndexError, KeyError, struct.error, TypeError, UnicodeError, ValueError) as error:
+        # what pynetdicom's decoders raise on a malformed item; each means the same here
+        raise MalformedRequest(f"an item cannot be read ({type(error).__name__})") from error
+    if len({context.context_id for context in proposal.contexts}) < len(proposal.contexts):
+        raise MalformedRequest("two presentation contexts have one ID")
+    return proposal
+
+
+def _ae_title(raw: bytes) -> str:
+    return raw.decode("ascii", "replace").replace("\ufffd", "?").strip(" \0")
+
+
+def _known_items(data: bytes, known: frozenset[int]) -> Iterator[bytes]:
+    position = 0
+    while position < len(data):
+        if len(data) - position < _ITEM.size:
+            raise MalformedRequest("ends within an item's header")
+        kind, length = _ITEM.unpack_from(data, position)
+        value = data[position + 4 : position + 4 + length]
+        if len(value) < length:
+            raise MalformedRequest(f"item {kind:02X} is longer than the PDU")
+        position += 4 + length
+        if kind not in known:
+            continue
+        if kind == _USER_INFORMATION:
+            value = b"".join(_known_items(value, _SUB_ITEMS))
+        yield _ITEM.pack(kind, len(value)) + value
+
+
+def _read_application_context(proposal: Proposal, item: ApplicationContextItem) -> None:
+    proposal.application_context = str(item.application_context_name or "")
+
+
+def _read_context(proposal: Proposal, item: PresentationContextItemRQ) -> None:
+    context = item.to_primitive()
+    if not context.abstract_syntax or not context.transfer_syntax:
+        raise ValueError("a presentation context without abstract or transfer syntax")
+    proposal.contexts.append(context)
+
+
+def _read_user_information(proposal: Proposal, item: UserInformationItem) -> None:
+    for sub in item.user_data:
+        if reader := _SUB_READERS.get(type(sub)):
+            reader(proposal, sub)
+
+
+def _read_maximum_length(proposal: Proposal, sub: MaximumLengthSubItem) -> None:
+    proposal.max_pdu = sub.maximum_length_received or 0
+
+
+def _read_implementation_uid(proposal: Proposal, sub: ImplementationClassUIDSubItem) -> None:
+    proposal.implementation_uid = str(sub.implementation_class_uid or "")
+
+
+def _read_implementation_version(proposal: Proposal, sub: ImplementationVersionNameSubItem) -> None:
+    proposal.implementation_version = str(sub.implementation_version_name or "").strip()
+
+
+def _read_operations_window(proposal: Proposal, _: AsynchronousOperationsWindowSubItem) -> None:
+    proposal.asynchronous_operations = True
+
+
+def _read_role(proposal: Proposal, sub: SCP_SCU_RoleSelectionSubItem) -> None:
+    proposal.roles[str(sub.sop_class_uid)] = (bool(sub.scu_role), bool(sub.scp_role))
+
+
+def _read_extended(proposal: Proposal, sub: SOPClassExtendedNegotiationSubItem) -> None:
+    proposal.extended[str(sub.sop_class_uid)] = bytes(sub.service_class_application_information or b"")
+
+
+def _read_user_identity(proposal: Proposal, sub: UserIdentitySubItemRQ) -> None:
+    proposal.user_identity = sub.user_identity_type
+    proposal.user_identity_response = bool(sub.positive_response_requested)
+
+
+_READERS: dict[type, Any] = {
+    ApplicationContextItem: _read_application_context,
+    PresentationContextItemRQ: _read_context,
+    UserInformationItem: _read_user_information,
+}
+_SUB_READERS: dict[type, Any] = {
+    MaximumLengthSubItem: _read_maximum_length,
+    ImplementationClassUIDSubItem: _read_implementation_uid,
+    ImplementationVersionNameSubItem: _read_implementation_version,
+    AsynchronousOperationsWindowSubItem: _read_operations_window,
+    SCP_SCU_RoleSelectionSubItem: _read_role,
+    SOPClassExtendedNegotiationSubItem: _read_extended,
+    UserIdentitySubItemRQ: _read_user_identity,
+}
+
+
+@lru_cache(maxsize=4096)
+def _supported(abstract_syntax: str, transfer_syntaxes: tuple[str, ...], scu_role: bool) -> PresentationContext:
+    context = PresentationContext()
+    context.abstract_syntax = abstract_syntax
+    context.transfer_syntax = list(transfer_syntaxes)
+    if scu_role:
+        context.scu_role = True
+        context.scp_role = True
+    return context
+
+
+def agree(proposal: Proposal, raw_request: bytes, service: Service, max_pdu_length: int) -> Agreement:
+    """Decide on each presentation context and encode the A-ASSOCIATE-AC.
+
+    ``raw_request`` is the request's body: the AC repeats its AE titles and reserved fields as they came (PS3.8 §9.3.3).
+    """
+    results: list[PresentationContext] = []
+    roles: dict[str, Any] = {}
+    for proposed in proposal.contexts:
+        abstract_syntax = str(proposed.abstract_syntax)
+        syntaxes = service.transfer_syntaxes(abstract_syntax, tuple(str(uid) for uid in proposed.transfer_syntax))
+        supported = []
+        if syntaxes is not None:
+            # none of those proposed: a syntax that nobody proposes makes pynetdicom answer "not supported" (result 4)
+            supported = [_supported(abstract_syntax, syntaxes or ("2.25.0",), abstract_syntax in service.scu_roles)]
+        result, replies = negotiate_as_acceptor([proposed], supported, proposal.roles)  # type: ignore[arg-type]
+        results.extend(result)
+        roles.update((str(reply.sop_class_uid), reply) for reply in replies)
+    pdu = A_ASSOCIATE_AC()
+    application_context = ApplicationContextItem()
+    application_context.application_context_name = APPLICATION_CONTEXT
+    pdu.variable_items.append(application_context)
+    for result_context in results:
+        item = PresentationContextItemAC()
+        item.from_primitive(result_context)
+        pdu.variable_items.append(item)
+    information = UserInformationItem()
+    information.from_primitive([*_own_items(max_pdu_length), *roles.values(), *_replies(proposal, service)])
+    if proposal.asynchronous_operations:
+        information.user_data.append(_one_operation_at_a_time())
+    if proposal.user_identity_response:
+        information.user_data.append(_user_identity_taken())
+    pdu.variable_items.append(information)
+    encoded = bytearray(pdu.encode())
+    encoded[10:74] = raw_request[4:68]
+    return Agreement({context.context_id: context for context in map(_context, results) if context}, bytes(encoded))
+
+
+def _context(result: PresentationContext) -> Context | None:
+    if result.result != 0 or result.context_id is None:
+        return None
+    return Context(result.context_id, str(result.abstract_syntax), str(result.transfer_syntax[0]))
+
+
+@lru_cache(maxsize=8)
+def _own_items(max_pdu_length: int) -> tuple[Any, ...]:
+    maximum = MaximumLengthNotification()
+    maximum.maximum_length_received = max_pdu_length
+    implementation = ImplementationClassUIDNotification()
+    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    version = ImplementationVersionNameNotification()
+    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    return maximum, implementation, version
+
+
+def _replies(proposal: Proposal, service: Service) -> Iterator[SOPClassExtendedNegotiation]:
+    for sop_class, information in proposal.extended.items():
+        answer = service.extended_negotiation(sop_class, information) if service.extended_negotiation else None
+        if answer is None:
+            continue
+        item = SOPClassExtendedNegotiation()
+        item.sop_class_uid = sop_class
+        item.service_class_application_information = answer
+        yield item
+
+
+def _one_operation_at_a_time() -> AsynchronousOperationsWindowSubItem:
+    item = AsynchronousOperationsWindowSubItem()
+    item.maximum_number_operations_invoked = 1
+    item.maximum_number_operations_performed = 1
+    return item
+
+
+def _user_identity_taken() -> UserIdentitySubItemAC:
+    item = UserIdentitySubItemAC()
+    item.server_response = b""
+    return item
