@@ -21,6 +21,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             components.demand(name)
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep SQLite's test database in a file, as the real one is: in memory, threads would fail instead of waiting."""
+    from django.conf import settings
+
+    for database in settings.DATABASES.values():
+        if database["ENGINE"] == "django.db.backends.sqlite3":
+            database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("worklist") / "test.sqlite3")
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """An empty ``DATA_DIR``."""
