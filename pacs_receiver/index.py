@@ -1,0 +1,390 @@
+"""Writing the index: the rows of received instances, several associations' in one transaction.
+
+A thread that has an instance to index queues it and waits for the writer's lock; whoever holds the lock commits all
+that is queued. Alone, a thread pays for no hand-over; together, they share one commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from sqlalchemy import Engine, Table, bindparam, func, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql import ClauseElement
+
+from pacs_receiver import attributes
+from pacs_receiver.database import open_turn_file
+from pacs_receiver.exceptions import IndexUnavailable
+from pacs_receiver.index_tables import instance, patient, series, study
+
+log = logging.getLogger(__name__)
+
+_KNOWN_LIMIT = 20_000
+_RETRY_PAUSE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An instance as it goes into the index. ``values`` are the encoded attributes that the scan found."""
+
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax: str
+    data_bytes: int
+    file_bytes: int
+    sha256: bytes
+    calling_ae: str
+    address: str
+    arrived_at: float
+    values: Mapping[int, bytes] = field(repr=False)
+
+
+class Outcome(Enum):
+    """What the index said to a new instance."""
+
+    ADDED = "added"
+    SAME = "same"
+    """The row was there, with the same place and the same bytes."""
+    DIFFERENT_BYTES = "different bytes"
+    """The row was there, in the same place, with other bytes."""
+    ELSEWHERE = "elsewhere"
+    """The SOP Instance UID is taken by an instance of another series or study."""
+
+
+class _Pending:
+    __slots__ = ("error", "outcome", "record")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.outcome: Outcome | None = None
+        self.error: IndexUnavailable | None = None
+
+
+class _Cursor(Protocol):
+    rowcount: int
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Any: ...
+    def fetchone(self) -> Any: ...
+
+
+class IndexWriter:
+    """Writes to the index for one process. ``retry_seconds`` is how long an outage of the database is bridged."""
+
+    def __init__(self, engine: Engine, *, retry_seconds: float) -> None:
+        self._engine = engine
+        self._retry_seconds = retry_seconds
+        self._statements = _Statements(engine)
+        self._lock = threading.Lock()
+        self._queue: deque[_Pending] = deque()
+        self._connection: Any = None
+        self._borrowed: Any = None
+        self._known_series: dict[tuple[str, str], tuple[int, int]] = {}
+        self._turn = open_turn_file(engine.url) if engine.dialect.name == "sqlite" else -1
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop_connection()
+            if self._turn >= 0:
+                os.close(self._turn)
+                self._turn = -1
+
+    def add(self, record: Record) -> Outcome:
+        """Index an instance; return when the row is committed, or was there before.
+
+        Raises :class:`IndexUnavailable`; the row may be there nevertheless, when the connection broke at a bad moment.
+        """
+        pending = _Pending(record)
+        self._queue.append(pending)
+        with self._lock:
+            if pending.outcome is None and pending.error is None:
+                self._commit_queued()
+        if pending.outcome is None:
+            raise pending.error or IndexUnavailable
+        return pending.outcome
+
+    def _commit_queued(self) -> None:
+        batch: list[_Pending] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                batch.append(self._queue.popleft())
+        # One order for all writers: PostgreSQL's locks then never wait in a circle.
+        batch.sort(key=lambda pending: pending.record.sop_instance_uid)
+        try:
+            self._with_retries(batch)
+        except self._dbapi_error() as exc:
+            if len(batch) == 1:
+                self._give_up(batch[0], exc)
+                return
+            # one bad record must not take the others with it
+            for pending in batch:
+                try:
+                    self._with_retries([pending])
+                except self._dbapi_error() as single:
+                    self._give_up(pending, single)
+        finally:
+            # whatever else happened: nobody waits for an answer that never comes
+            for pending in batch:
+                if pending.outcome is None and pending.error is None:
+                    pending.error = IndexUnavailable()
+
+    @staticmethod
+    def _give_up(pending: _Pending, exc: Exception) -> None:
+        # the driver's text may quote values: it is not for the log
+        log.error("the index did not take a row: %s", type(exc).__name__)
+        pending.error = IndexUnavailable()
+
+    def _with_retries(self, batch: list[_Pending]) -> None:
+        dbapi: Any = self._engine.dialect.dbapi
+        transient = (dbapi.OperationalError, dbapi.InterfaceError, dbapi.IntegrityError)
+        deadline = time.monotonic() + self._retry_seconds
+        while True:
+            try:
+                outcomes = self._write(batch)
+                break
+            except transient as exc:
+                # IntegrityError: a study that this process remembers was deleted meanwhile
+                self._known_series.clear()
+                self._drop_connection()
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("the index is not available, trying again: %s", type(exc).__name__)
+                time.sleep(_RETRY_PAUSE)
+        for pending, outcome in zip(batch, outcomes, strict=True):
+            pending.outcome = outcome
+
+    def _write(self, batch: list[_Pending]) -> list[Outcome]:
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        with self._transaction() as cursor:
+            for key, record in sorted({_series_key(p.record): p.record for p in batch}.items()):
+                found[key] = self._known_series.get(key) or self._make_series(cursor, record)
+            outcomes = [
+                self._insert(cursor, pending.record, found[_series_key(pending.record)][1]) for pending in batch
+            ]
+            self._count(cursor, batch, outcomes, found)
+        if len(self._known_series) > _KNOWN_LIMIT:
+            self._known_series.clear()
+        self._known_series.update(found)
+        return outcomes
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[_Cursor]:
+        if self._connection is None:
+            self._connection = self._connect()
+        connection = self._connection
+        cursor = connection.cursor()
+        if self._turn >= 0:
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
+        try:
+            if self._turn >= 0:
+                cursor.execute("BEGIN IMMEDIATE")
+            yield cursor
+            connection.commit()
+        except BaseException:
+            with contextlib.suppress(self._dbapi_error()):
+                connection.rollback()
+            raise
+        finally:
+            if self._turn >= 0:
+                fcntl.flock(self._turn, fcntl.LOCK_UN)
+            with contextlib.suppress(self._dbapi_error()):
+                cursor.close()
+
+    def _dbapi_error(self) -> type[Exception]:
+        dbapi: Any = self._engine.dialect.dbapi
+        error: type[Exception] = dbapi.Error
+        return error
+
+    def _connect(self) -> Any:
+        # The driver's own connection: the same few statements run for every instance, and each microsecond counts.
+        borrowed = self._engine.raw_connection()
+        connection = borrowed.driver_connection
+        borrowed.detach()
+        self._borrowed = borrowed  # closes the connection when it is collected
+        return connection
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(self._dbapi_error()):
+                self._connection.close()
+            self._connection = None
+
+    def _make_series(self, cursor: _Cursor, record: Record) -> tuple[int, int]:
+        """Return the row numbers of study and series, made where they are missing."""
+        statements = self._statements
+        cursor.execute(statements.find_study, {"study_uid": record.study_uid})
+        row = cursor.fetchone()
+        if row is None:
+            values = attributes.columns("patient", record.values)
+            values["apart"] = "" if values["patient_id"] else record.study_uid
+            cursor.execute(statements.insert_patient, values)
+            cursor.execute(statements.find_patient, values)
+            of_study = {
+                **attributes.columns("study", record.values),
+                "study_uid": record.study_uid,
+                "patient": cursor.fetchone()[0],
+                "first_arrival": record.arrived_at,
+                "last_arrival": record.arrived_at,
+            }
+            cursor.execute(statements.insert_study, of_study)
+            cursor.execute(statements.find_study, {"study_uid": record.study_uid})
+            row = cursor.fetchone()
+        study_id = int(row[0])
+        of_series = {
+            **attributes.columns("series", record.values),
+            "study": study_id,
+            "series_uid": record.series_uid,
+        }
+        cursor.execute(statements.insert_series, of_series)
+        cursor.execute(statements.find_series, {"study": study_id, "series_uid": record.series_uid})
+        return study_id, int(cursor.fetchone()[0])
+
+    def _insert(self, cursor: _Cursor, record: Record, series_id: int) -> Outcome:
+        cursor.execute(
+            self._statements.insert_instance,
+            {
+                "sop_instance_uid": record.sop_instance_uid,
+                "series": series_id,
+                "sop_class_uid": record.sop_class_uid,
+                "transfer_syntax_uid": record.transfer_syntax,
+                **attributes.columns("instance", record.values),
+                "data_bytes": record.data_bytes,
+                "file_bytes": record.file_bytes,
+                "sha256": record.sha256,
+                "calling_ae": record.calling_ae,
+                "address": record.address,
+                "arrived_at": record.arrived_at,
+            },
+        )
+        if cursor.rowcount == 1:
+            return Outcome.ADDED
+        cursor.execute(self._statements.find_instance, {"sop_instance_uid": record.sop_instance_uid})
+        row = cursor.fetchone()
+        if row is None or row[0] != series_id:
+            return Outcome.ELSEWHERE
+        return Outcome.SAME if bytes(row[1]) == record.sha256 else Outcome.DIFFERENT_BYTES
+
+    def _count(
+        self,
+        cursor: _Cursor,
+        batch: list[_Pending],
+        outcomes: list[Outcome],
+        found: Mapping[tuple[str, str], tuple[int, int]],
+    ) -> None:
+        by_series: dict[tuple[int, int], _Total] = {}
+        by_study: dict[int, _Total] = {}
+        for pending, outcome in zip(batch, outcomes, strict=True):
+            if outcome is Outcome.ADDED:
+                ids = found[_series_key(pending.record)]
+                by_series.setdefault(ids, _Total()).add(pending.record)
+                by_study.setdefault(ids[0], _Total()).add(pending.record)
+        for (study_id, series_id), total in sorted(by_series.items()):
+            cursor.execute(
+                self._statements.count_series, {"key": series_id, "instances": total.instances, "size": total.size}
+            )
+            # the series' first instances: only now does the study have one series more
+            by_study[study_id].series += cursor.fetchone()[0] == total.instances
+        for study_id, total in sorted(by_study.items()):
+            cursor.execute(
+                self._statements.count_study,
+                {
+                    "key": study_id,
+                    "series": total.series,
+                    "instances": total.instances,
+                    "size": total.size,
+                    "arrival": total.arrival,
+                },
+            )
+
+
+class _Total:
+    __slots__ = ("arrival", "instances", "series", "size")
+
+    def __init__(self) -> None:
+        self.series = 0
+        self.instances = 0
+        self.size = 0
+        self.arrival = 0.0
+
+    def add(self, record: Record) -> None:
+        self.instances += 1
+        self.size += record.file_bytes
+        self.arrival = max(self.arrival, record.arrived_at)
+
+
+def _series_key(record: Record) -> tuple[str, str]:
+    return record.study_uid, record.series_uid
+
+
+class _Statements:
+    """The hot statements, compiled once from the tables into the driver's own SQL."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.find_patient = self._find(patient, "patient_id", "issuer", "name", "birth_date", "sex", "apart")
+        self.insert_patient = self._insert(patient, "patient_id", "issuer", "name", "birth_date", "sex", "apart")
+        self.find_study = self._find(study, "study_uid")
+        self.insert_study = self._insert(
+            study,
+            "study_uid",
+            "patient",
+            "first_arrival",
+            "last_arrival",
+            *(a.column for a in attributes.INDEXED if a.level == "study"),
+        )
+        self.find_series = self._find(series, "study", "series_uid")
+        self.insert_series = self._insert(
+            series, "study", "series_uid", *(a.column for a in attributes.INDEXED if a.level == "series")
+        )
+        self.insert_instance = self._insert(
+            instance, *(column.name for column in instance.columns if column.name not in ("id", "committed_at"))
+        )
+        self.find_instance = self._sql(
+            select(instance.c.series, instance.c.sha256).where(
+                instance.c.sop_instance_uid == bindparam("sop_instance_uid")
+            )
+        )
+        self.count_series = self._sql(
+            update(series)
+            .where(series.c.id == bindparam("key"))
+            .values(
+                instance_count=series.c.instance_count + bindparam("instances"),
+                file_bytes=series.c.file_bytes + bindparam("size"),
+            )
+            .returning(series.c.instance_count)
+        )
+        latest = func.max if engine.dialect.name == "sqlite" else func.greatest
+        self.count_study = self._sql(
+            update(study)
+            .where(study.c.id == bindparam("key"))
+            .values(
+                series_count=study.c.series_count + bindparam("series"),
+                instance_count=study.c.instance_count + bindparam("instances"),
+                file_bytes=study.c.file_bytes + bindparam("size"),
+                last_arrival=latest(study.c.last_arrival, bindparam("arrival")),
+                completed_at=null(),
+            )
+        )
+
+    def _find(self, table: Table, *names: str) -> str:
+        return self._sql(select(table.c.id).where(*(table.c[name] == bindparam(name) for name in names)))
+
+    def _insert(self, table: Table, *names: str) -> str:
+        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        return self._sql(insert(table).values({name: bindparam(name) for name in names}).on_conflict_do_nothing())
+
+    def _sql(self, statement: ClauseElement) -> str:
+        dialect = self._engine.dialect
+        style = "named" if dialect.name == "sqlite" else "pyformat"
+        return str(statement.compile(dialect=type(dialect)(paramstyle=style)))  # type: ignore[call-arg]

@@ -1,0 +1,100 @@
+"""The index's tables, in the terms of SQLAlchemy Core. Migrations make them; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+# Points in time are seconds since the epoch, UTC. INTEGER PRIMARY KEY is what SQLite numbers by itself.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+patient = Table(
+    "patient",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("patient_id", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("birth_date", Text, nullable=False),
+    Column("sex", Text, nullable=False),
+    # Instances without a patient ID have nothing in common but that: the study's UID keeps them apart.
+    Column("apart", Text, nullable=False),
+    UniqueConstraint("patient_id", "issuer", "name", "birth_date", "sex", "apart"),
+)
+
+study = Table(
+    "study",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("study_uid", Text, nullable=False, unique=True),
+    Column("patient", _Id, ForeignKey("patient.id"), nullable=False, index=True),
+    Column("study_date", Text, nullable=False, index=True),
+    Column("study_time", Text, nullable=False),
+    Column("accession_number", Text, nullable=False, index=True),
+    Column("study_id", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("series_count", BigInteger, nullable=False, server_default="0"),
+    Column("instance_count", BigInteger, nullable=False, server_default="0"),
+    Column("file_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("first_arrival", Double, nullable=False),
+    Column("last_arrival", Double, nullable=False, index=True),
+    # set when the study has been stable; NULL again as soon as another instance arrives
+    Column("completed_at", Double, nullable=True),
+    CheckConstraint("instance_count >= 0", name="instance_count"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("study", _Id, ForeignKey("study.id"), nullable=False),
+    Column("series_uid", Text, nullable=False, index=True),
+    Column("modality", Text, nullable=False),
+    Column("series_number", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("body_part", Text, nullable=False),
+    Column("instance_count", BigInteger, nullable=False, server_default="0"),
+    Column("file_bytes", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("study", "series_uid"),
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("sop_instance_uid", Text, nullable=False, unique=True),
+    Column("series", _Id, ForeignKey("series.id"), nullable=False, index=True),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("transfer_syntax_uid", Text, nullable=False),
+    Column("instance_number", Text, nullable=False),
+    Column("data_bytes", BigInteger, nullable=False),
+    Column("file_bytes", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("calling_ae", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("arrived_at", Double, nullable=False),
+    # when a Storage Commitment for it was reported as success
+    Column("committed_at", Double, nullable=True),
+    Index(None, "arrived_at"),
+)

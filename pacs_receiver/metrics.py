@@ -1,0 +1,16 @@
+"""What the receiver counts, for `/metrics`."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+INSTANCES = Counter("pacs_instances", "Instances stored")
+BYTES = Counter("pacs_received_bytes", "Bytes of data sets stored")
+DUPLICATES = Counter("pacs_duplicates", "Instances that came again with the same bytes")
+CONFLICTS = Counter("pacs_conflicts", "Instances that came again with different bytes")
+REFUSED = Counter("pacs_refused", "Instances refused, by status", ["status"])
+STORE_SECONDS = Histogram(
+    "pacs_store_seconds",
+    "Time from an instance's command to its answer",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60),
+)

@@ -1,0 +1,97 @@
+"""What people ask the index: which studies it holds, and what is in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, Select, func, select
+
+from pacs_receiver.database import reading
+from pacs_receiver.index_tables import instance, patient, series, study
+
+
+def list_studies(engine: Engine, *, patient_id: str = "", accession_number: str = "", study_date: str = "",
+                 limit: int | None = None) -> list[dict[str, Any]]:  # fmt: skip
+    """Return the studies, the latest arrival first, with their patient, counts and modalities."""
+    query = _studies().order_by(study.c.last_arrival.desc(), study.c.id.desc())
+    if patient_id:
+        query = query.where(patient.c.patient_id == patient_id)
+    if accession_number:
+        query = query.where(study.c.accession_number == accession_number)
+    if study_date:
+        query = query.where(study.c.study_date == study_date)
+    if limit is not None:
+        query = query.limit(limit)
+    with reading(engine) as connection:
+        rows = connection.execute(query).mappings().all()
+    return [_with_modalities(row) for row in rows]
+
+
+def find_study(engine: Engine, study_uid: str) -> dict[str, Any] | None:
+    """Return one study as :func:`list_studies` gives it."""
+    with reading(engine) as connection:
+        row = connection.execute(_studies().where(study.c.study_uid == study_uid)).mappings().one_or_none()
+    return None if row is None else _with_modalities(row)
+
+
+def _with_modalities(row: Mapping[Any, Any]) -> dict[str, Any]:
+    found = {modality for modality in (row["modalities"] or "").split("\\") if modality}
+    return {**row, "modalities": sorted(found)}
+
+
+def series_of(engine: Engine, study_uid: str) -> list[dict[str, Any]]:
+    """Return the series of a study by number."""
+    query = (
+        select(series)
+        .join(study, series.c.study == study.c.id)
+        .where(study.c.study_uid == study_uid, series.c.instance_count > 0)
+        .order_by(func.length(series.c.series_number), series.c.series_number, series.c.id)
+    )
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def instances_of(engine: Engine, study_uid: str) -> list[dict[str, Any]]:
+    """Return the instances of a study in the order of series and number."""
+    query = (
+        select(instance, series.c.series_uid, study.c.study_uid)
+        .join_from(instance, series, instance.c.series == series.c.id)
+        .join(study, series.c.study == study.c.id)
+        .where(study.c.study_uid == study_uid)
+        .order_by(series.c.id, func.length(instance.c.instance_number), instance.c.instance_number, instance.c.id)
+    )
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _studies() -> Select[Any]:
+    modalities = (
+        select(func.aggregate_strings(series.c.modality, "\\"))
+        .where(series.c.study == study.c.id, series.c.instance_count > 0)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            study.c.study_uid,
+            study.c.study_date,
+            study.c.study_time,
+            study.c.accession_number,
+            study.c.study_id,
+            study.c.description,
+            patient.c.patient_id,
+            patient.c.issuer,
+            patient.c.name.label("patient_name"),
+            patient.c.birth_date,
+            patient.c.sex,
+            modalities.label("modalities"),
+            study.c.series_count,
+            study.c.instance_count,
+            study.c.file_bytes,
+            study.c.first_arrival,
+            study.c.last_arrival,
+            study.c.completed_at,
+        )
+        .join_from(study, patient, study.c.patient == patient.c.id)
+        .where(study.c.instance_count > 0)
+    )

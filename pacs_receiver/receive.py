@@ -1,0 +1,247 @@
+"""The life of an instance: from the first fragment to Success, which is said only after file and row are durable."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dicom_listener.service import Refused, Response
+from pacs_receiver import attributes, metrics, part10, uids
+from pacs_receiver.changes import place_of, remove_empty_rows, remove_row
+from pacs_receiver.exceptions import ReceiverError, StorageFailed
+from pacs_receiver.header import Malformed, Scan
+from pacs_receiver.index import IndexWriter, Outcome, Record
+from pacs_receiver.statuses import Status, refusal
+from pacs_receiver.storage import Incoming, Storage, Stored, read_stored, relative_path
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from dicom_listener.association import Association
+    from dicom_listener.service import Request
+    from pacs_receiver.config import DuplicatePolicy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """What all receptions of one process share."""
+
+    storage: Storage
+    index: IndexWriter
+    engine: Engine
+    duplicate_policy: DuplicatePolicy
+    implementation_uid: str
+    implementation_version: str
+
+    def open(self, association: Association, request: Request) -> Reception:
+        """Begin to receive the instance of a C-STORE request (PS3.4 §B.2). Raises :class:`Refused`."""
+        try:
+            return self._open(association, request)
+        except ReceiverError as exc:
+            raise _refused(association.calling_ae, refusal(exc)) from exc
+
+    def _open(self, association: Association, request: Request) -> Reception:
+        sop_class = request.command.affected_sop_class_uid or ""
+        sop_instance = request.command.affected_sop_instance_uid or ""
+        if sop_class != request.context.abstract_syntax:
+            raise _refused(
+                association.calling_ae,
+                Refused(Status.SOP_CLASS_NOT_SUPPORTED, "SOP class is not that of the presentation context"),
+            )
+        if not uids.is_legal(sop_instance):
+            raise _refused(
+                association.calling_ae, Refused(Status.INVALID_SOP_INSTANCE, "Affected SOP Instance UID is not a UID")
+            )
+        meta = part10.header(
+            sop_class=sop_class,
+            sop_instance=sop_instance,
+            transfer_syntax=request.context.transfer_syntax,
+            source_ae=association.calling_ae,
+            implementation_uid=self.implementation_uid,
+            implementation_version=self.implementation_version,
+        )
+        return Reception(self, self.storage.create(), meta, association, request)
+
+
+class Reception:
+    """One instance on its way in: the sink of one C-STORE request."""
+
+    def __init__(
+        self, receiver: Receiver, file: Incoming, meta: bytes, association: Association, request: Request
+    ) -> None:
+        self._began = time.perf_counter()
+        self._receiver = receiver
+        self._file = file
+        self._meta = meta
+        self._header_bytes = len(meta)
+        self._sop_class = request.context.abstract_syntax
+        self._sop_instance = request.command.affected_sop_instance_uid or ""
+        self._transfer_syntax = request.context.transfer_syntax
+        self._calling_ae = association.calling_ae
+        self._address = association.address
+        self._scan = Scan(request.context.transfer_syntax)
+        self._digest = hashlib.sha256()
+
+    def write(self, fragment: memoryview) -> None:
+        """Take a fragment: to the file, into the hash, past the scan."""
+        try:
+            if self._meta:
+                self._file.write(self._meta, fragment)
+                self._meta = b""
+            else:
+                self._file.write(fragment)
+            self._digest.update(fragment)
+            self._scan.feed(fragment)
+        except Malformed as exc:
+            raise self._refused(Refused(Status.CANNOT_UNDERSTAND, str(exc))) from exc
+        except ReceiverError as exc:
+            raise self._refused(refusal(exc)) from exc
+
+    def finish(self) -> Response:
+        """Check, make durable, index; only then say so."""
+        try:
+            record = self._checked()
+            self._file.make_durable()
+            response = self._publish(record)
+        except Malformed as exc:
+            raise self._refused(Refused(Status.CANNOT_UNDERSTAND, str(exc))) from exc
+        except ReceiverError as exc:
+            raise self._refused(refusal(exc)) from exc
+        except Refused as exc:
+            raise self._refused(exc) from exc
+        self._file.discard()
+        metrics.STORE_SECONDS.observe(time.perf_counter() - self._began)
+        return response
+
+    def abandon(self) -> None:
+        """Leave no trace."""
+        self._file.discard()
+
+    def _refused(self, refused: Refused) -> Refused:
+        return _refused(self._calling_ae, refused)
+
+    def _checked(self) -> Record:
+        """Check the data set against the command (PS3.4 §B.2.2) and for what a place in the storage needs."""
+        self._scan.finish()
+        values = self._scan.values
+        if uids.decode(values.get(attributes.SOP_CLASS_UID)) != self._sop_class:
+            raise Refused(Status.DATA_SET_DOES_NOT_MATCH, "SOP Class UID differs from the command's")
+        if uids.decode(values.get(attributes.SOP_INSTANCE_UID)) != self._sop_instance:
+            raise Refused(Status.DATA_SET_DOES_NOT_MATCH, "SOP Instance UID differs from the command's")
+        study = uids.decode(values.get(attributes.STUDY_INSTANCE_UID))
+        if not uids.is_legal(study):
+            raise Refused(Status.NO_PLACE, "Study Instance UID is missing or not a UID")
+        series = uids.decode(values.get(attributes.SERIES_INSTANCE_UID))
+        if not uids.is_legal(series):
+            raise Refused(Status.NO_PLACE, "Series Instance UID is missing or not a UID")
+        return Record(
+            study_uid=study,
+            series_uid=series,
+            sop_instance_uid=self._sop_instance,
+            sop_class_uid=self._sop_class,
+            transfer_syntax=self._transfer_syntax,
+            data_bytes=self._file.size - self._header_bytes,
+            file_bytes=self._file.size,
+            sha256=self._digest.digest(),
+            calling_ae=self._calling_ae,
+            address=self._address,
+            arrived_at=time.time(),
+            values=values,
+        )
+
+    def _publish(self, record: Record) -> Response:
+        relative = relative_path(record.study_uid, record.series_uid, record.sop_instance_uid)
+        while not self._file.publish(relative):
+            try:
+                return self._came_again(record, relative)
+            except FileNotFoundError:
+                # it was deleted between the two looks: its place is free again
+                continue
+        outcome = self._receiver.index.add(record)
+        if outcome is Outcome.DIFFERENT_BYTES:
+            log.warning("an instance whose file was lost came again: %s", record.sop_instance_uid)
+            self._reindex(record)
+        elif outcome is Outcome.ELSEWHERE:
+            return self._other_study(record, relative)
+        metrics.INSTANCES.inc()
+        metrics.BYTES.inc(record.data_bytes)
+        return Response(Status.SUCCESS)
+
+    def _came_again(self, record: Record, relative: str) -> Response:
+        """The place is taken: by the same bytes, by different ones, or by a file that decayed."""
+        storage = self._receiver.storage
+        path = storage.root / relative
+        stored = _read(storage, relative)
+        if stored is not None and stored.sha256 == record.sha256:
+            # Whoever wrote it may not have finished: Success needs file and row to be durable all the same.
+            storage.make_durable(path)
+            if self._receiver.index.add(replace(record, file_bytes=stored.file_bytes)) is Outcome.DIFFERENT_BYTES:
+                self._reindex(replace(record, file_bytes=stored.file_bytes))
+            metrics.DUPLICATES.inc()
+            return Response(Status.SUCCESS)
+        if stored is None or self._was_stored(record):
+            log.error("a damaged file is replaced by what came again: %s", record.sop_instance_uid)
+            storage.keep_aside(path, record.sop_instance_uid, b"")
+            self._file.replace(path)
+            self._reindex(record)
+            return Response(Status.SUCCESS)
+        if self._receiver.duplicate_policy == "replace":
+            storage.keep_aside(path, record.sop_instance_uid, stored.sha256)
+            self._file.replace(path)
+            self._reindex(record)
+            return self._conflict(record, "replaced the first")
+        self._file.put_aside(storage.conflict_path(record.sop_instance_uid, record.sha256))
+        return self._conflict(record, "kept aside")
+
+    def _other_study(self, record: Record, relative: str) -> Response:
+        """The SOP Instance UID belongs to an instance of another study or series."""
+        storage = self._receiver.storage
+        if self._receiver.duplicate_policy == "replace":
+            old = place_of(self._receiver.engine, record.sop_instance_uid)
+            if old is not None:
+                storage.move_aside(storage.root / relative_path(*old.uids), record.sop_instance_uid, old.sha256)
+            self._reindex(record)
+            return self._conflict(record, "replaced one of another study")
+        storage.move_aside(storage.root / relative, record.sop_instance_uid, record.sha256)
+        remove_empty_rows(self._receiver.engine, record.study_uid)
+        return self._conflict(record, "its UID belongs to another study")
+
+    def _conflict(self, record: Record, what: str) -> Response:
+        metrics.CONFLICTS.inc()
+        log.warning("an instance came again with different bytes: %s, %s", record.sop_instance_uid, what)
+        if self._receiver.duplicate_policy == "refuse":
+            raise Refused(Status.DUPLICATE_SOP_INSTANCE, "SOP instance exists with different content")
+        return Response(Status.SUCCESS)
+
+    def _was_stored(self, record: Record) -> bool:
+        """Say whether the index knows the newcomer's bytes as those that once arrived: then the file has decayed."""
+        place = place_of(self._receiver.engine, record.sop_instance_uid)
+        return place is not None and place.sha256 == record.sha256
+
+    def _reindex(self, record: Record) -> None:
+        remove_row(self._receiver.engine, record.sop_instance_uid)
+        self._receiver.index.add(record)
+
+
+def _read(storage: Storage, relative: str) -> Stored | None:
+    """Read the file that has the place; None when it is no whole file any more."""
+    try:
+        return read_stored(storage.root / relative)
+    except part10.NotPart10:
+        return None
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        raise StorageFailed(exc.strerror) from exc
+
+
+def _refused(calling_ae: str, refused: Refused) -> Refused:
+    status = f"{refused.response.status:04X}"
+    metrics.REFUSED.labels(status).inc()
+    log.warning("refused an instance from %s: %s %s", calling_ae, status, refused.response.comment)
+    return refused

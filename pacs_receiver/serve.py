@@ -1,0 +1,66 @@
+"""`python -m pacs_receiver serve`: migrate, reconcile, then answer until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from functools import partial
+
+from sqlalchemy import select
+
+from dicom_listener import log as listener_log
+from dicom_listener.health import prepare_metrics
+from pacs_receiver.config import PacsConfig
+from pacs_receiver.database import connect, migrate, reading
+from pacs_receiver.exceptions import ReceiverError
+from pacs_receiver.index import IndexWriter
+from pacs_receiver.reconcile import reconcile
+from pacs_receiver.storage import Storage
+
+log = logging.getLogger(__name__)
+
+
+def serve(config: PacsConfig) -> int:
+    """Run the receiver in the foreground; return the exit status."""
+    listener_log.configure(config.listener.log_level, config.listener.log_format)
+    prepare_metrics(config.listener.metrics_dir)
+    migrate(config.database_url)
+    _reconcile(config)
+    # prometheus_client decides at its import where the counters live: not before prepare_metrics
+    from dicom_listener import workers
+    from pacs_receiver import handlers
+
+    checks = {"index": partial(check_index, config), "storage": partial(check_storage, config)}
+    return workers.run(config.listener, partial(handlers.build, config), health_checks=checks)
+
+
+def _reconcile(config: PacsConfig) -> None:
+    storage = Storage(config.storage_dir, fsync=config.fsync)
+    storage.open()
+    engine = connect(config.database_url)
+    writer = IndexWriter(engine, retry_seconds=config.index_retry_seconds)
+    try:
+        reconcile(engine, storage, writer)
+    finally:
+        writer.close()
+        engine.dispose()
+        storage.close()
+
+
+def check_index(config: PacsConfig) -> str:
+    """Health check: the index answers."""
+    engine = connect(config.database_url)
+    try:
+        with reading(engine) as connection:
+            connection.execute(select(1))
+    finally:
+        engine.dispose()
+    return "answers"
+
+
+def check_storage(config: PacsConfig) -> str:
+    """Health check: there is space above the reserve."""
+    free = shutil.disk_usage(config.storage_dir).free
+    if free < config.min_free_bytes:
+        raise ReceiverError(f"{free} bytes free, below the reserve of {config.min_free_bytes}")
+    return f"{free} bytes free"

@@ -1,0 +1,77 @@
+"""What is accepted in a presentation context: storage SOP classes (PS3.4 §B.5) and transfer syntaxes (PS3.5 §10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydicom.uid import UID_dictionary
+from pynetdicom import sop_class
+
+from pacs_receiver import uids
+
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model (PS3.4 §J.3)."""
+
+VERIFICATION = "1.2.840.10008.1.1"
+
+_STANDARD = "1.2.840.10008."
+_STANDARD_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_NOT_BYTES_IN_A_FILE = (
+    "1.2.840.10008.1.2.7.",  # SMPTE ST 2110: real-time video, a stream and not a data set (PS3.5 §A.8)
+    "1.2.840.10008.1.2.6.",  # MIME and XML encodings, for mail and reports, never for an association
+    "1.2.840.10008.1.20",  # Papyrus 3
+)
+
+TRANSFER_SYNTAXES = frozenset(
+    uid
+    for uid, (_, kind, *_) in UID_dictionary.items()
+    if kind == "Transfer Syntax" and not uid.startswith(_NOT_BYTES_IN_A_FILE)
+)
+"""Every transfer syntax of the standard that a data set can have, retired ones included."""
+
+_UNCOMPRESSED = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
+
+_KNOWN_STORAGE = frozenset(sop_class._STORAGE_CLASSES.values())
+_RETIRED_STORAGE = frozenset(
+    uid
+    for uid, (name, kind, *_) in UID_dictionary.items()
+    if kind == "SOP Class" and uid.startswith(_STANDARD_STORAGE) and "Storage" in name
+)
+"""Storage SOP classes that left the standard, and that old scanners still send."""
+
+# Objects without a patient (PS3.4 Annex GG) have no study to be filed in.
+_NO_STUDY = frozenset(sop_class._NON_PATIENT_OBJECT_CLASSES.values())
+
+STORAGE = (_KNOWN_STORAGE | _RETIRED_STORAGE) - _NO_STUDY
+
+_OTHER_SERVICES = (
+    frozenset(uid for uid, (_, kind, *_) in UID_dictionary.items() if kind in ("SOP Class", "Meta SOP Class")) - STORAGE
+)
+"""What the standard knows and what is no storage: query/retrieve, print, worklist and the like."""
+
+
+def is_storage(abstract_syntax: str, *, unknown: bool) -> bool:
+    """Say whether instances of ``abstract_syntax`` are stored; ``unknown`` lets in private and newer classes too."""
+    if abstract_syntax in STORAGE:
+        return True
+    if not unknown or abstract_syntax in _OTHER_SERVICES or abstract_syntax in _NO_STUDY:
+        return False
+    if abstract_syntax.startswith(_STANDARD):
+        return abstract_syntax.startswith(_STANDARD_STORAGE) and uids.is_legal(abstract_syntax)
+    return uids.is_legal(abstract_syntax)
+
+
+def negotiator(*, unknown: bool, only: frozenset[str]) -> Callable[[str, tuple[str, ...]], tuple[str, ...] | None]:
+    """Return the service's ``transfer_syntaxes`` rule; ``only`` restricts the storage classes when it is not empty.
+
+    The requestor's order is kept: it knows what it has, and nothing is transcoded here.
+    """
+
+    def transfer_syntaxes(abstract_syntax: str, proposed: tuple[str, ...]) -> tuple[str, ...] | None:
+        if abstract_syntax in (VERIFICATION, STORAGE_COMMITMENT):
+            return tuple(uid for uid in proposed if uid in _UNCOMPRESSED)
+        if (only and abstract_syntax not in only) or not is_storage(abstract_syntax, unknown=unknown):
+            return None
+        return tuple(uid for uid in proposed if uid in TRANSFER_SYNTAXES)
+
+    return transfer_syntaxes

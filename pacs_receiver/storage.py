@@ -1,0 +1,381 @@
+"""The image files: where they are, and how one comes to stand there whole or not at all.
+
+Folder layout below the storage directory::
+
+    <2-hex>/<study>/<series>/<instance>.dcm   stored instances
+    incoming/<owner>/                         what is being received; one folder per process
+    conflicts/                                what came again with different bytes
+    trash/                                    what was deleted by hand
+
+A file gets its final name after its bytes are durable, by a hard link: of two receivers that store the same instance at
+the same time, on one machine or on two, exactly one succeeds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pacs_receiver import part10
+from pacs_receiver.exceptions import StorageFailed, StorageFull
+
+INCOMING, CONFLICTS, TRASH = "incoming", "conflicts", "trash"
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LOCK = ".lock"
+_CHECK_SPACE_EVERY = 32 << 20
+_KNOWN_FOLDERS_LIMIT = 20_000
+_READ_SIZE = 1 << 20
+_META_LIMIT = 1 << 16
+_MODE = 0o640
+
+
+def relative_path(study: str, series: str, instance: str) -> str:
+    """Give the place of an instance below the storage directory. The UIDs are legal: nothing else may become a path."""
+    return f"{_shard(study)}/{study}/{series}/{instance}.dcm"
+
+
+def _shard(study: str) -> str:
+    return hashlib.sha256(study.encode("ascii")).hexdigest()[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a stored file holds: file meta values by element number, and size and SHA-256 of its data set."""
+
+    meta: dict[int, str]
+    data_bytes: int
+    file_bytes: int
+    sha256: bytes
+
+
+class Incoming:
+    """A temporary file that an instance is received into. Ended by :meth:`publish` or :meth:`discard`."""
+
+    __slots__ = ("_fd", "_name", "_storage", "_unchecked", "size")
+
+    def __init__(self, storage: Storage, fd: int, name: Path | None) -> None:
+        self._storage = storage
+        self._fd = fd
+        self._name = name
+        self._unchecked = 0
+        self.size = 0
+
+    def write(self, *parts: bytes | memoryview) -> None:
+        """Append ``parts``. Raises :class:`StorageFull` or :class:`StorageFailed`."""
+        wanted = sum(map(len, parts))
+        try:
+            written = os.writev(self._fd, parts)
+            if written != wanted:
+                self._write_rest(b"".join(parts)[written:])
+        except OSError as exc:
+            raise _failure(exc) from exc
+        self.size += wanted
+        self._unchecked += wanted
+        if self._unchecked >= _CHECK_SPACE_EVERY:
+            self._unchecked = 0
+            self._storage.check_space()
+
+    def _write_rest(self, rest: bytes) -> None:
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def make_durable(self) -> None:
+        """Wait until the bytes are on disk. After a failure they are not trusted again: only discarding is left."""
+        try:
+            if self._storage.fsync:
+                os.fdatasync(self._fd)
+        except OSError as exc:
+            raise _failure(exc) from exc
+
+    def publish(self, relative: str) -> bool:
+        """Give the durable file its name below the storage directory; False when that name is taken already."""
+        try:
+            target = self._storage.folder_for(relative)
+            try:
+                self._link(target)
+            except FileNotFoundError:
+                # the folder was deleted since this process saw it
+                self._storage.forget_folder(relative)
+                target = self._storage.folder_for(relative)
+                self._link(target)
+            self._storage.sync_folder(target.parent)
+        except FileExistsError:
+            return False
+        except OSError as exc:
+            raise _failure(exc) from exc
+        return True
+
+    def put_aside(self, target: Path) -> None:
+        """Give the durable file a name in one of the folders beside the images; an equal name there is kept."""
+        try:
+            with contextlib.suppress(FileExistsError):
+                self._link(target)
+            self._storage.sync_folder(target.parent)
+        except OSError as exc:
+            raise _failure(exc) from exc
+
+    def replace(self, target: Path) -> None:
+        """Put the durable file in the place of ``target``, atomically."""
+        name = self._storage.temporary_name()
+        try:
+            self._link(name)
+            name.replace(target)
+            self._storage.sync_folder(target.parent)
+        except OSError as exc:
+            raise _failure(exc) from exc
+
+    def discard(self) -> None:
+        """Close; what was not published is gone."""
+        os.close(self._fd)
+        if self._name is not None:
+            with contextlib.suppress(OSError):
+                self._name.unlink()
+
+    def _link(self, target: Path) -> None:
+        if self._name is not None:
+            os.link(self._name, target)
+            return
+        # src_dir_fd makes Python call linkat(2) with AT_SYMLINK_FOLLOW, the way to name an O_TMPFILE (open(2)).
+        os.link(f"/proc/self/fd/{self._fd}", target, src_dir_fd=self._fd, follow_symlinks=True)
+
+
+class Storage:
+    """The storage directory as one process uses it. :meth:`open` after the fork, :meth:`close` at the end."""
+
+    def __init__(self, root: Path, *, fsync: bool = True, min_free_bytes: int = 0) -> None:
+        self.root = root
+        self.fsync = fsync
+        self._min_free_bytes = min_free_bytes
+        self._own: Path | None = None
+        self._lock_fd = -1
+        self._anonymous = False
+        self._known_folders: set[Path] = set()
+
+    def open(self) -> None:
+        """Make the folders, and one of our own for temporary files, locked for as long as this process lives."""
+        for name in (INCOMING, CONFLICTS, TRASH):
+            (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o750)
+        own = self.root / INCOMING / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        own.mkdir(mode=0o750)
+        self._lock_fd = os.open(own / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        self._own = own
+        self._anonymous = self._has_anonymous_files()
+
+    def close(self) -> None:
+        if self._own is not None:
+            shutil.rmtree(self._own, ignore_errors=True)
+            os.close(self._lock_fd)
+            self._own = None
+
+    def _has_anonymous_files(self) -> bool:
+        """Say whether the file system has files without a name (O_TMPFILE): nothing of them stays after a crash."""
+        probe = self.temporary_name()
+        try:
+            fd = os.open(probe.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, _MODE)
+        except OSError:
+            return False
+        try:
+            os.link(f"/proc/self/fd/{fd}", probe, src_dir_fd=fd, follow_symlinks=True)
+            probe.unlink()
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    def create(self) -> Incoming:
+        """Begin a new file. Raises :class:`StorageFull` below the reserve."""
+        self.check_space()
+        name = self.temporary_name()
+        try:
+            if self._anonymous:
+                return Incoming(self, os.open(name.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, _MODE), None)
+            return Incoming(self, os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _MODE), name)
+        except OSError as exc:
+            raise _failure(exc) from exc
+
+    def temporary_name(self) -> Path:
+        if self._own is None:
+            raise StorageFailed("storage is not open")
+        return self._own / secrets.token_hex(8)
+
+    def check_space(self) -> None:
+        """Raise :class:`StorageFull` when the free space is below the reserve."""
+        if self.free_bytes() < self._min_free_bytes:
+            raise StorageFull
+
+    def free_bytes(self) -> int:
+        try:
+            status = os.statvfs(self.root)
+        except OSError as exc:
+            raise _failure(exc) from exc
+        return status.f_bavail * status.f_frsize
+
+    def folder_for(self, relative: str) -> Path:
+        """Return the path of ``relative`` after making its folder, durably, where this process has not seen it yet."""
+        target = self.root / relative
+        folder = target.parent
+        if folder not in self._known_folders:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+            # A folder that another process just made may not be durable yet: whoever uses it first makes sure.
+            for parent in (folder.parent, folder.parent.parent, self.root):
+                self.sync_folder(parent)
+            if len(self._known_folders) >= _KNOWN_FOLDERS_LIMIT:
+                self._known_folders.clear()
+            self._known_folders.add(folder)
+        return target
+
+    def forget_folder(self, relative: str) -> None:
+        self._known_folders.discard((self.root / relative).parent)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make the entries of ``folder`` durable."""
+        if not self.fsync:
+            return
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def make_durable(self, path: Path) -> None:
+        """Make a file that someone else wrote durable, with its name."""
+        try:
+            if self.fsync:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+            self.sync_folder(path.parent)
+        except OSError as exc:
+            raise _failure(exc) from exc
+
+    def conflict_path(self, instance: str, sha256: bytes) -> Path:
+        """Where a file goes whose SOP Instance UID is taken by different bytes; no hash means that it is damaged."""
+        label = sha256.hex()[:16] if sha256 else f"damaged-{secrets.token_hex(4)}"
+        return self.root / CONFLICTS / f"{instance}.{label}.dcm"
+
+    def keep_aside(self, path: Path, instance: str, sha256: bytes) -> None:
+        """Give a stored file a second name among the conflicts: the first is about to be taken by another."""
+        target = self.conflict_path(instance, sha256)
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.link(path, target)
+            self.sync_folder(target.parent)
+        except OSError as exc:
+            raise _failure(exc) from exc
+
+    def move_aside(self, path: Path, instance: str, sha256: bytes) -> None:
+        """Move a stored file among the conflicts; that it is gone already is no failure."""
+        target = self.conflict_path(instance, sha256)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                path.replace(target)
+                self.sync_folder(target.parent)
+                self.sync_folder(path.parent)
+                self.remove_empty(path.parent)
+        except OSError as exc:
+            raise _failure(exc) from exc
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Yield SOP Instance UID and the hash's beginning of what lies among the conflicts, damaged files left out."""
+        for entry in sorted((self.root / CONFLICTS).glob("*.dcm")):
+            instance, _, label = entry.name.removesuffix(".dcm").rpartition(".")
+            if not label.startswith("damaged"):
+                yield instance, label
+
+    def remove_empty(self, series_folder: Path) -> None:
+        """Remove the folders of a series and its study as far as they are empty."""
+        with contextlib.suppress(OSError):
+            series_folder.rmdir()
+            series_folder.parent.rmdir()
+
+    def remove_leftovers(self) -> int:
+        """Remove the temporary files of processes that are gone; return how many files that were."""
+        removed = 0
+        for folder in self._folders_in(INCOMING):
+            if folder == self._own:
+                continue
+            with _locked(folder / _LOCK) as ours:
+                if ours:
+                    removed += sum(1 for entry in folder.iterdir() if entry.name != _LOCK)
+                    shutil.rmtree(folder, ignore_errors=True)
+        return removed
+
+    def _folders_in(self, name: str) -> list[Path]:
+        try:
+            return [entry for entry in (self.root / name).iterdir() if entry.is_dir()]
+        except FileNotFoundError:
+            return []
+
+    def instances(self) -> Iterator[tuple[str, str, str]]:
+        """Yield study, series and instance UID of every stored file, study by study."""
+        for study in self.studies():
+            yield from self.instances_of(study)
+
+    def studies(self) -> Iterator[str]:
+        for shard in sorted(self.root.iterdir()) if self.root.is_dir() else []:
+            if len(shard.name) == 2 and shard.is_dir():
+                yield from sorted(entry.name for entry in shard.iterdir())
+
+    def instances_of(self, study: str) -> Iterator[tuple[str, str, str]]:
+        folder = self.study_folder(study)
+        with contextlib.suppress(FileNotFoundError):
+            for series in sorted(folder.iterdir()):
+                with contextlib.suppress(FileNotFoundError):
+                    for entry in os.scandir(series):
+                        if entry.name.endswith(".dcm"):
+                            yield study, series.name, entry.name.removesuffix(".dcm")
+
+    def study_folder(self, study: str) -> Path:
+        return self.root / _shard(study) / study
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Try to take the lock that a living process holds on ``path``; say whether that worked."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(fd)
+
+
+def read_stored(path: Path) -> Stored:
+    """Read a stored file whole. Raises :class:`pacs_receiver.part10.NotPart10` or OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        head = file.read(_META_LIMIT)
+        meta, offset = part10.parse(head)
+        digest.update(memoryview(head)[offset:])
+        size = len(head)
+        buffer = bytearray(_READ_SIZE)
+        view = memoryview(buffer)
+        while count := file.readinto(buffer):
+            digest.update(view[:count])
+            size += count
+    return Stored(meta, size - offset, size, digest.digest())
+
+
+def _failure(exc: OSError) -> StorageFull | StorageFailed:
+    return StorageFull() if exc.errno in _NO_SPACE else StorageFailed(exc.strerror)
