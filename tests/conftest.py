@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import components, ports
 from tests.postgres import PostgresServer
+from tests.processes import Processes
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,3 +77,45 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'database.sqlite3'}"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """The three real processes with an empty worklist and an empty index, once on SQLite and once on PostgreSQL.
+
+    Shared by the tests of a module: whoever stops or kills one starts it again.
+    """
+    folder = tmp_path_factory.mktemp("processes")
+    if request.param == "sqlite":
+        made = Processes(
+            folder,
+            database_url=f"sqlite:///{folder}/var/worklist.sqlite3",
+            pacs_database_url=f"sqlite:///{folder}/var/pacs/index.sqlite3",
+        )
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    urls = server.create_database(), server.create_database()
+    made = Processes(folder, database_url=urls[0], pacs_database_url=urls[1])
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        for url in urls:
+            server.drop_database(url)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the logs of the processes that a failed test used."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        used = item.funcargs.get("processes")
+        if isinstance(used, Processes):
+            report.sections.extend((f"log of {name}", text) for name, text in used.logs())
+    return report

@@ -1,0 +1,86 @@
+# Everything that is typed often. `make` alone explains.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SERVICE ?= all
+PYTEST_ARGS ?= -n 2
+APT_GET := $(if $(filter 0,$(shell id -u)),env,sudo env) DEBIAN_FRONTEND=noninteractive apt-get
+
+# What is installed follows the lists of requirements: another list, another stamp.
+hash = $(shell cat $(1) | sha256sum | cut -c1-16)
+RUN_STAMP := $(VENV)/run-$(call hash,requirements.txt)
+DEV_STAMP := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all:
+
+.PHONY: help run status restart test lint types format tests test-containers system-packages requirements
+
+help:
+	@echo "make run               start the site, the worklist provider and the image receiver; Ctrl-C stops them"
+	@echo "make status            what runs, and since when"
+	@echo "make restart           restart all three, or one: make restart SERVICE=pacs_receiver"
+	@echo "make test              lint, types and all tests (make lint, types or tests: only that)"
+	@echo "make test-containers   build the image, run compose.yaml and break it; needs a Docker engine"
+	@echo "make system-packages   install what the tests use besides Python packages (Debian)"
+	@echo "make format            format the code"
+	@echo "make requirements      compile requirements*.in into requirements*.txt"
+	@echo
+	@echo "Settings are environment variables or lines in .env: docs/settings.md"
+
+run: $(RUN_STAMP)
+	@exec $(BIN)/python embedded.py
+
+status: $(RUN_STAMP)
+	@exec $(BIN)/python embedded.py status
+
+restart: $(RUN_STAMP)
+	@exec $(BIN)/python embedded.py restart $(SERVICE)
+
+test: lint types tests
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(DEV_STAMP)
+	$(BIN)/mypy .
+
+tests: $(DEV_STAMP)
+	$(BIN)/python -m pytest -m "not containers" $(PYTEST_ARGS)
+
+test-containers: $(DEV_STAMP)
+	$(BIN)/python -m pytest -m containers tests/containers
+
+format: $(DEV_STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+system-packages:
+	$(APT_GET) install -y --no-install-recommends \
+	    dcmtk orthanc libgdcm-tools dicom3tools chromium postgresql postgresql-client
+
+requirements: $(DEV_STAMP)
+	for list in requirements requirements-dev; do \
+	    $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	        --no-annotate --custom-compile-command "make requirements" $$list.in -o $$list.txt || exit 1; \
+	done
+
+$(RUN_STAMP): | $(BIN)/pip
+	@echo "Installing what the services run on into $(VENV)"
+	@$(INSTALL) -r requirements.txt
+	@rm -f $(VENV)/run-*
+	@touch $@
+
+$(DEV_STAMP): | $(BIN)/pip
+	@echo "Installing what the tests need into $(VENV)"
+	@$(INSTALL) -r requirements-dev.txt
+	@rm -f $(VENV)/dev-*
+	@touch $@
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Gateway needs Python 3.11 or later; name one by: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "This Python cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }

@@ -1,0 +1,154 @@
+"""The embedded set-up: what `make run` does before the supervisor takes over.
+
+Checks the settings of all three processes, brings the worklist database and the static files up to date, makes the
+first account, says where each process listens, and then becomes the supervisor. With arguments it is the supervisor's
+control program: ``python embedded.py status``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dotenv import dotenv_values
+
+if TYPE_CHECKING:
+    from dicom_listener.config import ListenerConfig
+
+ROOT = Path(__file__).resolve().parent
+SUPERVISORD_CONF = ROOT / "supervisord.conf"
+SOCKET_PATH_LIMIT = 90
+"""Bytes in the path of a Unix socket: the kernel takes 107, and the supervisor adds its process number for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the three processes would read, as far as the set-up needs it."""
+
+    data_dir: Path
+    web_bind: str
+    mwl: ListenerConfig
+    pacs: ListenerConfig
+
+
+def main(arguments: list[str]) -> None:
+    """Start everything in the foreground, or pass ``arguments`` to the supervisor's control program."""
+    settings = read_settings()
+    environment = supervisor_environment(settings)
+    if arguments:
+        _become("supervisor.supervisorctl", ["-c", str(SUPERVISORD_CONF), *arguments], environment)
+    prepare_site()
+    print(announcement(settings), flush=True)  # noqa: T201
+    _append_to_log_file()
+    # root without this option gets a warning; anyone else stays who they are
+    _become("supervisor.supervisord", ["-c", str(SUPERVISORD_CONF), "-u", str(os.getuid())], environment)
+
+
+def read_settings() -> Settings:
+    """Read the settings of all three; a bad one is one line on standard error and exit status 2."""
+    from dicom_listener.config import BadSetting as BadListenerSetting
+    from dicom_listener.config import environment
+    from mwl_admin.environment import BadSetting as BadSiteSetting
+
+    try:
+        from mwl_admin import settings as site
+        from mwl_scp import config as mwl_config
+        from pacs_receiver import config as pacs_config
+
+        env = environment()
+        mwl = mwl_config.load(env).listener
+        pacs = pacs_config.load(env).listener
+    except (BadListenerSetting, BadSiteSetting) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+    return Settings(data_dir=site.DATA_DIR, web_bind=site.WEB_BIND, mwl=mwl, pacs=pacs)
+
+
+def prepare_site() -> None:
+    """Migrate the worklist database, collect the static files, make the first account when there is none."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mwl_admin.settings")
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    call_command("first_account")
+
+
+def supervisor_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment for the supervisor: ours, `.env` behind it, and what supervisord.conf refers to."""
+    run_dir = settings.data_dir / "run"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {
+        **from_file,
+        **os.environ,
+        "PYTHONPATH": search_path,
+        "GATEWAY_PYTHON": sys.executable,
+        "GATEWAY_RUN_DIR": str(run_dir),
+        "GATEWAY_CONTROL_SOCKET": str(control_socket(run_dir)),
+        "GATEWAY_MWL_STOP_WAIT": str(int(settings.mwl.limits.stop) + 10),
+        "GATEWAY_PACS_STOP_WAIT": str(int(settings.pacs.limits.stop) + 10),
+    }
+
+
+def control_socket(run_dir: Path) -> Path:
+    """Return where the supervisor takes orders: in ``run_dir``; in the temporary folder when that path is too long."""
+    path = run_dir / "supervisor.sock"
+    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+        return path
+    return Path(tempfile.gettempdir()) / f"gateway-{hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:16]}.sock"
+
+
+def announcement(settings: Settings) -> str:
+    """Return what the person who started it reads first: where each process listens, and how to try it."""
+    mwl, pacs = settings.mwl, settings.pacs
+    mwl_peer, pacs_peer = (f"{_reachable(host)} {port}" for host, port in (mwl.bind, pacs.bind))
+    site_host, _, site_port = settings.web_bind.rpartition(":")
+    return f"""
+  staff      http://{_reachable(site_host)}:{site_port}/
+  worklist   {mwl.ae_title} at {_shown(mwl.bind)}   http://{_shown(mwl.health_bind)}/health
+  images     {pacs.ae_title} at {_shown(pacs.bind)}   http://{_shown(pacs.health_bind)}/health
+  data       {settings.data_dir}
+
+  echoscu -aec {mwl.ae_title} {mwl_peer}
+  findscu -W -aec {mwl.ae_title} -k 0010,0010 -k "0040,0100[0].0040,0002=$(date +%Y%m%d)" {mwl_peer}
+  storescu -aec {pacs.ae_title} {pacs_peer} FILE.dcm
+
+  Ctrl-C stops all three. In another terminal: make status, make restart SERVICE=mwl_scp
+"""
+
+
+def _shown(bind: tuple[str, int]) -> str:
+    host, port = bind
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reachable(host: str) -> str:
+    """Return the host by which a client on this machine reaches what is bound to ``host``."""
+    everywhere = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "::1"}  # noqa: S104
+    return everywhere.get(host, host)
+
+
+def _append_to_log_file() -> None:
+    """Make output that goes to a file be appended: the supervisor and its services open it each for themselves."""
+    output = sys.stdout.fileno()
+    if stat.S_ISREG(os.fstat(output).st_mode):
+        fcntl.fcntl(output, fcntl.F_SETFL, fcntl.fcntl(output, fcntl.F_GETFL) | os.O_APPEND)
+
+
+def _become(module: str, arguments: list[str], environment: dict[str, str]) -> None:
+    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
