@@ -1,0 +1,61 @@
+"""The department's rules for what a query may see, beside what it asks for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+
+from environs import FileAwareEnv
+
+from mwl_admin import environment
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the settings say.
+
+    ``own_only``: a station sees its own steps and unassigned ones of its modality, not everybody's. ``unknown_see``:
+    AE titles without a station see the list. ``default_days``: the first and last day, from today, that a query
+    without a date sees; None is no limit. ``refuse_above``: above ``maximum_matches`` the query is refused, not cut.
+    ``ignore_accents``: names match without regard to accents. ``hide_ended``: finished and cancelled steps are hidden.
+    """
+
+    own_only: bool = True
+    unknown_see: bool = True
+    default_days: tuple[int, int] | None = None
+    maximum_matches: int = 1000
+    refuse_above: bool = False
+    ignore_accents: bool = False
+    hide_ended: bool = True
+
+
+def load(env: FileAwareEnv) -> Policy:
+    """Read the policy's settings; raise :class:`mwl_admin.environment.BadSetting` for one that cannot be used."""
+    read = partial(environment.read, env)
+    return Policy(
+        own_only=read("MWL_STATION_SCOPE", environment.choice("own", "all"), "own") == "own",
+        unknown_see=read("MWL_UNKNOWN_STATIONS", environment.choice("all", "none"), "all") == "all",
+        default_days=read("MWL_DEFAULT_DAYS", days, "off"),
+        maximum_matches=read("MWL_MAX_MATCHES", _maximum, "1000"),
+        refuse_above=read("MWL_ABOVE_MAX_MATCHES", environment.choice("cut", "refuse"), "cut") == "refuse",
+        ignore_accents=read("MWL_NAME_ACCENTS", environment.choice("match", "ignore"), "match") == "ignore",
+        hide_ended=read("MWL_ENDED_STEPS", environment.choice("hide", "show"), "hide") == "hide",
+    )
+
+
+def days(text: str) -> tuple[int, int] | None:
+    """Parse the window of an undated query: `-2:+7`, or `off`."""
+    text = text.strip()
+    if text.lower() == "off":
+        return None
+    match = re.fullmatch(r"([+-]?\d{1,4}):([+-]?\d{1,4})", text)
+    if not match or int(match[1]) > int(match[2]):
+        raise ValueError(f"{text!r} is neither off nor a first and a last day from today, such as -2:+7")
+    return int(match[1]), int(match[2])
+
+
+def _maximum(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,7}", text.strip()) or int(text) < 1:
+        raise ValueError(f"{text!r} is not a number of entries from 1 to 9999999")
+    return int(text)

@@ -1,0 +1,68 @@
+"""What a caller may see, whatever it asks for: the department's rules and the station's profile, as conditions."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+
+from django.db.models import Q
+
+from mwl_admin.models.status import OPEN
+from mwl_admin.worklist.directory import StationEntry
+from mwl_admin.worklist.identifier import Identifier
+from mwl_admin.worklist.matching import NOTHING, Condition, stations_q
+from mwl_admin.worklist.policy import Policy
+from mwl_admin.worklist.spans import moments_around
+
+STEP_SEQUENCE = 0x00400100
+START_DATE = 0x00400002
+
+
+def conditions(
+    identifier: Identifier, caller: StationEntry | None, policy: Policy, now: datetime.datetime
+) -> Iterator[Condition]:
+    """Yield the rules that hold for this caller's query; ``now`` is the department's wall clock."""
+    if policy.hide_ended:
+        yield Condition("finished and cancelled steps are hidden", Q(status__in=sorted(OPEN)))
+    if policy.default_days is not None and is_undated(identifier):
+        first, last = (now.date() + datetime.timedelta(days=days) for days in policy.default_days)
+        yield Condition("days that a query without a date sees", Q(scheduled_date__range=(first, last)))
+    if caller is None:
+        if not policy.unknown_see:
+            yield Condition("the calling AE title belongs to no station", NOTHING)
+        return
+    yield from _profile(caller, policy, now)
+
+
+def _profile(caller: StationEntry, policy: Policy, now: datetime.datetime) -> Iterator[Condition]:
+    if not caller.enabled:
+        yield Condition("the station is switched off", NOTHING)
+        return
+    if policy.own_only:
+        yield Condition("a station sees its own steps, and its modality's that have no station", stations_q([caller]))
+    elif caller.station_ae_key == "OWN":
+        yield Condition("the station's profile asks for its own AE title", stations_q([caller]))
+    if caller.days_back is not None or caller.days_ahead is not None:
+        yield Condition("days that the station sees", _days(caller, now.date()))
+    if caller.hours_back is not None or caller.hours_ahead is not None:
+        back, ahead = _hours(caller.hours_back), _hours(caller.hours_ahead)
+        yield Condition("hours that the station sees", moments_around(now, back, ahead))
+
+
+def _days(caller: StationEntry, today: datetime.date) -> Q:
+    q = Q()
+    if caller.days_back is not None:
+        q &= Q(scheduled_date__gte=today - datetime.timedelta(days=caller.days_back))
+    if caller.days_ahead is not None:
+        q &= Q(scheduled_date__lte=today + datetime.timedelta(days=caller.days_ahead))
+    return q
+
+
+def _hours(hours: int | None) -> datetime.timedelta | None:
+    return None if hours is None else datetime.timedelta(hours=hours)
+
+
+def is_undated(identifier: Identifier) -> bool:
+    """Whether no start date is asked for."""
+    step = identifier.first_item(STEP_SEQUENCE)
+    return step is None or not step.text(START_DATE).strip("*")
