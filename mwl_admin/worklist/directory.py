@@ -18,6 +18,7 @@ class StationEntry:
     location: str = ""
     modality: str = ""
     enabled: bool = True
+    expected_addresses: str = ""
     response_character_set: str = "ISO_IR 192"
     station_ae_key: str = "USE"
     days_back: int | None = None
@@ -27,6 +28,10 @@ class StationEntry:
     maximum_matches: int | None = None
     omitted_when_empty: frozenset[str] = field(default_factory=frozenset)
     transliterate_names: bool = False
+
+    def expects(self, address: str) -> bool:
+        """Whether the station may call from this IP address."""
+        return Station(expected_addresses=self.expected_addresses).expects(address)
 
 
 _COLUMNS = tuple(name for name in StationEntry.__slots__ if name != "omitted_when_empty")

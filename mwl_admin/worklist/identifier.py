@@ -51,6 +51,11 @@ class Identifier:
     keys: dict[int, Key] = field(default_factory=dict)
     charset: CharacterSet = field(default_factory=lambda: CharacterSet(()))
 
+    @classmethod
+    def in_unicode(cls, keys: dict[int, Key]) -> Identifier:
+        """Return an identifier whose values are in UTF-8, whatever it says of character sets itself."""
+        return cls(keys, CharacterSet(("ISO_IR 192",)))
+
     def __iter__(self) -> Iterator[Key]:
         return iter(self.keys.values())
 

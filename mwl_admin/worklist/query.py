@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +68,7 @@ class Query:
         """Return the statement, without its limit."""
         return select(self.conditions, self.plan.columns)
 
-    def run(self) -> Iterator[Match]:
+    def run(self) -> Generator[Match, None, None]:
         """Yield the matches by start; raise :class:`TooManyMatchesError` before the first one, when so set."""
         rows = self.rows()
         if self.refuse_above and rows[self.maximum : self.maximum + 1].exists():
@@ -124,12 +124,14 @@ def prepare(
     transfer_syntax: str,
     policy: Policy,
     *,
+    address: str = "",
     directory: Directory | None = None,
     now: datetime.datetime | None = None,
 ) -> Query:
     """Make a query of an identifier; raise :class:`~mwl_admin.worklist.errors.QueryError` when that is impossible.
 
-    ``now`` is the department's wall clock without zone; both it and the directory are read when not given.
+    ``address`` is where the caller calls from; empty where it does not matter. ``now`` is the department's wall clock
+    without zone; it and the directory are read when not given.
     """
     _check_character_set(identifier)
     zone = ZoneInfo(settings.TIME_ZONE)
@@ -150,7 +152,7 @@ def prepare(
     return Query(
         identifier,
         caller,
-        (*matched.conditions, *scope.conditions(identifier, caller, policy, now)),
+        (*matched.conditions, *scope.conditions(identifier, caller, policy, now, address)),
         plan,
         maximum,
         policy.refuse_above,

@@ -19,7 +19,7 @@ START_DATE = 0x00400002
 
 
 def conditions(
-    identifier: Identifier, caller: StationEntry | None, policy: Policy, now: datetime.datetime
+    identifier: Identifier, caller: StationEntry | None, policy: Policy, now: datetime.datetime, address: str
 ) -> Iterator[Condition]:
     """Yield the rules that hold for this caller's query; ``now`` is the department's wall clock."""
     if policy.hide_ended:
@@ -31,12 +31,15 @@ def conditions(
         if not policy.unknown_see:
             yield Condition("the calling AE title belongs to no station", NOTHING)
         return
-    yield from _profile(caller, policy, now)
+    yield from _profile(caller, policy, now, address)
 
 
-def _profile(caller: StationEntry, policy: Policy, now: datetime.datetime) -> Iterator[Condition]:
+def _profile(caller: StationEntry, policy: Policy, now: datetime.datetime, address: str) -> Iterator[Condition]:
     if not caller.enabled:
         yield Condition("the station is switched off", NOTHING)
+        return
+    if address and not caller.expects(address):
+        yield Condition("the station calls from an address where it is not expected", NOTHING)
         return
     if policy.own_only:
         yield Condition("a station sees its own steps, and its modality's that have no station", stations_q([caller]))

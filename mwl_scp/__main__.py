@@ -1,0 +1,47 @@
+"""`python -m mwl_scp`: answers modalities from the worklist database until SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from dicom_listener.config import environment, exit_on_bad_setting
+from dicom_listener.health import prepare_metrics
+from dicom_listener.log import configure
+
+
+def main() -> int:
+    """Serve; return the exit status."""
+    with exit_on_bad_setting():
+        _set_up_django()
+        # What follows needs Django's models, or counts; both have to be set up before.
+        from mwl_scp.config import load
+
+        config = load(environment())
+        configure(config.listener.log_level, config.listener.log_format)
+        prepare_metrics(config.listener.metrics_dir)
+
+        from functools import partial
+
+        from dicom_listener.workers import run
+        from mwl_scp.checks import database
+        from mwl_scp.service import build
+
+        return run(config.listener, partial(build, config), health_checks={"database": database})
+
+
+def _set_up_django() -> None:
+    import django
+
+    from dicom_listener.config import BadSetting
+    from mwl_admin import environment as site_environment
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mwl_admin.settings")
+    try:
+        django.setup()
+    except site_environment.BadSetting as error:
+        raise BadSetting(str(error)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Settings of the worklist provider: the listener's, the worklist's rules, and how long queries are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from environs import FileAwareEnv
+
+from dicom_listener.config import ListenerConfig, boolean, load_listener, read, whole_number
+from mwl_admin.worklist import policy
+from mwl_admin.worklist.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What `python -m mwl_scp` runs by. ``retention_days``: recorded queries are deleted after so many; 0 is never."""
+
+    listener: ListenerConfig
+    policy: Policy
+    record_queries: bool
+    retention_days: int
+
+
+def load(env: FileAwareEnv) -> Config:
+    """Read the settings; raise BadSetting for the first that cannot be used."""
+    return Config(
+        listener=load_listener(
+            env,
+            "MWL",
+            name="mwl_scp",
+            ae_title_default="MWL_SCP",
+            bind="127.0.0.1:4243",
+            health_bind="127.0.0.1:8243",
+            workers=1,
+        ),
+        policy=policy.load(env),
+        record_queries=read(env, "MWL_RECORD_QUERIES", boolean, "1"),
+        retention_days=read(env, "MWL_QUERY_RETENTION_DAYS", whole_number(0, 36_500), "30"),
+    )

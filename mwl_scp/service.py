@@ -1,0 +1,52 @@
+"""The worklist provider as the listener runs it: what is answered, in which transfer syntaxes, and by what."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from django.db import connections
+
+from dicom_listener.access import rule_from
+from dicom_listener.association import Association
+from dicom_listener.dimse import CommandField
+from dicom_listener.service import Collected, Service
+from mwl_admin.worklist.syntax import SYNTAXES
+from mwl_scp import handlers
+from mwl_scp.config import Config
+from mwl_scp.recording import Record, Recorder
+
+VERIFICATION = "1.2.840.10008.1.1"
+MODALITY_WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
+
+
+@contextlib.contextmanager
+def build(config: Config) -> Iterator[Service]:
+    """Give the service of one worker process, for as long as the context lasts."""
+    with contextlib.ExitStack() as stack:
+        record: Callable[[Record], None] = _forget
+        if config.record_queries:
+            record = stack.enter_context(Recorder(config.retention_days).running()).record
+        yield Service(
+            transfer_syntaxes=transfer_syntaxes,
+            operations={CommandField.C_FIND_RQ: Collected(partial(handlers.find, config.policy, record))},
+            access=rule_from(config.listener),
+            association_ended=_association_ended,
+        )
+
+
+def transfer_syntaxes(abstract_syntax: str, proposed: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the acceptable transfer syntaxes for an abstract syntax, best first; None when it is not supported."""
+    if abstract_syntax not in {VERIFICATION, MODALITY_WORKLIST_FIND}:
+        return None
+    return tuple(uid for uid in SYNTAXES if uid in proposed)
+
+
+def _association_ended(_association: Association) -> None:
+    # Each association has a thread of its own, and Django keeps a connection for each thread.
+    connections.close_all()
+
+
+def _forget(_record: Record) -> None:
+    return
