@@ -33,6 +33,21 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     ]
 
 
+@register(Tags.staticfiles, deploy=True)
+def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W006: pages without their style and scripts."""
+    manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
+    if settings.DEBUG or manifest.exists():
+        return []
+    return [
+        Warning(
+            "The site's style sheets and scripts have not been collected, so its pages look bare.",
+            hint="python manage.py collectstatic",
+            id="mwl_admin.W006",
+        )
+    ]
+
+
 @register(Tags.security)
 def check_exposure(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """W002 to W005: what is served to whom."""

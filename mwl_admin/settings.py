@@ -36,9 +36,13 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Without `collectstatic` there is nothing to serve (check mwl_admin.W006).
+    *(["whitenoise.middleware.WhiteNoiseMiddleware"] if DEBUG or STATIC_ROOT.is_dir() else []),
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -69,8 +73,6 @@ USE_I18N = True
 USE_TZ = True
 TIME_ZONE = environment.read(_env, "TIME_ZONE", environment.time_zone, "Europe/London")
 
-STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     # Names that change with the content need `collectstatic` first; without it (as in tests) plain ones serve.

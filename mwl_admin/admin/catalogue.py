@@ -23,7 +23,7 @@ class ProcedureAdmin(EditedAdmin):
     search_fields = ("name", "description", "code_value", "code_meaning")
     autocomplete_fields = ("usual_station", "protocol_codes")
     fieldsets = (
-        (None, {"fields": ("version", "name", "description", "modality", "enabled")}),
+        (None, {"fields": ("seen_version", "name", "description", "modality", "enabled")}),
         ("Code", {"fields": CODE_FIELDS}),
         ("Steps", {"fields": ("protocol_codes", ("usual_station", "usual_minutes"))}),
     )

@@ -25,15 +25,15 @@ class VersionField(forms.IntegerField):
 class EditedForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form that knows which version of the entry it shows, and refuses to overwrite a newer one."""
 
-    version = VersionField(required=False)
+    seen_version = VersionField(required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial["version"] = self.instance.version
+        self.initial["seen_version"] = self.instance.version
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
-        seen = self.cleaned_data.get("version")
+        seen = self.cleaned_data.get("seen_version")
         if self.instance.pk and seen is not None and self.has_changed():
             self._refuse_stale(seen)
         return cleaned

@@ -17,7 +17,7 @@ class PatientAdmin(EditedAdmin):
     search_fields = ("name_folded", "patient_id")  # what is searched, see get_search_results
     search_help_text = "Name or patient ID"
     fieldsets = (
-        (None, {"fields": ("version", ("patient_id", "issuer_of_patient_id"))}),
+        (None, {"fields": ("seen_version", ("patient_id", "issuer_of_patient_id"))}),
         (
             "Name",
             {

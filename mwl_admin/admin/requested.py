@@ -113,6 +113,13 @@ class StepFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
     def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
         return {**super().get_form_kwargs(index), "parent": self.instance}
 
+    def clean(self) -> None:
+        # Step IDs that are still to be made are empty, and yet not the same: the check of duplicates skips None.
+        for form in self.forms:
+            if getattr(form, "cleaned_data", {}).get("scheduled_procedure_step_id") == "":
+                form.cleaned_data["scheduled_procedure_step_id"] = None
+        super().clean()
+
 
 class StepInline(admin.StackedInline):  # type: ignore[type-arg]
     model = ScheduledProcedureStep
@@ -129,7 +136,7 @@ class StepInline(admin.StackedInline):  # type: ignore[type-arg]
             None,
             {
                 "fields": (
-                    "version",
+                    "seen_version",
                     ("scheduled_date", "scheduled_time", "status"),
                     ("modality", "stations"),
                     ("scheduled_performing_physician_name", "scheduled_procedure_step_description"),
@@ -199,7 +206,7 @@ class RequestedProcedureAdmin(EditedAdmin):
             },
         )
         return (
-            ("Patient", {"fields": ("version", "patient")}),
+            ("Patient", {"fields": ("seen_version", "patient")}),
             *([] if obj else [new_patient]),
             (
                 "Requested procedure",

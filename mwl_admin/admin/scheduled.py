@@ -162,7 +162,7 @@ class ScheduledProcedureStepAdmin(EditedAdmin):
             None,
             {
                 "fields": (
-                    "version",
+                    "seen_version",
                     ("requested_procedure", "status"),
                     ("scheduled_date", "scheduled_time"),
                     ("modality", "stations"),

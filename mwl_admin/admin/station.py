@@ -17,7 +17,7 @@ class StationAdmin(EditedAdmin):
             None,
             {
                 "fields": (
-                    "version",
+                    "seen_version",
                     ("ae_title", "modality"),
                     ("station_name", "location"),
                     "expected_addresses",
