@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SERVICE ?= all
+SERVICE ?= *
 PYTEST_ARGS ?= -n 2
 APT_GET := $(if $(filter 0,$(shell id -u)),env,sudo env) DEBIAN_FRONTEND=noninteractive apt-get
 
@@ -34,7 +34,7 @@ status: $(RUN_STAMP)
 	@exec $(BIN)/python embedded.py status
 
 restart: $(RUN_STAMP)
-	@exec $(BIN)/python embedded.py restart $(SERVICE)
+	@exec $(BIN)/python embedded.py restart 'gateway:$(SERVICE)'
 
 test: lint types tests
 
@@ -59,6 +59,13 @@ format: $(DEV_STAMP)
 system-packages:
 	$(APT_GET) install -y --no-install-recommends \
 	    dcmtk orthanc libgdcm-tools dicom3tools chromium postgresql postgresql-client
+
+.env:
+	@umask 077; while IFS= read -r line; do \
+	    case $$line in *_DB_PASSWORD=|POSTGRES_PASSWORD=) line=$$line$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n') ;; esac; \
+	    echo "$$line"; \
+	done < .env.example > $@
+	@echo "Wrote .env with random passwords"
 
 requirements: $(DEV_STAMP)
 	for list in requirements requirements-dev; do \
