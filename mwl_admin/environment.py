@@ -27,7 +27,7 @@ SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL;"
 SQLITE_BUSY_SECONDS = 20
 
 
-class BadSetting(Exception):  # noqa: N818 - what it is to the one who reads it
+class BadSetting(Exception):
     """A setting can't be used; the text is one line that names the variable."""
 
 
