@@ -1,0 +1,1 @@
+"""Side-by-side measurements against peers that others wrote: `python -m benchmarks --help`."""
