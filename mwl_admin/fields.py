@@ -8,8 +8,10 @@ trailing ones, PS3.5 section 6.2) are dropped. A value that its VR can't carry i
 import unicodedata
 from typing import Any
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
+from pydicom.datadict import tag_for_keyword
 
 from mwl_admin import validators
 
@@ -169,6 +171,21 @@ class LongStringsField(_LinesField):
     check_value = staticmethod(validators.validate_long_strings)
 
 
+class KeywordsFormField(forms.CharField):
+    """Keywords, one a line."""
+
+    widget = forms.Textarea(attrs={"rows": 4})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        return str(value or "").replace(",", " ").split()
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.to_python(data) != list(initial or []))
+
+
 class KeywordsField(models.JSONField):
     """A list of DICOM keywords."""
 
@@ -176,3 +193,12 @@ class KeywordsField(models.JSONField):
         super().validate(value, model_instance)
         if not isinstance(value, list) or not all(isinstance(keyword, str) for keyword in value):
             raise ValidationError("This must be a list of attribute keywords.", code="keywords")
+        for keyword in value:
+            if tag_for_keyword(keyword) is None:
+                raise ValidationError(
+                    f"“{keyword}” is not the keyword of a DICOM attribute, such as PregnancyStatus.", code="keyword"
+                )
+
+    def formfield(self, **kwargs: Any) -> Any:
+        # A default that is callable would otherwise send the initial value along, hidden and in another form.
+        return models.Field.formfield(self, form_class=KeywordsFormField, **{**kwargs, "show_hidden_initial": False})

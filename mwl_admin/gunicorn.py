@@ -18,7 +18,8 @@ threads = settings.WEB_THREADS
 worker_class = "gthread"
 timeout = 30
 graceful_timeout = 20
-accesslog = None
+# Without the query string and the referring page: what staff search for is patient data.
+access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
 errorlog = "-"
 capture_output = False
 control_socket_disable = True

@@ -70,17 +70,13 @@ TEMPLATES = [
 
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True
+FORMAT_MODULE_PATH = ["mwl_admin.formats"]
 USE_TZ = True
 TIME_ZONE = environment.read(_env, "TIME_ZONE", environment.time_zone, "Europe/London")
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    # Names that change with the content need `collectstatic` first; without it (as in tests) plain ones serve.
-    "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if not DEBUG and (STATIC_ROOT / "staticfiles.json").exists()
-        else "django.contrib.staticfiles.storage.StaticFilesStorage"
-    },
+    "staticfiles": {"BACKEND": "mwl_admin.static.StaticStorage"},
 }
 WHITENOISE_USE_FINDERS = DEBUG
 

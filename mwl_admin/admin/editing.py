@@ -5,8 +5,10 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.widgets import AdminTextareaWidget
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -66,6 +68,7 @@ class EditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Admin of a model that people edit."""
 
     form = EditedForm
+    formfield_overrides = {models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}}
     show_full_result_count = False
     list_per_page = 50
 

@@ -127,6 +127,7 @@ class StepInline(admin.StackedInline):  # type: ignore[type-arg]
     formset = StepFormSet
     extra = 0
     min_num = 1
+    formfield_overrides = EditedAdmin.formfield_overrides
     verbose_name = "step"
     verbose_name_plural = "scheduled steps"
     autocomplete_fields = ("stations", "protocol_codes")

@@ -1,7 +1,7 @@
 """The worklist itself: scheduled steps by day, modality, station and status, and the actions on them."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from mwl_admin.admin.editing import EditedAdmin
 from mwl_admin.admin.search import matching
@@ -137,8 +138,7 @@ ACTIONS = (
 @admin.register(ScheduledProcedureStep)
 class ScheduledProcedureStepAdmin(EditedAdmin):
     list_display = (
-        "scheduled_date",
-        "scheduled_time",
+        "start",
         "patient",
         "patient_id",
         "description",
@@ -146,9 +146,8 @@ class ScheduledProcedureStepAdmin(EditedAdmin):
         "station_names",
         "status",
         "accession_number",
-        "scheduled_procedure_step_id",
     )
-    list_display_links = ("scheduled_time", "patient")
+    list_display_links = ("start", "patient")
     list_select_related = ("requested_procedure__patient",)
     list_filter = (DayFilter, StationFilter, ModalityFilter, StatusFilter)
     date_hierarchy = "scheduled_date"
@@ -175,6 +174,12 @@ class ScheduledProcedureStepAdmin(EditedAdmin):
             },
         ),
     )
+
+    @admin.display(ordering="scheduled_date")
+    def start(self, step: ScheduledProcedureStep) -> str:
+        if step.scheduled_date == timezone.localdate():
+            return f"{step.scheduled_time:%H:%M}"
+        return date_format(datetime.combine(step.scheduled_date, step.scheduled_time), "D j M Y, H:i")
 
     @admin.display(ordering="requested_procedure__patient__name_key")
     def patient(self, step: ScheduledProcedureStep) -> str:

@@ -104,8 +104,8 @@ class Station(EditedModel):
         "keys left out when empty",
         default=list,
         blank=True,
-        help_text="Keywords of attributes that the station chokes on when they come without a value, "
-        'as a JSON list, e.g. ["PregnancyStatus", "Allergies"].',
+        help_text="Attributes that the station chokes on when they come without a value: their keywords, one a line, "
+        "e.g. PregnancyStatus.",
     )
     transliterate_names = models.BooleanField(
         default=False,

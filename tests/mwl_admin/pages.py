@@ -29,8 +29,9 @@ class _Form(HTMLParser):
         if not self._inside:
             return
         if tag == "input" and name and given.get("type") not in {"submit", "file"}:
-            if given.get("type") not in {"checkbox", "radio"} or "checked" in given:
-                self.values[name] = value
+            ticks = given.get("type") in {"checkbox", "radio"}
+            if not ticks or "checked" in given:
+                self.values[name] = value or ("on" if ticks else "")
         elif tag == "select" and name:
             self._select = (name, "multiple" in given)
             if "multiple" in given:

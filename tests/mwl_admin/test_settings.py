@@ -131,3 +131,16 @@ def test_sqlite_is_opened_for_several_processes(tmp_path: Path) -> None:
     )
     ended = run(tmp_path, "-c", show, DJANGO_SETTINGS_MODULE="mwl_admin.settings")
     assert ended.stdout.split() == ["wal", "2", "20000", "1"], ended.stderr
+
+
+def test_static_files_are_collected_under_names_that_change_with_their_content(tmp_path: Path) -> None:
+    ended = manage(tmp_path, "collectstatic", "--noinput")
+    assert ended.returncode == 0, ended.stderr
+    show = (
+        "import django; django.setup()\n"
+        "from django.templatetags.static import static\n"
+        "print(static('admin/css/base.css'))"
+    )
+    url = run(tmp_path, "-c", show, DJANGO_SETTINGS_MODULE="mwl_admin.settings").stdout.strip()
+    assert url != "/static/admin/css/base.css"
+    assert (tmp_path / "var" / url.lstrip("/")).exists()

@@ -1,6 +1,6 @@
 """The list of steps: filters, search, actions; and every other page opens."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -204,3 +204,14 @@ def test_strangers_see_only_the_login(client: Client) -> None:
     response = client.get(reverse(STEPS))
     assert response.status_code == 302
     assert response["Location"].startswith(reverse("admin:login"))
+
+
+def test_the_site_opens_with_the_list(browser: Client) -> None:
+    assert browser.get("/").headers["Location"] == reverse(STEPS)
+
+
+def test_the_list_tells_time_as_a_timetable_does(browser: Client, today: ScheduledProcedureStep) -> None:
+    make_step(today.requested_procedure, scheduled_time=time(14, 5))
+    page = browser.get(reverse(STEPS), {"day": "all"}).content.decode()
+    assert ">10:30<" in page
+    assert ">Mon 4 May 2026, 14:05<" in page
