@@ -5,11 +5,15 @@ Requested procedure ID, scheduled procedure step ID and accession number are thr
 """
 
 import uuid
+from collections import deque
 from collections.abc import Sequence as Items
 
 from django.db import models
 
 from mwl_admin.models.sequence import Sequence
+
+CHUNK = 500
+"""How many identifiers are looked up by one statement; SQLite takes only so many parameters."""
 
 
 def study_instance_uid() -> str:
@@ -19,14 +23,15 @@ def study_instance_uid() -> str:
 
 def fill(entries: Items[models.Model], field: str, letter: str) -> None:
     """Give each of ``entries`` whose ``field`` is empty the next free identifier, e.g. ``A00000123``."""
-    waiting = [entry for entry in entries if not getattr(entry, field)]
+    waiting = deque(entry for entry in entries if not getattr(entry, field))
     if not waiting:
         return
     manager = type(waiting[0])._default_manager
     while waiting:
-        candidates = [f"{letter}{number:08d}" for number in Sequence.take(field, len(waiting))]
+        count = min(len(waiting), CHUNK)
+        candidates = [f"{letter}{number:08d}" for number in Sequence.take(field, count)]
         # Someone may have typed, or imported, what would have been next.
         taken = set(manager.filter(**{f"{field}__in": candidates}).values_list(field, flat=True))
         for candidate in candidates:
             if candidate not in taken:
-                setattr(waiting.pop(), field, candidate)
+                setattr(waiting.popleft(), field, candidate)

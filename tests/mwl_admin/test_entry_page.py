@@ -38,6 +38,12 @@ def test_an_entry_for_a_known_patient_is_added(browser: Client) -> None:
     assert step.requested_procedure.accession_number == "ACC-7"
 
 
+@pytest.mark.parametrize("typed", ["08:05", "8:05", "08.05", "0805", "08:05:00"])
+def test_a_time_may_be_typed_in_several_ways(browser: Client, typed: str) -> None:
+    add_entry(browser, **NEW_PATIENT, step_modality="CT", step_scheduled_time=typed)
+    assert ScheduledProcedureStep.objects.get().scheduled_time == time(8, 5)
+
+
 def test_an_entry_with_a_new_patient_is_added(browser: Client) -> None:
     response = add_entry(browser, **NEW_PATIENT, step_modality="CT", step_scheduled_time="10:30")
     assert response.status_code == 302

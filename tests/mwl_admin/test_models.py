@@ -82,9 +82,10 @@ def test_many_entries_get_identifiers_at_once() -> None:
     requested = make_requested()
     steps = ScheduledProcedureStep.objects.bulk_create(
         ScheduledProcedureStep(requested_procedure=requested, modality="CT", scheduled_date=DAY, scheduled_time=time(9))
-        for _ in range(50)
+        for _ in range(1200)
     )
-    assert len({step.scheduled_procedure_step_id for step in steps}) == 50
+    identifiers = [step.scheduled_procedure_step_id for step in steps]
+    assert identifiers == sorted(set(identifiers))
 
 
 def test_full_clean_takes_an_entry_whose_identifiers_are_still_to_be_made() -> None:

@@ -6,11 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection, transaction
+from django.test import Client
+from django.urls import reverse
 
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Sequence, StepStatus
 from tests.mwl_admin.cast import make_patient, make_step
+from tests.mwl_admin.pages import open_form
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,6 +51,26 @@ def test_of_two_who_change_the_same_step_one_wins_and_the_other_is_told() -> Non
     step.refresh_from_db()
     assert outcomes.count(step.status) == 1
     assert sum("can't become" in outcome for outcome in outcomes) == 3
+
+
+def test_of_two_who_save_the_same_form_at_once_one_is_told() -> None:
+    entry = make_step().requested_procedure
+    users = [get_user_model().objects.create_superuser(name) for name in ("anna", "ben")]
+    browsers = [Client(), Client()]
+    for browser, user in zip(browsers, users, strict=True):
+        browser.force_login(user)
+    view = "admin:mwl_admin_requestedprocedure_change"
+    values = open_form(browsers[0], view, entry.pk)
+    reasons = ["first", "second"]
+
+    def save(number: int) -> int:
+        changed = {**values, "reason_for_the_requested_procedure": reasons[number]}
+        return browsers[number].post(reverse(view, args=[entry.pk]), changed).status_code
+
+    outcomes = at_once(2, save)
+    assert sorted(outcomes) == [200, 302]
+    entry.refresh_from_db()
+    assert entry.reason_for_the_requested_procedure == reasons[outcomes.index(302)]
 
 
 def test_no_two_entries_get_the_same_identifiers() -> None:
