@@ -23,6 +23,7 @@ VALUE_LIMIT = 1024
 DEPTH_LIMIT = 128
 INFLATED_LIMIT = 1 << 36
 _INFLATE_STEP = 1 << 20
+_TRAILER_LIMIT = 9
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM_GROUP = 0xFFFE
@@ -60,6 +61,7 @@ class Scan:
         self._carry = b""
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if transfer_syntax in DEFLATED else None
         self._inflated = 0
+        self._trailing = 0
 
     def feed(self, fragment: memoryview) -> None:
         """Take the next bytes of the data set as received. Raises :class:`Malformed`."""
@@ -80,7 +82,7 @@ class Scan:
     def _feed_deflated(self, fragment: memoryview, inflate: zlib._Decompress) -> None:
         ended = inflate.eof
         if ended:
-            self._check_padding(bytes(fragment[:2]))
+            self._trail(len(fragment))
             return
         pending: bytes | memoryview = fragment
         try:
@@ -97,12 +99,13 @@ class Scan:
         except zlib.error as exc:
             raise Malformed("data set is not deflated") from exc
         if ended:
-            self._check_padding(inflate.unused_data)
+            self._trail(len(inflate.unused_data))
 
-    @staticmethod
-    def _check_padding(rest: bytes) -> None:
-        # PS3.5 §A.5: one NULL pads a deflated data set to an even length.
-        if rest not in (b"", b"\0"):
+    def _trail(self, size: int) -> None:
+        # PS3.5 §A.5: one NULL pads a deflated data set to an even length. Some devices leave the trailer that their
+        # compressor wrote, a checksum and perhaps a length, and every reader ignores it.
+        self._trailing += size
+        if self._trailing > _TRAILER_LIMIT:
             raise Malformed("bytes after the end of the deflated data set")
 
     def _walk(self, fragment: memoryview) -> None:

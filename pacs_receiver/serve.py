@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 def serve(config: PacsConfig) -> int:
     """Run the receiver in the foreground; return the exit status."""
     listener_log.configure(config.listener.log_level, config.listener.log_format)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     prepare_metrics(config.listener.metrics_dir)
     migrate(config.database_url)
     _reconcile(config)
