@@ -166,9 +166,7 @@ def echo(message_id: int = 1) -> bytes:
 
 
 def store(message_id: int = 1, instance: str = "1.2.3.4.5", sop_class: str = CT_IMAGE_STORAGE) -> bytes:
-    return command_set(
-        {0x0002: sop_class, 0x0100: 1, 0x0110: message_id, 0x0700: 0, 0x0800: 1, 0x1000: instance}
-    )
+    return command_set({0x0002: sop_class, 0x0100: 1, 0x0110: message_id, 0x0700: 0, 0x0800: 1, 0x1000: instance})
 
 
 def find(message_id: int = 1) -> bytes:
