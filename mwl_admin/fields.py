@@ -18,7 +18,7 @@ from mwl_admin import validators
 
 def normalise(value: str) -> str:
     """The form in which text is stored and compared: NFC, without insignificant spaces."""
-    return unicodedata.normalize("NFC", value).strip(" ")
+    return value.strip(" ") if value.isascii() else unicodedata.normalize("NFC", value).strip(" ")
 
 
 def _refuse_illegal(field: "_LineField | _LinesField", value: Any) -> None:

@@ -23,13 +23,22 @@ def key(name: str) -> str:
 
     Trailing empty components and groups, and spaces around components, carry no meaning.
     """
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    if not name:
+        return ""
+    folded = name.lower() if name.isascii() else _casefold(name)
     return join((join(part.strip(" ") for part in group.split("^")) for group in folded.split("=")), "=")
 
 
 def folded(name: str) -> str:
     """What a name is compared by when neither case nor accents matter."""
-    apart = unicodedata.normalize("NFD", key(name))
+    plain = key(name)
+    if plain.isascii():
+        return plain
+    apart = unicodedata.normalize("NFD", plain)
     # Only marks on Latin, Greek and Cyrillic letters are accents; a Japanese voicing mark makes another sound.
     kept = "".join(sign for sign in apart if not "\u0300" <= sign <= "\u036f")
     return unicodedata.normalize("NFC", kept).translate(_PLAIN)
+
+
+def _casefold(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
