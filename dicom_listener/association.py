@@ -207,7 +207,7 @@ class Association:
     def _reject(self, rejected: Rejected) -> None:
         metrics.REJECTED.labels(rejected.reason.name.lower()).inc()
         result, source, reason = rejected.reason.value
-        self._end_with(reject(result, source, reason), "association rejected", rejected.because)
+        self._end_with(reject(result, source, reason), "association rejected", rejected.because, in_step=True)
 
     # -- data transfer (Sta6)
 
@@ -364,27 +364,41 @@ class Association:
     # -- ends
 
     def _release(self) -> str:
-        self._send_last(RELEASE_RESPONSE)
+        self._send_last(RELEASE_RESPONSE, in_step=True)
         return "released"
 
-    def _end_with(self, pdu: bytes, event: str, because: str) -> None:
-        logger.info(event, extra={"fields": self.peer(because=repr(because))})
-        self._send_last(pdu)
+    def _end_with(self, pdu: bytes, event: str, because: str, *, in_step: bool = False) -> None:
+        level = logging.DEBUG if self.is_own_health_check else logging.INFO
+        logger.log(level, event, extra={"fields": self.peer(because=repr(because))})
+        self._send_last(pdu, in_step=in_step)
 
-    def _send_last(self, pdu: bytes) -> None:
-        """Send the last PDU and wait, within ARTIM's time, for the peer to close (Sta13)."""
+    def _send_last(self, pdu: bytes, *, in_step: bool = False) -> None:
+        """Send the last PDU and wait, within ARTIM's time, for the peer to close (Sta13).
+
+        ``in_step`` says that what the peer sends next is the begin of a PDU; after an abort nobody knows.
+        """
         try:
             self.connection.send(pdu, self.limits.release)
-            self._await_close()
-        except (PeerClosed, Expired, Stopped):
+            self.connection.deadline = time.monotonic() + self.limits.release
+            if in_step:
+                self._await_close()
+            # closing with unread bytes would reset the connection, and with it what was sent last
+            self.connection.finish_sending()
+            self.connection.drain()
+        except (Aborted, PeerClosed, Expired, Stopped):
             return
 
     def _await_close(self) -> None:
-        # whatever comes is dropped (AA-6); closing with unread bytes would reset the connection, and with it what was
-        # sent last
-        self.connection.finish_sending()
-        self.connection.deadline = time.monotonic() + self.limits.release
-        self.connection.drain()
+        """Ignore PDUs (AA-6), until the peer aborts (AA-2) or sends what must be answered by an abort (AA-7)."""
+        while True:
+            kind, length = self._pdu_header()
+            if kind == PduType.ABORT:
+                raise Aborted
+            if kind == PduType.ASSOCIATE_RQ or kind not in PDU_TYPES:
+                reason = AbortReason.UNEXPECTED_PDU if kind in PDU_TYPES else AbortReason.UNRECOGNIZED_PDU
+                self.connection.send(abort(source=2, reason=reason), self.limits.release)
+                return
+            self.connection.stream(length, len)
 
     def end_now(self) -> None:
         """End the association at once, from another thread: the time to stop is over."""
