@@ -30,6 +30,10 @@ class PregnancyStatus(models.IntegerChoices):
     UNKNOWN = 4, "unknown"
 
 
+class PatientQuerySet(PreparedQuerySet["Patient"]):
+    """Patients."""
+
+
 class Patient(EditedModel):
     """A person, or an animal or phantom, that is examined."""
 
@@ -79,7 +83,7 @@ class Patient(EditedModel):
     patient_comments = LongTextField("comments", blank=True)
     confidentiality_constraint_on_patient_data_description = LongStringField("confidentiality constraint", blank=True)
 
-    objects = PreparedQuerySet["Patient"].as_manager()
+    objects = PatientQuerySet.as_manager()
 
     derived_fields = ("name_key", "name_folded", "ideographic_name_key", "phonetic_name_key")
 

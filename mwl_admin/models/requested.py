@@ -26,6 +26,10 @@ class Priority(models.TextChoices):
     LOW = "LOW", "low"
 
 
+class RequestedProcedureQuerySet(PreparedQuerySet["RequestedProcedure"]):
+    """Requested procedures."""
+
+
 class RequestedProcedure(CodedEntry, EditedModel):
     """An order for one examination of one patient; its steps are what modalities see."""
 
@@ -60,7 +64,7 @@ class RequestedProcedure(CodedEntry, EditedModel):
     requesting_physician_key = models.CharField(max_length=512, editable=False, blank=True)
     requesting_physician_folded = models.CharField(max_length=512, editable=False, blank=True)
 
-    objects = PreparedQuerySet["RequestedProcedure"].as_manager()
+    objects = RequestedProcedureQuerySet.as_manager()
 
     derived_fields = (
         "referring_physician_name_key",
