@@ -19,7 +19,7 @@ def _listens_outside() -> bool:
     return settings.WEB_BIND.rpartition(":")[0] not in LOOPBACK
 
 
-@register(Tags.database)
+@register()  # not Tags.database, which runs only where a database is named: this one asks none
 def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """W001: several web workers on SQLite take turns at writing."""
     if settings.DATABASES["default"]["ENGINE"] != environment.SQLITE or settings.WEB_WORKERS == 1:

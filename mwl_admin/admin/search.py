@@ -13,6 +13,8 @@ def matching(text: str, *, patient: str, identifiers: Sequence[str]) -> Q:
 
     ``patient`` is the path to the patient, e.g. ``requested_procedure__patient__``, empty for the patient itself.
     """
+    if not text.isprintable():
+        return Q(pk__in=[])  # no name and no identifier has such characters, and PostgreSQL refuses some of them
     condition = Q()
     for word in re.split(r"[\s,^=]+", text.strip()):
         if word:

@@ -191,6 +191,13 @@ def test_patients_are_offered_while_typing(browser: Client) -> None:
     assert response.json()["results"] == [{"id": str(patient.pk), "text": "Müller, Änne (P-1001)"}]
 
 
+@pytest.mark.parametrize("term", ["\x00", "a\nb", "%", "=^="])
+def test_odd_search_terms_do_no_harm(browser: Client, today: ScheduledProcedureStep, term: str) -> None:
+    query = {"app_label": "mwl_admin", "model_name": "requestedprocedure", "field_name": "patient", "term": term}
+    assert browser.get(reverse("admin:autocomplete"), query).status_code == 200
+    assert browser.get(reverse(STEPS), {"q": term}).status_code == 200
+
+
 def test_records_of_what_modalities_did_can_be_read_but_not_changed(browser: Client) -> None:
     performed = PerformedProcedureStep.objects.create(
         sop_instance_uid="1.2.3", performed_procedure_step_status="COMPLETED"
