@@ -85,10 +85,11 @@ class Probe:
         sock.sendall(_association_request(self.ae_title))
         first = sock.recv(1)
         if first == bytes((PduType.ASSOCIATE_AC,)):
-            rest = b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00"  # A-RELEASE-RQ
-            sock.sendall(rest)
-            while sock.recv(4096):
-                pass
+            sock.sendall(b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00")  # A-RELEASE-RQ
+            # the requestor closes the connection, once it has the A-RELEASE-RP (PS3.8 §7.2, §9.2)
+            answer = b""
+            while not answer.endswith(b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00") and (part := sock.recv(4096)):
+                answer += part
             return "accepts associations"
         if first == bytes((PduType.ASSOCIATE_RJ,)):
             return "answers associations"
