@@ -63,7 +63,10 @@ class Process:
             )
 
     def wait_until_healthy(self, timeout: float = 30) -> None:
-        wait_until(self._healthy_or_ended, timeout=timeout, what=f"{self.name} is healthy")
+        try:
+            wait_until(self._healthy_or_ended, timeout=timeout)
+        except TimeoutError:
+            raise RuntimeError(f"{self.name} is not healthy after {timeout} s:\n{self.log_text()[-4000:]}") from None
 
     def is_healthy(self) -> bool:
         try:
@@ -87,10 +90,10 @@ class Process:
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait(30)
 
-    def resident_bytes(self) -> int:
-        """Return the memory of the process and its children together."""
+    def family(self) -> list[psutil.Process]:
+        """Return the process and all that it started."""
         main = psutil.Process(self.pid)
-        return sum(process.memory_info().rss for process in [main, *main.children(recursive=True)])
+        return [main, *main.children(recursive=True)]
 
     def log_text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -125,6 +128,7 @@ class Processes:
             "PACS_HEALTH_BIND": f"127.0.0.1:{pacs_health}",
             "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
             "PACS_WORKERS": "2",
+            "PACS_MIN_FREE_BYTES": "0",  # tests send little, and the machine may be nearly full
             **(settings or {}),
         }
         self.env = clean_environment(self.settings)
