@@ -176,7 +176,7 @@ STEP_ATTRIBUTES = (
         paths=("scheduled_procedure_step_location", "location"),
         compose=values.step_location,
     ),
-    _codes("ScheduledProtocolCodeSequence", "1C", values.protocol_codes, (PROTOCOL_CODES,), "protocol_codes__"),
+    _codes("ScheduledProtocolCodeSequence", "1C", values.protocol_codes, (PROTOCOL_CODES,), "protocolcode__"),
     _text("PreMedication", "2C", "pre_medication", Matching.NONE),
     _text("RequestedContrastAgent", "2C", "requested_contrast_agent", Matching.NONE),
     _text("ScheduledProcedureStepID", "1", "scheduled_procedure_step_id", always=True),
