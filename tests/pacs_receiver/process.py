@@ -66,7 +66,7 @@ class ReceiverProcess:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self.is_healthy, timeout=60, what="the receiver is healthy")
+        wait_until(self.is_healthy, timeout=20, what="the receiver is healthy")
 
     def is_healthy(self) -> bool:
         if self.process is None or self.process.poll() is not None:
