@@ -300,20 +300,31 @@ class Association:
         if command.field & RESPONSE:
             self._answer = (command, bytes(incoming.data))
         elif command.field == CommandField.C_CANCEL_RQ:
-            self._exchange.cancel(command.message_id)
+            self._cancel(command.message_id)
         elif incoming.is_streamed:
             self._exchange.streamed(incoming)
-        elif self._exchange.busy:
-            self._queue(incoming)
-        else:
+        elif command.field == CommandField.C_ECHO_RQ:
             self._exchange.collected(incoming)
+        else:
+            self._queue(incoming)
         self.connection.deadline = time.monotonic() + self.limits.pdu
 
     def _queue(self, incoming: Incoming) -> None:
-        """Keep a request that came before the one at work was answered, though one at a time was agreed on."""
+        """Keep a request until its PDU is read to the end, since its operation looks for the next PDU while it works.
+
+        More than one waits when a peer sends the next before the one at work is answered, though one at a time was
+        agreed on.
+        """
         if len(self._waiting) >= _MAX_WAITING:
             raise ProtocolViolation(AbortReason.UNEXPECTED_PARAMETER, "more operations at once than negotiated")
         self._waiting.append(incoming)
+
+    def _cancel(self, message_id: int) -> None:
+        """Take a C-CANCEL; one for a request that is over is ignored (PS3.7 §9.3.2.3)."""
+        self._exchange.cancel(message_id)
+        for incoming in self._waiting:
+            if incoming.command.message_id == message_id:
+                incoming.cancelled = True
 
     def _abandon_incoming(self) -> None:
         incoming, self._incoming = self._incoming, None
@@ -330,6 +341,7 @@ class Association:
         """Take what the peer sent meanwhile, without waiting when it sent nothing."""
         while self.connection.has_input():
             self._next_pdu()
+        self.connection.deadline = NEVER  # the operation goes on, and its time is not the peer's
 
     # -- requests of our own
 

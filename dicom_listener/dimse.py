@@ -297,8 +297,8 @@ def too_large_status(field: int) -> int:
 
 
 def name_of(field: int) -> str:
-    """Return a command field's name, as `C_STORE_RQ`, or its number where it has none."""
-    return _NAMES.get(field) or f"{field:04X}"
+    """Return a command field's name, as `C_STORE_RQ`; one for all that have none, since peers may send any number."""
+    return _NAMES.get(field, "OTHER")
 
 
 _NAMES = {int(field): field.name for field in CommandField}

@@ -12,7 +12,7 @@ from dicom_listener.dimse import CommandField, Status
 from dicom_listener.log import log_failure
 from dicom_listener.pdu import COMMAND, Ending, p_data
 from dicom_listener.service import Collected, Refused, Request, Response
-from dicom_listener.structure import MalformedDataSet, check_nesting
+from dicom_listener.structure import MalformedDataSet, NestedTooDeep, check_nesting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +40,8 @@ class Exchange:
         self._association = association
         self._current: Request | None = None
 
-    @property
-    def busy(self) -> bool:
-        """Whether an operation runs: its own polling found another message."""
-        return self._current is not None
-
     def cancel(self, message_id: int) -> None:
-        """Take a C-CANCEL; one for a request that is over is ignored (PS3.7 §9.3.2.3)."""
+        """Let the operation at work know that it was cancelled, if this is its request."""
         if self._current is not None and self._current.command.message_id == message_id:
             self._current.cancelled = True
 
@@ -76,6 +71,7 @@ class Exchange:
 
     def _run(self, incoming: Incoming, operation: Collected, started: float) -> None:
         command = incoming.command
+        self._association.connection.deadline = NEVER
         request = self._current = incoming.request()
         answers = _Answers(self._association, incoming)
         responses: Iterator[Response] = iter(())
@@ -93,7 +89,10 @@ class Exchange:
         except PeerEnding:
             logger.debug("peer ended the association before it answered", extra={"fields": self._association.peer()})
         except MalformedDataSet as error:
-            self._conclude(answers, command.field, Response(Status.UNABLE_TO_PROCESS, comment=str(error)), started)
+            if isinstance(error, NestedTooDeep):
+                metrics.LIMITED.labels("nesting").inc()
+            malformed = Response(dimse.failure_status(command.field), comment=str(error))
+            self._conclude(answers, command.field, malformed, started)
         except Refused as refused:
             self._conclude(answers, command.field, refused.response, started)
         except Exception as error:  # noqa: BLE001 - whatever it is: logged, and answered as a failure
@@ -141,15 +140,16 @@ class _Answers:
         self._context_id = incoming.context.context_id
         self._buffer = bytearray()
         self._flushed = 0.0
-        self._pending_commands: dict[int, bytes] = {}
+        self._pending_commands: dict[tuple[int, bool], bytes] = {}
 
     def add(self, response: Response) -> bool:
         """Send a response, or keep it for a moment; return whether it was the final one."""
         if self.final:
             raise RuntimeError("an operation yielded a response after the final one")
-        self.final = response.status not in _PENDING
+        final = response.status not in _PENDING
         max_pdu = self._association.peer_max_pdu
-        self._buffer += p_data(self._context_id, COMMAND, self._encoded(response), max_pdu)
+        self._buffer += p_data(self._context_id, COMMAND, self._encoded(response, final=final), max_pdu)
+        self.final = final
         if response.data is not None:
             self._buffer += p_data(self._context_id, 0, response.data, max_pdu)
         now = time.monotonic()
@@ -161,10 +161,11 @@ class _Answers:
                 self._association.poll()
         return self.final
 
-    def _encoded(self, response: Response) -> bytes:
-        if self.final or response.comment or response.offending or response.elements:
+    def _encoded(self, response: Response, *, final: bool) -> bytes:
+        if final or response.comment or response.offending or response.elements or response.error_id is not None:
             return dimse.encode_response(self._command, response)
-        encoded = self._pending_commands.get(response.status)
+        key = response.status, response.data is None
+        encoded = self._pending_commands.get(key)
         if encoded is None:
-            encoded = self._pending_commands[response.status] = dimse.encode_response(self._command, response)
+            encoded = self._pending_commands[key] = dimse.encode_response(self._command, response)
         return encoded

@@ -28,6 +28,7 @@ class Incoming:
     __slots__ = (
         "_association",
         "_command_set",
+        "cancelled",
         "command",
         "command_complete",
         "complete",
@@ -42,6 +43,7 @@ class Incoming:
         self.context = context
         self.command_complete = False
         self.complete = False
+        self.cancelled = False
         self.data = bytearray()
         self.is_streamed = False
         self.sink: Sink | None = None
@@ -92,7 +94,7 @@ class Incoming:
 
     def request(self) -> Request:
         """Return what an operation is given."""
-        return Request(self.command, self.context, bytes(self.data))
+        return Request(self.command, self.context, bytes(self.data), self.cancelled)
 
     def _deliver(self, piece: memoryview) -> None:
         if self.failure is not None:

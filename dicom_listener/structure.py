@@ -19,6 +19,10 @@ class MalformedDataSet(Exception):
     """A data set whose structure does not hold; the text says why and holds nothing of its content."""
 
 
+class NestedTooDeep(MalformedDataSet):
+    """Its sequences nest deeper than the limit."""
+
+
 def check_nesting(data: bytes, transfer_syntax: str, limit: int) -> None:
     """Raise :class:`MalformedDataSet` when sequences nest deeper than ``limit`` or an element does not fit.
 
@@ -53,7 +57,7 @@ class _Walk:
                 ends.pop()
             elif tag == _ITEM or is_sequence:
                 if len(ends) >= 2 * limit:
-                    raise MalformedDataSet(f"Sequences are nested more than {limit} deep")
+                    raise NestedTooDeep(f"Sequences are nested more than {limit} deep")
                 ends.append(None if length == _UNDEFINED else self._end_of(length, ends))
             else:
                 self._position = self._end_of(length, ends)

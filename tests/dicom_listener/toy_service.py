@@ -137,7 +137,8 @@ class Toy:
         return Kept(self.folder, request)
 
     def _find(self, association: Association, request: Request) -> Iterator[Response]:
-        word = request.data[8:].decode("ascii", "replace").strip()
+        length = int.from_bytes(request.data[4:8], "little")
+        word = request.data[8 : 8 + length].decode().strip()
         try:
             yield from self._obey(word, request)
         finally:
@@ -182,7 +183,7 @@ class Toy:
         self.events.append(f"event answered {answer.status:04X}")
 
 
-def main() -> int:
+def main() -> int:  # type: ignore[return]
     with exit_on_bad_setting():
         env = environment()
         config = load_listener(
@@ -208,7 +209,6 @@ def main() -> int:
             Path("toy/flags", f"closed-{os.getpid()}").touch()
 
         return workers.run(config, build)
-    return 2
 
 
 if __name__ == "__main__":
