@@ -375,6 +375,7 @@ def test_the_database_finds_what_the_reference_matcher_finds(rolled_back: str) -
 
 
 def as_identifier(top: dict[str, str], step: dict[str, str], code_keys: dict[str, dict[str, str]]) -> Dataset:
-    in_step = {word: [identifier(**item)] for word, item in code_keys.items() if "Protocol" in word}
-    in_top = {word: [identifier(**item)] for word, item in code_keys.items() if "Protocol" not in word}
+    sequences = {word: [identifier(None, **item)] for word, item in code_keys.items()}
+    in_step = {word: items for word, items in sequences.items() if "Protocol" in word}
+    in_top = {word: items for word, items in sequences.items() if "Protocol" not in word}
     return identifier(step={**step, **in_step}, SpecificCharacterSet="ISO_IR 192", **top, **in_top)
