@@ -104,7 +104,11 @@ class Association:
                 self.connection.start_tls(self._tls)
             if self._establish():
                 self._run_established()
-        except (PeerClosed, Stopped, ssl.SSLError, OSError) as error:
+        except ssl.SSLError as error:
+            metrics.TLS_FAILED.inc()
+            because = error.reason or type(error).__name__
+            logger.info("TLS handshake failed", extra={"fields": self.peer(because=repr(because))})
+        except (PeerClosed, Stopped, OSError) as error:
             logger.debug("connection ended before an association", extra={"fields": self.peer(because=repr(error))})
         except Expired:
             # ARTIM expired in Sta2: the connection is closed, nothing is sent (PS3.8 Table 9-10, AA-2)
@@ -113,6 +117,10 @@ class Association:
         except ProtocolViolation as violation:
             # AA-1: in Sta2 the abort is the service user's
             self._end_with(abort(source=0, reason=0), "protocol violation", str(violation))
+        except BaseException:
+            # a fault of ours, logged where associations are started; the peer is told before
+            self._send_last(abort(source=2, reason=AbortReason.NOT_SPECIFIED))
+            raise
         finally:
             self.connection.close()
 
@@ -169,17 +177,20 @@ class Association:
         if rejected := self._judge(proposal) or self._seats.take(self):
             self._reject(rejected)
             return False
+        try:
+            self._accept(proposal, body)
+        except BaseException:
+            self._seats.leave(self)
+            raise
+        return True
+
+    def _accept(self, proposal: Proposal, body: bytes) -> None:
         agreement = agree(proposal, body, self.service, self._max_pdu_length)
         self.contexts = agreement.contexts
         level = logging.DEBUG if self.is_own_health_check else logging.INFO
         fields = self.peer(contexts=f"{len(self.contexts)}/{len(proposal.contexts)}", port=self.port)
         logger.log(level, "association accepted", extra={"fields": fields})
-        try:
-            self.send(agreement.pdu)
-        except BaseException:
-            self._seats.leave(self)
-            raise
-        return True
+        self.send(agreement.pdu)
 
     def _adopt(self, proposal: Proposal) -> None:
         self.calling_ae = proposal.calling_ae

@@ -66,8 +66,15 @@ class Connection:
         self.deadline = NEVER
 
     def start_tls(self, context: ssl.SSLContext) -> None:
-        """Shake hands as a TLS server; raise :class:`ssl.SSLError` or OSError."""
-        self._sock = context.wrap_socket(self._sock, server_side=True)
+        """Shake hands as a TLS server; raise :class:`ssl.SSLError`, or what ended the connection."""
+        # wrapped before the handshake, so that a time limit finds the socket that is in use
+        self._sock = encrypted = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
+        try:
+            encrypted.do_handshake()
+        except OSError as error:
+            if self._ending is None and isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+                raise
+            raise self._ended() from error
 
     # -- receiving
 
@@ -215,4 +222,5 @@ class Connection:
         self._shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        self._sock.close()
+        with self._lock:  # the descriptor may be another connection's the moment after
+            self._sock.close()

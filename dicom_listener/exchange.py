@@ -89,8 +89,7 @@ class Exchange:
         except PeerEnding:
             logger.debug("peer ended the association before it answered", extra={"fields": self._association.peer()})
         except MalformedDataSet as error:
-            if isinstance(error, NestedTooDeep):
-                metrics.LIMITED.labels("nesting").inc()
+            metrics.LIMITED.labels("nesting").inc(isinstance(error, NestedTooDeep))
             malformed = Response(dimse.failure_status(command.field), comment=str(error))
             self._conclude(answers, command.field, malformed, started)
         except Refused as refused:

@@ -17,5 +17,6 @@ OPERATION_SECONDS = Histogram(
     ["command"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
+TLS_FAILED = Counter("dicom_tls_failures", "TLS handshakes that failed")
 ACCEPT_ERRORS = Counter("dicom_accept_errors", "Errors of accept(), as too many open files")
 WORKER_RESTARTS = Counter("dicom_worker_restarts", "Worker processes replaced after they died")

@@ -7,7 +7,6 @@ said something: those that say nothing cost a file descriptor and no more.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import selectors
@@ -37,7 +36,6 @@ _SPARE_THREADS = 64
 """Connections beyond the associations' limit that get a thread, so that they are told why they are rejected."""
 _HEAD_START_SECONDS = 0.002
 _BACK_OFF_SECONDS = 0.2
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _STACK_BYTES = 1024 * 1024
 
 
@@ -143,8 +141,7 @@ class Server:
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:
-            if error.errno not in _SHORTAGES:
-                raise
+            # too many open files, or an error of the network that is pending on the connection: neither is an end
             metrics.ACCEPT_ERRORS.inc()
             logger.error("cannot accept connections for now", extra={"fields": {"because": error.strerror}})
             self._pause_listening(_BACK_OFF_SECONDS)
@@ -166,7 +163,8 @@ class Server:
 
     def _spoke(self, sock: socket.socket) -> None:
         """The peer sent its first bytes, or left: from here a thread serves it."""
-        del self._silent[sock]
+        if self._silent.pop(sock, None) is None:
+            return  # it was dropped in this very turn
         self._selector.unregister(sock)
         try:
             address, port = sock.getpeername()[:2]

@@ -117,8 +117,8 @@ class _Master:
         status = 1
         try:
             os.close(self._held_open)
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something that could be reloaded
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the master passes it on
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             status = child.main()

@@ -219,10 +219,15 @@ def test_a_peer_that_never_closes_is_closed_when_artim_expires(listen: Listen) -
         peer.sock.close()
 
 
+def flood(peer: RawPeer) -> None:
+    while True:
+        peer.send(bytes(65536))
+
+
 def test_a_peer_that_never_stops_sending_is_closed_when_artim_expires(listen: Listen) -> None:
     listener = listen(limits=replace(LIMITS, release=0.5))
     with listener.associated() as peer:
         peer.send(pdu(0x42, b""))
         with pytest.raises(OSError, match=r"reset|Broken pipe"):
-            peer.send(bytes(1 << 30))
+            flood(peer)
     listener.wait_until_at_rest()

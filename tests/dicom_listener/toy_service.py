@@ -183,7 +183,7 @@ class Toy:
         self.events.append(f"event answered {answer.status:04X}")
 
 
-def main() -> int:  # type: ignore[return]
+def main() -> int:
     with exit_on_bad_setting():
         env = environment()
         config = load_listener(
