@@ -82,13 +82,13 @@ def tag_name(tag: int) -> str:
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
-def parse(data: bytes, transfer_syntax: str) -> Identifier:
+def parse(data: bytes, transfer_syntax: str, *, max_keys: int = MAX_KEYS) -> Identifier:
     """Read an identifier; raise :class:`IdentifierError` when it is none."""
     syntax = SYNTAXES.get(transfer_syntax)
     if syntax is None:
         raise IdentifierError("The transfer syntax is not one for identifiers")
     data = syntax.unwrap(data)
-    return _Reader(data, syntax).data_set(0, len(data), depth=0, charset=CharacterSet(()))[0]
+    return _Reader(data, syntax, max_keys).data_set(0, len(data), depth=0, charset=CharacterSet(()))[0]
 
 
 @lru_cache(maxsize=4096)
@@ -103,9 +103,10 @@ def standard_vr(tag: int) -> str:
 class _Reader:
     """Walks one encoded identifier. Every method takes and returns offsets."""
 
-    def __init__(self, data: bytes, syntax: Syntax) -> None:
+    def __init__(self, data: bytes, syntax: Syntax, max_keys: int) -> None:
         self._data = data
         self._syntax = syntax
+        self._max_keys = max_keys
         self._keys = 0
 
     def data_set(
@@ -132,8 +133,8 @@ class _Reader:
 
     def _element(self, offset: int, end: int, *, depth: int, charset: CharacterSet) -> tuple[Key, int]:
         self._keys += 1
-        if self._keys > MAX_KEYS:
-            raise IdentifierError(f"More than {MAX_KEYS} keys")
+        if self._keys > self._max_keys:
+            raise IdentifierError(f"More than {self._max_keys} keys")
         tag, vr, length, offset = self._header(offset, end)
         syntax = self._syntax
         if vr == "UN":

@@ -69,6 +69,12 @@ def has_wildcard(value: str) -> bool:
     return "*" in value or "?" in value
 
 
+def are_anchored(values: tuple[str, ...]) -> bool:
+    """Whether every value, and every component group in it, begins with at least two characters that are given."""
+    groups = [group for value in values for group in value.split("=") if group]
+    return bool(groups) and all(re.match(r"[^*?]{2}", group) for group in groups)
+
+
 def dates(text: str) -> tuple[Span[datetime.date], ...]:
     """Return the spans of a DA key: single values, ranges, or none."""
     return _spans(text, _date, "is not a date or a range of dates")

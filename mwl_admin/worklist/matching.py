@@ -15,7 +15,7 @@ from typing import TypeVar
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.lookups import Exact
 
-from mwl_admin.models import ScheduledProcedureStep
+from mwl_admin.models import Patient, ScheduledProcedureStep
 from mwl_admin.worklist import keys
 from mwl_admin.worklist.attributes import (
     BY_TAG,
@@ -37,6 +37,7 @@ T = TypeVar("T")
 _StationLink = ScheduledProcedureStep.stations.through
 _CodeLink = ScheduledProcedureStep.protocol_codes.through
 
+_PATIENT = "requested_procedure__patient__"
 _START_DATE = 0x00400002
 _START_TIME = 0x00400003
 _STATION_AE = 0x00400001
@@ -63,6 +64,12 @@ class Matched:
 
     conditions: tuple[Condition, ...]
     unsupported: bool
+
+
+def is_undated(identifier: Identifier) -> bool:
+    """Whether no start date is asked for."""
+    step = identifier.first_item(STEP_SEQUENCE)
+    return step is None or keys.is_universal(step.text(_START_DATE))
 
 
 def match(
@@ -158,11 +165,21 @@ class _Matcher:
             Matching.CODE_STRING: lambda paths, text: text_q(paths[0], keys.texts(text, capitals=True)),
             Matching.UID: lambda paths, text: text_q(paths[0], keys.uids(text)),
             Matching.DATE: lambda paths, text: any_span(paths[0], keys.dates(text)),
-            Matching.NAME: lambda paths, text: name_q(paths, keys.texts(text), ignore_accents=self._ignore_accents),
+            Matching.NAME: self._name,
             Matching.STATION: lambda paths, text: self._station(paths[0], keys.texts(text)),
             Matching.LOCATION: self._location,
         }
         return build[attribute.matching](attribute.paths, text)
+
+    def _name(self, paths: Sequence[str], text: str) -> Q:
+        values = keys.texts(text)
+        if paths[0] != _PATIENT + "name_key" or not (is_undated(self._identifier) and keys.are_anchored(values)):
+            return name_q(paths, values, ignore_accents=self._ignore_accents)
+        # Without a date the name's index is the way in, and SQLite does not see that by itself: it would walk along
+        # the whole list by start.
+        own = [path.removeprefix(_PATIENT) for path in paths]
+        patients = Patient.objects.filter(name_q(own, values, ignore_accents=self._ignore_accents))
+        return Q(**{_PATIENT + "in": patients.order_by().values("pk")})
 
     def _location(self, paths: Sequence[str], text: str) -> Q:
         values = keys.texts(text)

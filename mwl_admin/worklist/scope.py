@@ -10,12 +10,9 @@ from django.db.models import Q
 from mwl_admin.models.status import OPEN
 from mwl_admin.worklist.directory import StationEntry
 from mwl_admin.worklist.identifier import Identifier
-from mwl_admin.worklist.matching import NOTHING, Condition, stations_q
+from mwl_admin.worklist.matching import NOTHING, Condition, is_undated, stations_q
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.spans import moments_around
-
-STEP_SEQUENCE = 0x00400100
-START_DATE = 0x00400002
 
 
 def conditions(
@@ -63,9 +60,3 @@ def _days(caller: StationEntry, today: datetime.date) -> Q:
 
 def _hours(hours: int | None) -> datetime.timedelta | None:
     return None if hours is None else datetime.timedelta(hours=hours)
-
-
-def is_undated(identifier: Identifier) -> bool:
-    """Whether no start date is asked for."""
-    step = identifier.first_item(STEP_SEQUENCE)
-    return step is None or not step.text(START_DATE).strip("*")
