@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ def configure(level: str, format_: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if format_ == "json" else TextFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # pynetdicom logs each association in detail at INFO and data sets at DEBUG; this listener has its own line for it
-    logging.getLogger("pynetdicom").setLevel(logging.ERROR)
-    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    # pynetdicom logs each association in detail at INFO, data sets at DEBUG and what it cannot read at ERROR, with the
+    # peer's own bytes; pydicom warns of values. The listener and the services have their own lines for all that
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="pydicom")
 
 
 def log_failure(logger: logging.Logger, event: str, error: BaseException, fields: Mapping[str, Any]) -> None:

@@ -5,8 +5,10 @@ pynetdicom's PDU classes read and write, its ``negotiate_as_acceptor`` decides; 
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Any
@@ -15,8 +17,6 @@ from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_items import (
     ApplicationContextItem,
     AsynchronousOperationsWindowSubItem,
-    ImplementationClassUIDSubItem,
-    ImplementationVersionNameSubItem,
     MaximumLengthSubItem,
     PresentationContextItemAC,
     PresentationContextItemRQ,
@@ -50,9 +50,26 @@ _ITEM = Struct(">BxH")
 _FIXED_FIELDS = 68
 _SOME_TITLES = b"X".ljust(16) * 2
 """In the place of the AE titles, which are read here: pynetdicom raises for some that devices send."""
-_ITEMS = frozenset({0x10, 0x20, 0x50})
-_SUB_ITEMS = frozenset({0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58})
-_USER_INFORMATION = 0x50
+_UID = re.compile(rb"[0-9.]{1,64}")
+_IMPOSSIBLE = b"2.25.1"
+"""In the place of what is no UID at all: that context is not supported, the others are not spoilt."""
+
+
+class _Item(IntEnum):
+    """Items and sub-items that are read (PS3.8 §9.3.2, PS3.7 §D.3.3)."""
+
+    APPLICATION_CONTEXT = 0x10
+    PRESENTATION_CONTEXT = 0x20
+    ABSTRACT_SYNTAX = 0x30
+    TRANSFER_SYNTAX = 0x40
+    USER_INFORMATION = 0x50
+    MAXIMUM_LENGTH = 0x51
+    IMPLEMENTATION_CLASS_UID = 0x52
+    ASYNCHRONOUS_OPERATIONS = 0x53
+    ROLE_SELECTION = 0x54
+    IMPLEMENTATION_VERSION_NAME = 0x55
+    EXTENDED_NEGOTIATION = 0x56
+    USER_IDENTITY = 0x58
 
 
 class MalformedRequest(Exception):
@@ -93,11 +110,11 @@ def read_request(body: bytes) -> Proposal:
     """
     if len(body) < _FIXED_FIELDS:
         raise MalformedRequest("shorter than its fixed fields")
-    items = b"".join(_known_items(body[_FIXED_FIELDS:], _ITEMS))
+    proposal = Proposal(int.from_bytes(body[:2], "big"), _text(body[4:20]), _text(body[20:36]))
+    items = b"".join(_readable(proposal, body[_FIXED_FIELDS:]))
     pdu = A_ASSOCIATE_RQ()
     try:
         pdu.decode(b"\x01\x00\x00\x00\x00\x00" + body[:4] + _SOME_TITLES + body[36:_FIXED_FIELDS] + items)
-        proposal = Proposal(pdu.protocol_version, _ae_title(body[4:20]), _ae_title(body[20:36]))
         for item in pdu.variable_items:
             _READERS[type(item)](proposal, item)
     except (AttributeError, IndexError, KeyError, struct.error, TypeError, UnicodeError, ValueError) as error:
@@ -108,11 +125,47 @@ def read_request(body: bytes) -> Proposal:
     return proposal
 
 
-def _ae_title(raw: bytes) -> str:
+def _text(raw: bytes) -> str:
     return raw.decode("ascii", "replace").replace("\ufffd", "?").strip(" \0")
 
 
-def _known_items(data: bytes, known: frozenset[int]) -> Iterator[bytes]:
+def _uid(raw: bytes) -> bytes:
+    value = raw.strip(b"\0 ")
+    return value if _UID.fullmatch(value) else _IMPOSSIBLE
+
+
+def _readable(proposal: Proposal, data: bytes) -> Iterator[bytes]:
+    """Give those items that pynetdicom is to read, as it can read them.
+
+    It raises for values that devices do send. What only describes the peer is read here, and goes no further.
+    """
+    for kind, value in _items(data):
+        match kind:
+            case _Item.APPLICATION_CONTEXT | _Item.ABSTRACT_SYNTAX | _Item.TRANSFER_SYNTAX:
+                yield _item(kind, _uid(value))
+            case _Item.PRESENTATION_CONTEXT:
+                yield _item(kind, value[:4] + b"".join(_readable(proposal, value[4:])))
+            case _Item.USER_INFORMATION:
+                yield _item(kind, b"".join(_readable(proposal, value)))
+            case _Item.IMPLEMENTATION_CLASS_UID:
+                proposal.implementation_uid = _text(value)
+            case _Item.IMPLEMENTATION_VERSION_NAME:
+                proposal.implementation_version = _text(value)
+            case (
+                _Item.MAXIMUM_LENGTH
+                | _Item.ASYNCHRONOUS_OPERATIONS
+                | _Item.ROLE_SELECTION
+                | _Item.EXTENDED_NEGOTIATION
+                | _Item.USER_IDENTITY
+            ):
+                yield _item(kind, value)
+
+
+def _item(kind: int, value: bytes) -> bytes:
+    return _ITEM.pack(kind, len(value)) + value
+
+
+def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
     position = 0
     while position < len(data):
         if len(data) - position < _ITEM.size:
@@ -122,11 +175,7 @@ def _known_items(data: bytes, known: frozenset[int]) -> Iterator[bytes]:
         if len(value) < length:
             raise MalformedRequest(f"item {kind:02X} is longer than the PDU")
         position += 4 + length
-        if kind not in known:
-            continue
-        if kind == _USER_INFORMATION:
-            value = b"".join(_known_items(value, _SUB_ITEMS))
-        yield _ITEM.pack(kind, len(value)) + value
+        yield kind, value
 
 
 def _read_application_context(proposal: Proposal, item: ApplicationContextItem) -> None:
@@ -148,14 +197,6 @@ def _read_user_information(proposal: Proposal, item: UserInformationItem) -> Non
 
 def _read_maximum_length(proposal: Proposal, sub: MaximumLengthSubItem) -> None:
     proposal.max_pdu = sub.maximum_length_received or 0
-
-
-def _read_implementation_uid(proposal: Proposal, sub: ImplementationClassUIDSubItem) -> None:
-    proposal.implementation_uid = str(sub.implementation_class_uid or "")
-
-
-def _read_implementation_version(proposal: Proposal, sub: ImplementationVersionNameSubItem) -> None:
-    proposal.implementation_version = str(sub.implementation_version_name or "").strip()
 
 
 def _read_operations_window(proposal: Proposal, _: AsynchronousOperationsWindowSubItem) -> None:
@@ -182,8 +223,6 @@ _READERS: dict[type, Any] = {
 }
 _SUB_READERS: dict[type, Any] = {
     MaximumLengthSubItem: _read_maximum_length,
-    ImplementationClassUIDSubItem: _read_implementation_uid,
-    ImplementationVersionNameSubItem: _read_implementation_version,
     AsynchronousOperationsWindowSubItem: _read_operations_window,
     SCP_SCU_RoleSelectionSubItem: _read_role,
     SOPClassExtendedNegotiationSubItem: _read_extended,
@@ -211,7 +250,7 @@ def agree(proposal: Proposal, raw_request: bytes, service: Service, max_pdu_leng
     roles: dict[str, Any] = {}
     for proposed in proposal.contexts:
         abstract_syntax = str(proposed.abstract_syntax)
-        syntaxes = service.transfer_syntaxes(abstract_syntax, tuple(str(uid) for uid in proposed.transfer_syntax))
+        syntaxes = _acceptable(service, abstract_syntax, tuple(str(uid) for uid in proposed.transfer_syntax))
         supported = []
         if syntaxes is not None:
             # none of those proposed: a syntax that nobody proposes makes pynetdicom answer "not supported" (result 4)
@@ -237,6 +276,13 @@ def agree(proposal: Proposal, raw_request: bytes, service: Service, max_pdu_leng
     encoded = bytearray(pdu.encode())
     encoded[10:74] = raw_request[4:68]
     return Agreement({context.context_id: context for context in map(_context, results) if context}, bytes(encoded))
+
+
+def _acceptable(service: Service, abstract_syntax: str, proposed: tuple[str, ...]) -> tuple[str, ...] | None:
+    impossible = _IMPOSSIBLE.decode()
+    if abstract_syntax == impossible:
+        return None
+    return service.transfer_syntaxes(abstract_syntax, tuple(uid for uid in proposed if uid != impossible))
 
 
 def _context(result: PresentationContext) -> Context | None:
