@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Engine
 
 from dicom_listener.config import environment, exit_on_bad_setting
-from pacs_receiver import output, queries
+from pacs_receiver import deletion, export, output, queries, retention, verify
 from pacs_receiver.config import PacsConfig, load
 from pacs_receiver.database import connect, migrate
+from pacs_receiver.index import IndexWriter
+from pacs_receiver.storage import Storage
 
 EXIT_OK = 0
 EXIT_FOUND_PROBLEMS = 1
@@ -36,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m pacs_receiver",
         description="Receives DICOM images (C-STORE), keeps them as they came, and knows what it has.",
         epilog="Settings come from the environment and from .env; docs/settings.md lists them. Exit status: 0 done, "
-        "1 something is wrong with what is stored, 2 wrong arguments or settings, 3 no such study.",
+        "1 something is wrong with what is stored or was not done, 2 wrong arguments or settings, 3 no such study.",
     )
     top.set_defaults(run=_serve)
     commands = top.add_subparsers(metavar="COMMAND")
@@ -46,7 +52,26 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--accession-number", default="", help="only studies with this accession number")
     listing.add_argument("--date", default="", metavar="YYYYMMDD", help="only studies of this study date")
     listing.add_argument("--limit", type=int, metavar="N", help="print at most N studies")
-    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    show = _command(commands, "show", _show, "print one study with its series and instances")
+    show.add_argument("study", metavar="STUDY", help="Study Instance UID")
+    status = _command(
+        commands, "status", _status, "print how much there is, what is waiting, and how long the disk lasts"
+    )
+    checking = _command(commands, "verify", _verify, "read every file and compare it with its SHA-256 of arrival")
+    checking.add_argument("study", metavar="STUDY", nargs="?", default="", help="only this Study Instance UID")
+    again = _command(commands, "reindex", _reindex, "rebuild the index from the files alone")
+    again.add_argument("--trust-files", action="store_true",
+                       help="take the files as they are, even where they differ from what arrived")  # fmt: skip
+    copying = _command(commands, "export", _export, "copy a study, with a DICOMDIR, into an empty folder")
+    copying.add_argument("study", metavar="STUDY", help="Study Instance UID")
+    copying.add_argument("folder", metavar="DIR", type=Path, help="made when it is absent")
+    removal = _command(commands, "delete", _delete, "move a study to the trash folder and forget it")
+    removal.add_argument("study", metavar="STUDY", help="Study Instance UID")
+    removal.add_argument("--yes", action="store_true", help="do not ask")
+    aging = _command(commands, "retention", _retention, "remove the studies that retention says may go")
+    aging.add_argument("--dry-run", action="store_true", help="only print them")
+    for command in (listing, show, status, checking, again, aging):
+        command.add_argument("--json", action="store_true", help="JSON, one object a line")
     return top
 
 
@@ -68,6 +93,26 @@ def _index(config: PacsConfig) -> Iterator[Engine]:
         engine.dispose()
 
 
+@contextmanager
+def _everything(config: PacsConfig) -> Iterator[tuple[Engine, Storage, IndexWriter]]:
+    storage = Storage(config.storage_dir, fsync=config.fsync)
+    storage.open()
+    try:
+        with _index(config) as engine:
+            writer = IndexWriter(engine, retry_seconds=config.index_retry_seconds)
+            try:
+                yield engine, storage, writer
+            finally:
+                writer.close()
+    finally:
+        storage.close()
+
+
+def _no_such_study(study_uid: str) -> int:
+    sys.stderr.write(f"no such study: {study_uid}\n")
+    return EXIT_NOT_FOUND
+
+
 def _serve(config: PacsConfig, _options: argparse.Namespace) -> int:
     # what serving needs is not loaded for a command that only looks
     from pacs_receiver.serve import serve
@@ -85,4 +130,91 @@ def _list(config: PacsConfig, options: argparse.Namespace) -> int:
             limit=options.limit,
         )
         output.studies(studies, as_json=options.json)
+    return EXIT_OK
+
+
+def _show(config: PacsConfig, options: argparse.Namespace) -> int:
+    with _index(config) as engine:
+        found = queries.find_study(engine, options.study)
+        if found is None:
+            return _no_such_study(options.study)
+        output.study(
+            found,
+            queries.series_of(engine, options.study),
+            queries.instances_of(engine, options.study),
+            as_json=options.json,
+        )
+    return EXIT_OK
+
+
+def _status(config: PacsConfig, options: argparse.Namespace) -> int:
+    with _everything(config) as (engine, _storage, _writer):
+        output.status(queries.totals(engine), retention.runway(engine, config), as_json=options.json)
+    return EXIT_OK
+
+
+def _verify(config: PacsConfig, options: argparse.Namespace) -> int:
+    with _everything(config) as (engine, storage, _writer):
+        if options.study and queries.find_study(engine, options.study) is None:
+            return _no_such_study(options.study)
+        total = queries.totals(engine)["instances"] if not options.study else None
+        with output.progress("verifying", total) as advance:
+            findings = verify.verify(engine, storage, study_uid=options.study, progress=advance)
+    output.findings(findings, as_json=options.json)
+    return EXIT_FOUND_PROBLEMS if findings.wrong else EXIT_OK
+
+
+def _reindex(config: PacsConfig, options: argparse.Namespace) -> int:
+    with _everything(config) as (engine, storage, writer), output.progress("reading files", None) as advance:
+        report, wrong = verify.reindex(engine, storage, writer, trust_files=options.trust_files, progress=advance)
+    output.reindexed(report, wrong, as_json=options.json)
+    return EXIT_FOUND_PROBLEMS if report.damaged or report.elsewhere or (wrong and not options.trust_files) else EXIT_OK
+
+
+def _export(config: PacsConfig, options: argparse.Namespace) -> int:
+    folder: Path = options.folder
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        sys.stderr.write(f"{folder} is not an empty folder\n")
+        return EXIT_USAGE
+    with _everything(config) as (engine, storage, _writer):
+        found = queries.find_study(engine, options.study)
+        if found is None:
+            return _no_such_study(options.study)
+        with output.progress("copying", found["instance_count"]) as advance:
+            exported = export.export_study(engine, storage, options.study, folder, progress=advance)
+    for uid, problem in exported.left_out:
+        sys.stderr.write(f"left out: {uid}: {problem}\n")
+    sys.stdout.write(f"{exported.instances} instances copied to {folder}\n")
+    return EXIT_FOUND_PROBLEMS if exported.left_out else EXIT_OK
+
+
+def _delete(config: PacsConfig, options: argparse.Namespace) -> int:
+    with _everything(config) as (engine, storage, writer):
+        found = queries.find_study(engine, options.study)
+        if found is None:
+            return _no_such_study(options.study)
+        if not options.yes and not output.confirm(
+            f"Move study {options.study} of {found['patient_name']} to the trash, {found['instance_count']} instances?"
+        ):
+            sys.stderr.write("nothing was deleted\n")
+            return EXIT_FOUND_PROBLEMS
+        logging.getLogger("pacs_receiver.deletion").setLevel(logging.ERROR)
+        count = deletion.delete_study(
+            engine, storage, writer, options.study, who=getpass.getuser(), action="delete", to_trash=True
+        )
+    sys.stdout.write(f"{count} instances moved to the trash\n")
+    return EXIT_OK
+
+
+def _retention(config: PacsConfig, options: argparse.Namespace) -> int:
+    with _everything(config) as (engine, storage, writer):
+        if not retention.is_on(config):
+            sys.stderr.write("retention is off: PACS_RETENTION_DAYS and PACS_RETENTION_HIGH_WATER_PERCENT are 0\n")
+            return EXIT_USAGE
+        found = (
+            retention.candidates(engine, config)
+            if options.dry_run
+            else retention.apply(engine, storage, writer, config, who=getpass.getuser())
+        )
+    output.candidates(found, dry_run=options.dry_run, as_json=options.json)
     return EXIT_OK

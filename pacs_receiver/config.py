@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
+from urllib.parse import urlsplit
 
 from environs import FileAwareEnv
-from pynetdicom import sop_class
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -23,7 +23,8 @@ from dicom_listener.config import (
     seconds,
     whole_number,
 )
-from pacs_receiver import uids
+from pacs_receiver import peers
+from pacs_receiver.sop_classes import sop_class_named
 
 DuplicatePolicy = Literal["keep-first", "refuse", "replace"]
 
@@ -43,6 +44,18 @@ class PacsConfig:
     accept_unknown: bool
     sop_classes: frozenset[str]
     index_retry_seconds: float
+    peers_file: Path | None
+    accept_unknown_peers: bool
+    commit_verify_hash: bool
+    commit_wait_seconds: float
+    commit_give_up_days: float
+    study_stable_seconds: float
+    notify_url: str
+    notify_secret: str
+    retention_days: float
+    retention_high_water_percent: int
+    retention_requires: frozenset[str]
+    trash_days: float
 
 
 def load(env: FileAwareEnv) -> PacsConfig:
@@ -69,6 +82,18 @@ def load(env: FileAwareEnv) -> PacsConfig:
         accept_unknown=read(env, "PACS_UNKNOWN_SOP_CLASSES", choice("accept", "refuse"), "accept") == "accept",
         sop_classes=read(env, "PACS_SOP_CLASSES", sop_class_list, ""),
         index_retry_seconds=read(env, "PACS_INDEX_RETRY_SECONDS", seconds, "10"),
+        peers_file=read(env, "PACS_PEERS_FILE", peers_file, ""),
+        accept_unknown_peers=read(env, "PACS_UNKNOWN_PEERS", choice("accept", "reject"), "accept") == "accept",
+        commit_verify_hash=read(env, "PACS_COMMIT_VERIFY", choice("exists", "hash"), "exists") == "hash",
+        commit_wait_seconds=read(env, "PACS_COMMIT_WAIT_SECONDS", seconds, "1"),
+        commit_give_up_days=read(env, "PACS_COMMIT_GIVE_UP_DAYS", days, "7"),
+        study_stable_seconds=read(env, "PACS_STUDY_STABLE_SECONDS", seconds, "60"),
+        notify_url=read(env, "PACS_NOTIFY_URL", http_url, ""),
+        notify_secret=read(env, "PACS_NOTIFY_SECRET", str, ""),
+        retention_days=read(env, "PACS_RETENTION_DAYS", days, "0"),
+        retention_high_water_percent=read(env, "PACS_RETENTION_HIGH_WATER_PERCENT", whole_number(0, 99), "0"),
+        retention_requires=read(env, "PACS_RETENTION_REQUIRES", requirements, "committed,announced"),
+        trash_days=read(env, "PACS_TRASH_DAYS", days, "30"),
     )
 
 
@@ -88,13 +113,42 @@ def database_url(text: str) -> URL:
 
 def sop_class_list(text: str) -> frozenset[str]:
     """Parse comma-separated SOP class UIDs or pynetdicom keywords such as `CTImageStorage`."""
-    return frozenset(_sop_class(part.strip()) for part in text.split(",") if part.strip())
+    return frozenset(sop_class_named(part.strip()) for part in text.split(",") if part.strip())
 
 
-def _sop_class(name: str) -> str:
-    known: str | None = sop_class._STORAGE_CLASSES.get(name)
-    if known is not None:
-        return known
-    if uids.is_legal(name):
-        return name
-    raise ValueError(f"{name!r} is neither a storage SOP class keyword nor a UID")
+def peers_file(text: str) -> Path | None:
+    """Parse the name of a peers' file, which must be there and right when the receiver starts."""
+    if not text.strip():
+        return None
+    path = Path(text)
+    try:
+        peers.parse(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ValueError(f"cannot read {text!r}: {exc.strerror}") from None
+    return path
+
+
+def days(text: str) -> float:
+    """Parse a number of days, 0 or more."""
+    value = float(text)
+    if not 0 <= value < 1e5:
+        raise ValueError(f"{text!r} is not a number of days")
+    return value
+
+
+def http_url(text: str) -> str:
+    """Parse an `http://` or `https://` URL; empty means none."""
+    if not text.strip():
+        return ""
+    parts = urlsplit(text.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not an http:// or https:// URL")
+    return text.strip()
+
+
+def requirements(text: str) -> frozenset[str]:
+    """Parse what a study needs before retention may remove it: `committed`, `announced` or both."""
+    words = frozenset(part.strip() for part in text.split(",") if part.strip())
+    if not words or not words <= {"committed", "announced"}:
+        raise ValueError(f"{text!r} is not made of committed and announced")
+    return words

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -62,6 +63,12 @@ study = Table(
     # set when the study has been stable; NULL again as soon as another instance arrives
     Column("completed_at", Double, nullable=True),
     CheckConstraint("instance_count >= 0", name="instance_count"),
+    Index(
+        "ix_study_open",
+        "last_arrival",
+        sqlite_where=text("completed_at IS NULL"),
+        postgresql_where=text("completed_at IS NULL"),
+    ),
 )
 
 series = Table(
@@ -97,4 +104,59 @@ instance = Table(
     # when a Storage Commitment for it was reported as success
     Column("committed_at", Double, nullable=True),
     Index(None, "arrived_at"),
+)
+
+# Work that must be done once, by whichever process comes first: a conditional UPDATE of claimed_until takes it.
+# next_attempt is when it is due, NULL when it is over.
+
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("transaction_uid", Text, nullable=False),
+    Column("ae_title", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    # JSON: pairs of SOP class and SOP instance UID
+    Column("referenced", Text, nullable=False),
+    Column("requested_at", Double, nullable=False),
+    Column("next_attempt", Double, nullable=True, index=True),
+    Column("claimed_until", Double, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("reported_at", Double, nullable=True),
+    UniqueConstraint("ae_title", "transaction_uid"),
+)
+
+announcement = Table(
+    "announcement",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    # travels with each attempt, so that the receiving side can drop repeats
+    Column("event_id", Text, nullable=False, unique=True),
+    Column("study_uid", Text, nullable=False, index=True),
+    # JSON, as it is sent
+    Column("body", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("next_attempt", Double, nullable=True, index=True),
+    Column("claimed_until", Double, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("delivered_at", Double, nullable=True),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("held_until", Double, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("study_uid", Text, nullable=False, index=True),
+    Column("instance_count", BigInteger, nullable=False),
+    Column("file_bytes", BigInteger, nullable=False),
 )

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
+
+from pacs_receiver.reconcile import Report
+from pacs_receiver.retention import Candidate, Runway
+from pacs_receiver.verify import Findings
 
 _WIDTH_WITHOUT_TERMINAL = 200
 
@@ -33,6 +40,132 @@ def studies(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
              " ".join(row["modalities"]), row["description"], row["series_count"], row["instance_count"],
              size(row["file_bytes"]), moment(row["last_arrival"]), row["study_uid"])  # fmt: skip
     console().print(table)
+
+
+def study(
+    found: Mapping[str, Any],
+    all_series: Iterable[Mapping[str, Any]],
+    instances: Iterable[Mapping[str, Any]],
+    *,
+    as_json: bool,
+) -> None:
+    """Print one study with all that is in it."""
+    if as_json:
+        of_series: dict[str, list[dict[str, Any]]] = {}
+        for row in instances:
+            kept = {key: value for key, value in row.items() if key not in ("id", "series", "study_uid", "series_uid")}
+            of_series.setdefault(row["series_uid"], []).append(kept)
+        listed = [
+            {key: value for key, value in row.items() if key not in ("id", "study")}
+            | {"instances": of_series.get(row["series_uid"], [])}
+            for row in all_series
+        ]
+        json_line({**found, "series": listed})
+        return
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    for label, value in (
+        ("study", found["study_uid"]),
+        ("patient", f"{found['patient_name']}  ID {found['patient_id']}  born {found['birth_date']}  {found['sex']}"),
+        ("date", f"{found['study_date']} {found['study_time']}"),
+        ("accession", found["accession_number"]),
+        ("description", found["description"]),
+        ("arrived", f"{moment(found['first_arrival'])} to {moment(found['last_arrival'])}"),
+        ("complete", moment(found["completed_at"]) or "not yet"),
+        ("holds", f"{found['series_count']} series, {found['instance_count']} instances, {size(found['file_bytes'])}"),
+    ):
+        _add(facts, label, value)
+    console().print(facts)
+    table = _table("series>", "modality", "description", "images>", "size>", "UID")
+    for row in all_series:
+        _add(table, row["series_number"], row["modality"], row["description"], row["instance_count"],
+             size(row["file_bytes"]), row["series_uid"])  # fmt: skip
+    console().print(table)
+    table = _table("number>", "size>", "from", "address", "arrived", "committed", "UID")
+    for row in instances:
+        _add(table, row["instance_number"], size(row["file_bytes"]), row["calling_ae"], row["address"],
+             moment(row["arrived_at"]), moment(row["committed_at"]), row["sop_instance_uid"])  # fmt: skip
+    console().print(table)
+
+
+def status(totals: Mapping[str, Any], runway: Runway, *, as_json: bool) -> None:
+    """Print how much there is, what waits, and how long the disk lasts."""
+    if as_json:
+        json_line({**totals, "free_bytes": runway.free_bytes, "bytes_a_day": runway.bytes_a_day,
+                   "days_left": runway.days})  # fmt: skip
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    _add(table, "holds", f"{totals['patients']} patients, {totals['studies']} studies, {totals['series']} series, "
+         f"{totals['instances']} instances, {size(totals['file_bytes'])}")  # fmt: skip
+    _add(table, "receiving", f"{totals['open_studies']} studies not complete yet")
+    _add(table, "waiting", f"{totals['commitments_waiting']} storage commitments, "
+         f"{totals['announcements_waiting']} announcements")  # fmt: skip
+    left = "nothing arrived this week" if runway.days is None else f"{runway.days:.0f} days left at this week's rate"
+    _add(table, "disk", f"{size(runway.free_bytes)} free above the reserve: {left}")
+    console().print(table)
+
+
+def findings(found: Findings, *, as_json: bool) -> None:
+    """Print what a verification found."""
+    for uid, problem in found.wrong:
+        if as_json:
+            json_line({"sop_instance_uid": uid, "problem": problem})
+        else:
+            sys.stdout.write(f"{problem}: {uid}\n")
+    if not as_json:
+        sys.stdout.write(f"{found.instances} instances read, {size(found.file_bytes)}, {len(found.wrong)} wrong\n")
+
+
+def reindexed(report: Report, wrong: Iterable[tuple[str, str]], *, as_json: bool) -> None:
+    """Print what a rebuild of the index did."""
+    wrong = list(wrong)
+    if as_json:
+        json_line({
+            "studies": report.studies, "instances": report.instances, "indexed": len(report.indexed),
+            "forgotten": len(report.missing), "set_aside": len(report.damaged) + len(report.elsewhere),
+            "wrong": [{"sop_instance_uid": uid, "problem": problem} for uid, problem in wrong],
+        })  # fmt: skip
+        return
+    for uid, problem in wrong:
+        sys.stdout.write(f"{problem}: {uid}\n")
+    sys.stdout.write(
+        f"{report.instances} files in {report.studies} studies: {len(report.indexed)} indexed, "
+        f"{len(report.missing)} rows without a file removed, "
+        f"{len(report.damaged) + len(report.elsewhere)} files set aside, {len(wrong)} differ from what arrived\n"
+    )
+
+
+def candidates(found: Iterable[Candidate], *, dry_run: bool, as_json: bool) -> None:
+    """Print what retention removes."""
+    found = list(found)
+    if as_json:
+        for candidate in found:
+            json_line({**asdict(candidate), "removed": not dry_run})
+        return
+    table = _table("arrived", "images>", "size>", "reason", "study")
+    for candidate in found:
+        _add(table, moment(candidate.last_arrival), candidate.instance_count, size(candidate.file_bytes),
+             candidate.reason, candidate.study_uid)  # fmt: skip
+    console().print(table)
+    total = size(sum(candidate.file_bytes for candidate in found))
+    sys.stdout.write(f"{len(found)} studies, {total}, {'would go' if dry_run else 'removed'}\n")
+
+
+def confirm(question: str) -> bool:
+    """Ask; only a clear yes is one."""
+    sys.stdout.write(f"{question} [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+@contextmanager
+def progress(label: str, total: int | None) -> Iterator[Callable[[int], object]]:
+    """A progress bar on standard error; silent when that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda count: bar.advance(task, count)
 
 
 def json_line(values: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, Select, func, select
 
 from pacs_receiver.database import reading
-from pacs_receiver.index_tables import instance, patient, series, study
+from pacs_receiver.index_tables import announcement, commitment, instance, patient, series, study
 
 
 def list_studies(engine: Engine, *, patient_id: str = "", accession_number: str = "", study_date: str = "",
@@ -63,6 +63,28 @@ def instances_of(engine: Engine, study_uid: str) -> list[dict[str, Any]]:
     )
     with reading(engine) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def totals(engine: Engine) -> dict[str, int]:
+    """Count what there is and what waits."""
+    counts = {
+        "patients": select(func.count(study.c.patient.distinct())).where(study.c.instance_count > 0),
+        "studies": select(func.count()).select_from(study).where(study.c.instance_count > 0),
+        "series": select(func.coalesce(func.sum(study.c.series_count), 0)),
+        "instances": select(func.coalesce(func.sum(study.c.instance_count), 0)),
+        "file_bytes": select(func.coalesce(func.sum(study.c.file_bytes), 0)),
+        "open_studies": select(func.count())
+        .select_from(study)
+        .where(study.c.completed_at.is_(None), study.c.instance_count > 0),
+        "commitments_waiting": select(func.count())
+        .select_from(commitment)
+        .where(commitment.c.next_attempt.is_not(None)),
+        "announcements_waiting": select(func.count())
+        .select_from(announcement)
+        .where(announcement.c.next_attempt.is_not(None)),
+    }
+    with reading(engine) as connection:
+        return {name: int(connection.execute(query).scalar_one()) for name, query in counts.items()}
 
 
 def _studies() -> Select[Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dicom_listener.association import Association
     from dicom_listener.service import Request
     from pacs_receiver.config import DuplicatePolicy
+    from pacs_receiver.peers import PeerBook
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Receiver:
     storage: Storage
     index: IndexWriter
     engine: Engine
+    peers: PeerBook
     duplicate_policy: DuplicatePolicy
     implementation_uid: str
     implementation_version: str
@@ -52,6 +54,11 @@ class Receiver:
             raise _refused(
                 association.calling_ae,
                 Refused(Status.SOP_CLASS_NOT_SUPPORTED, "SOP class is not that of the presentation context"),
+            )
+        peer = self.peers.get(association.calling_ae)
+        if peer is not None and peer.sop_classes and sop_class not in peer.sop_classes:
+            raise _refused(
+                association.calling_ae, Refused(Status.NOT_AUTHORIZED, "this SOP class is not accepted from this AE")
             )
         if not uids.is_legal(sop_instance):
             raise _refused(

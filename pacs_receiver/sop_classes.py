@@ -75,3 +75,13 @@ def negotiator(*, unknown: bool, only: frozenset[str]) -> Callable[[str, tuple[s
         return tuple(uid for uid in proposed if uid in TRANSFER_SYNTAXES)
 
     return transfer_syntaxes
+
+
+def sop_class_named(name: str) -> str:
+    """Return the UID for a storage SOP class's keyword, or the UID that ``name`` is. Raises ValueError."""
+    known: str | None = sop_class._STORAGE_CLASSES.get(name)
+    if known is not None:
+        return str(known)
+    if uids.is_legal(name):
+        return name
+    raise ValueError(f"{name!r} is neither a storage SOP class keyword nor a UID")

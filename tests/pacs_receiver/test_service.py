@@ -55,7 +55,7 @@ def test_what_storescu_sends_is_stored_listed_and_read_by_dcmtk(receiver: Receiv
 
 @requires("dcmtk")
 def test_dcmsend_stores_a_folder_of_compressed_images(receiver: ReceiverProcess) -> None:
-    names = ["JPEG2000.dcm", "JPEG-lossy.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm"]
+    names = ["JPEG2000.dcm", "JPEG-lossy.dcm", "MR_small_RLE.dcm"]
     command = ["dcmsend", "--decompress-never", "127.0.0.1", str(receiver.port)]
     subprocess.run([*command, *(str(FOLDER / name) for name in names)], check=True, timeout=30)
     stored = {path.stem: dcmread(path) for path in receiver.storage.glob("??/*/*/*.dcm")}

@@ -1,0 +1,60 @@
+"""A copy of a study for other hands: files with a DICOMDIR (PS3.10 §8)."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.fileset import FileSet
+from sqlalchemy import Engine
+
+from pacs_receiver.queries import instances_of
+from pacs_receiver.storage import Storage, relative_path
+
+
+@dataclass(slots=True)
+class Exported:
+    """What was written, and the SOP Instance UIDs that could not be, each with the kind of problem."""
+
+    instances: int = 0
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+
+def export_study(
+    engine: Engine,
+    storage: Storage,
+    study_uid: str,
+    target: Path,
+    *,
+    progress: Callable[[int], object] | None = None,
+) -> Exported:
+    """Copy a study into the folder ``target``, which must be empty or absent, with a DICOMDIR."""
+    exported = Exported()
+    files = FileSet()
+    sources: dict[str, Path] = {}
+    for row in instances_of(engine, study_uid):
+        path = storage.root / relative_path(row["study_uid"], row["series_uid"], row["sop_instance_uid"])
+        try:
+            with warnings.catch_warnings():
+                # the values are the modality's, and are copied as they are
+                warnings.simplefilter("ignore")
+                # the DICOMDIR's records need no pixel data; the file's own bytes are copied at the end
+                files.add(dcmread(path, stop_before_pixels=True))
+        except Exception as exc:  # noqa: BLE001 - pydicom raises many kinds on what devices send; all are reported
+            exported.left_out.append((row["sop_instance_uid"], type(exc).__name__))
+            continue
+        exported.instances += 1
+        sources[row["sop_instance_uid"]] = path
+    if exported.instances:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            files.write(target)
+    for copied in files:
+        shutil.copyfile(sources[copied.SOPInstanceUID], copied.path)
+        if progress is not None:
+            progress(1)
+    return exported

@@ -1,0 +1,193 @@
+"""Studies that are complete: marked when no instance has come for a while, and announced by a signed HTTP POST.
+
+Announcements wait in a table of the index until the other side has taken them: at least once, each with an ID by which
+repeats can be dropped. docs/notifications.md tells the receiving side what it gets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select, update
+
+from pacs_receiver import jobs
+from pacs_receiver.database import reading
+from pacs_receiver.index_tables import announcement, instance, patient, series, study
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT = 10.0
+_CLAIM_SECONDS = 60.0
+_KEEP_DELIVERED_SECONDS = 90 * 86400.0
+
+
+def mark_complete(engine: Engine, *, stable_seconds: float, announce: bool) -> int:
+    """Mark the studies that have been stable for ``stable_seconds`` and queue their announcements; return how many.
+
+    A study that grows again later is marked and announced again, with its new counts and a new ID.
+    """
+    marked = 0
+    query = (
+        select(study.c.id, study.c.last_arrival)
+        .where(
+            study.c.completed_at.is_(None),
+            study.c.last_arrival < time.time() - stable_seconds,
+            study.c.instance_count > 0,
+        )
+        .order_by(study.c.last_arrival)
+        .limit(100)
+    )
+    with reading(engine) as connection:
+        found = connection.execute(query).all()
+    for row in found:
+        with engine.begin() as connection:
+            now = time.time()
+            taken = connection.execute(
+                update(study)
+                .where(study.c.id == row.id, study.c.completed_at.is_(None), study.c.last_arrival == row.last_arrival)
+                .values(completed_at=now)
+            )
+            if taken.rowcount != 1:
+                continue
+            marked += 1
+            if announce:
+                body = _body(connection, row.id, now)
+                connection.execute(
+                    announcement.insert().values(
+                        event_id=body["id"],
+                        study_uid=body["study"]["uid"],
+                        body=json.dumps(body, ensure_ascii=False),
+                        created_at=now,
+                        next_attempt=now,
+                    )
+                )
+    return marked
+
+
+def _body(connection: Connection, study_id: int, now: float) -> dict[str, Any]:
+    row = connection.execute(
+        select(study, patient.c.patient_id, patient.c.issuer, patient.c.name, patient.c.birth_date, patient.c.sex)
+        .join_from(study, patient, study.c.patient == patient.c.id)
+        .where(study.c.id == study_id)
+    ).one()
+    of_series = connection.execute(
+        select(series.c.modality).where(series.c.study == study_id, series.c.instance_count > 0).distinct()
+    ).scalars()
+    senders = connection.execute(
+        select(instance.c.calling_ae, instance.c.address)
+        .join(series, instance.c.series == series.c.id)
+        .where(series.c.study == study_id)
+        .distinct()
+    ).all()
+    return {
+        "id": str(uuid.uuid4()),
+        "event": "study.complete",
+        "at": _iso(now),
+        "study": {
+            "uid": row.study_uid,
+            "date": row.study_date,
+            "time": row.study_time,
+            "id": row.study_id,
+            "description": row.description,
+            "accession_number": row.accession_number,
+            "modalities": sorted(filter(None, of_series)),
+            "series": row.series_count,
+            "instances": row.instance_count,
+            "bytes": row.file_bytes,
+            "first_arrival": _iso(row.first_arrival),
+            "last_arrival": _iso(row.last_arrival),
+        },
+        "patient": {
+            "id": row.patient_id,
+            "issuer": row.issuer,
+            "name": row.name,
+            "birth_date": row.birth_date,
+            "sex": row.sex,
+        },
+        "senders": [{"ae_title": sender.calling_ae, "address": sender.address} for sender in sorted(senders)],
+    }
+
+
+def _iso(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + "Z"
+
+
+def deliver_due(engine: Engine, *, url: str, secret: str) -> int:
+    """Send the announcements that are due; return how many were taken by the other side."""
+    delivered = 0
+    for row_id in jobs.due(engine, announcement, time.time()):
+        if jobs.claim(engine, announcement, row_id, time.time(), _CLAIM_SECONDS):
+            delivered += _deliver(engine, row_id, url, secret)
+    return delivered
+
+
+def _deliver(engine: Engine, row_id: int, url: str, secret: str) -> bool:
+    with reading(engine) as connection:
+        row = connection.execute(select(announcement).where(announcement.c.id == row_id)).one()
+    problem = post(url, row.body.encode(), event_id=row.event_id, secret=secret)
+    if problem:
+        log.warning("a study could not be announced, attempt %d: %s", row.attempts + 1, problem)
+        jobs.try_again(engine, announcement, row_id, time.time(), row.attempts)
+        return False
+    with engine.begin() as connection:
+        connection.execute(
+            update(announcement)
+            .where(announcement.c.id == row_id)
+            .values(next_attempt=None, claimed_until=0, delivered_at=time.time(), attempts=row.attempts + 1)
+        )
+    return True
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Patient data goes to the address that was configured, and nowhere else."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def post(url: str, body: bytes, *, event_id: str, secret: str) -> str:
+    """POST ``body``; return what went wrong, empty when the answer was 2xx."""
+    request = urllib.request.Request(  # noqa: S310 - the configuration admits http and https only
+        url, data=body, headers=headers(body, event_id=event_id, secret=secret, timestamp=int(time.time()))
+    )
+    opener = urllib.request.build_opener(_NoRedirect)
+    try:
+        with opener.open(request, timeout=_TIMEOUT):
+            return ""
+    except urllib.error.HTTPError as exc:
+        with exc:
+            return f"the answer was {exc.code}"
+    except (OSError, HTTPException) as exc:
+        return type(getattr(exc, "reason", exc)).__name__
+
+
+def headers(body: bytes, *, event_id: str, secret: str, timestamp: int) -> Mapping[str, str]:
+    """The headers of an announcement; signed with HMAC SHA-256 over timestamp, a dot, and the body."""
+    found = {
+        "Content-Type": "application/json; charset=utf-8",
+        "User-Agent": "gateway-pacs-receiver",
+        "X-Gateway-Event-Id": event_id,
+        "X-Gateway-Timestamp": str(timestamp),
+    }
+    if secret:
+        signed = f"{timestamp}.".encode() + body
+        found["X-Gateway-Signature"] = "sha256=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+    return found
+
+
+def forget_delivered(engine: Engine) -> None:
+    """Drop announcements that were taken long ago."""
+    with engine.begin() as connection:
+        connection.execute(
+            announcement.delete().where(announcement.c.delivered_at < time.time() - _KEEP_DELIVERED_SECONDS)
+        )
