@@ -92,6 +92,7 @@ _KEYWORDS = {
     "ActionTypeID": Tag.ACTION_TYPE_ID,
     "MoveOriginatorApplicationEntityTitle": Tag.MOVE_ORIGINATOR_AE_TITLE,
     "MoveOriginatorMessageID": Tag.MOVE_ORIGINATOR_MESSAGE_ID,
+    "AttributeIdentifierList": Tag.ATTRIBUTE_IDENTIFIER_LIST,
 }
 """Keywords that :attr:`dicom_listener.service.Response.elements` and requests of our own may use."""
 

@@ -54,7 +54,7 @@ class Response:
     comment: str = ""
     error_id: int | None = None
     offending: tuple[int, ...] = ()
-    elements: Mapping[str, str | int] = field(default_factory=dict)
+    elements: Mapping[str, str | int | tuple[int, ...]] = field(default_factory=dict)
 
 
 class Refused(Exception):

@@ -13,7 +13,7 @@ from dicom_listener.association import Association
 from dicom_listener.dimse import CommandField
 from dicom_listener.service import Collected, Service
 from mwl_admin.worklist.syntax import SYNTAXES
-from mwl_scp import handlers
+from mwl_scp import handlers, mpps
 from mwl_scp.config import Config
 from mwl_scp.recording import Record, Recorder
 
@@ -30,7 +30,10 @@ def build(config: Config) -> Iterator[Service]:
             record = stack.enter_context(Recorder(config.retention_days).running()).record
         yield Service(
             transfer_syntaxes=transfer_syntaxes,
-            operations={CommandField.C_FIND_RQ: Collected(partial(handlers.find, config.policy, record))},
+            operations={
+                CommandField.C_FIND_RQ: Collected(partial(handlers.find, config.policy, record)),
+                **mpps.OPERATIONS,
+            },
             access=rule_from(config.listener),
             association_ended=_association_ended,
         )
@@ -38,6 +41,8 @@ def build(config: Config) -> Iterator[Service]:
 
 def transfer_syntaxes(abstract_syntax: str, proposed: tuple[str, ...]) -> tuple[str, ...] | None:
     """Return the acceptable transfer syntaxes for an abstract syntax, best first; None when it is not supported."""
+    if abstract_syntax in mpps.SOP_CLASSES:
+        return tuple(uid for uid in mpps.TRANSFER_SYNTAXES if uid in proposed)
     if abstract_syntax not in {VERIFICATION, MODALITY_WORKLIST_FIND}:
         return None
     return tuple(uid for uid in SYNTAXES if uid in proposed)

@@ -1,9 +1,10 @@
 """Performed procedure steps: what modalities report through MPPS (PS3.4 Annex F)."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+from django.utils import timezone
 
 from mwl_admin.fields import AETitleField, CodeStringField, LongStringField, PersonNameField, ShortStringField, UIDField
 from mwl_admin.models.scheduled import ScheduledProcedureStep
@@ -24,6 +25,19 @@ class PerformedProcedureStepQuerySet(models.QuerySet["PerformedProcedureStep"]):
         """Those that no entry of the worklist was found for."""
         return self.filter(scheduled_procedure_steps=None)
 
+    def final(self) -> Self:
+        """Those that are completed or discontinued, which nothing changes any more."""
+        return self.exclude(performed_procedure_step_status=PerformedStatus.IN_PROGRESS)
+
+    def counted_for(self, step: ScheduledProcedureStep) -> Self:
+        """Those that a scheduled step's status depends on: reported for it, and not taken back by staff."""
+        return self.filter(scheduled_procedure_steps=step).exclude(disregarded_for=step)
+
+    def update_in_progress(self, **values: Any) -> int:
+        """Change those that are in progress, and no others; return how many changed."""
+        in_progress = self.filter(performed_procedure_step_status=PerformedStatus.IN_PROGRESS)
+        return in_progress.update(updated_at=timezone.now(), **values)
+
 
 class PerformedProcedureStep(models.Model):
     """An MPPS instance."""
@@ -33,6 +47,12 @@ class PerformedProcedureStep(models.Model):
     performed_procedure_step_id = ShortStringField("performed step ID", blank=True)
     scheduled_procedure_steps = models.ManyToManyField(
         ScheduledProcedureStep, related_name="performed_procedure_steps", blank=True
+    )
+    disregarded_for = models.ManyToManyField(
+        ScheduledProcedureStep,
+        related_name="disregarded_performed_procedure_steps",
+        blank=True,
+        help_text="Steps whose end, reported by this, staff have taken back.",
     )
     calling_ae_title = AETitleField("calling AE title", blank=True)
     performed_station_ae_title = AETitleField("station AE title", blank=True)
@@ -45,6 +65,8 @@ class PerformedProcedureStep(models.Model):
     performed_start_time = models.TimeField("start time", null=True, blank=True)
     performed_end_date = models.DateField("end date", null=True, blank=True)
     performed_end_time = models.TimeField("end time", null=True, blank=True)
+    protocol = models.CharField(max_length=255, blank=True)
+    discontinuation_reason = LongStringField(blank=True)
     series_count = models.PositiveIntegerField("series", default=0)
     instance_count = models.PositiveIntegerField("images", default=0)
     data_set = models.JSONField(

@@ -1,10 +1,10 @@
 """Scheduled procedure steps: the rows of the worklist."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from django.db import models
-from django.db.models import F, Q
+from django.db import models, transaction
+from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
 from mwl_admin import names
@@ -15,7 +15,10 @@ from mwl_admin.models.base import EditedModel, PreparedQuerySet
 from mwl_admin.models.catalogue import ProtocolCode
 from mwl_admin.models.requested import NAME_HELP, RequestedProcedure
 from mwl_admin.models.station import Station
-from mwl_admin.models.status import ENDED, OPEN, SOURCES, StepStatus, unlawful
+from mwl_admin.models.status import ENDED, OPEN, SOURCES, WAITING, StepStatus, unlawful
+
+if TYPE_CHECKING:
+    from mwl_admin.models.performed import PerformedProcedureStep
 
 
 class ScheduledProcedureStepQuerySet(PreparedQuerySet["ScheduledProcedureStep"]):
@@ -40,8 +43,41 @@ class ScheduledProcedureStepQuerySet(PreparedQuerySet["ScheduledProcedureStep"])
         )
 
     def undo(self) -> int:
-        """Take back the last change of status, where there is one; return how many steps changed."""
-        return self.exclude(previous_status="").update(status=F("previous_status"), previous_status="", **_touched())
+        """Take back the last change of status, where there is one; return how many steps changed.
+
+        When a step's end is taken back, what modalities reported as final no longer counts for it.
+        """
+        with transaction.atomic():
+            steps = self.exclude(previous_status="").order_by("pk").select_for_update(no_key=True)
+            undone = {step.pk: step for step in steps}
+            changed = type(self)(self.model, using=self.db).filter(pk__in=undone)
+            count = changed.update(status=F("previous_status"), previous_status="", **_touched())
+            for step in undone.values():
+                if step.status in ENDED:
+                    step.disregard_reports()
+        return count
+
+    def report_started(self, performed: "PerformedProcedureStep") -> int:
+        """Note that a modality performs these steps, whatever they were held to be; return how many changed.
+
+        The first to start a step is the station that it is kept for. A step that had ended is open again: it is
+        complete when all that is performed for it is.
+        """
+        self.filter(status=StepStatus.STARTED, started_by=None).update(started_by=performed)
+        return self.exclude(status=StepStatus.STARTED).update(
+            previous_status=F("status"), status=StepStatus.STARTED, started_by=performed, **_touched()
+        )
+
+    def report_ended(self, target: StepStatus) -> int:
+        """Note that all that modalities performed for these steps has ended; return how many changed.
+
+        Taking that back leads to where the step was before it started. What staff have ended by hand stays.
+        """
+        before = Case(
+            When(status=StepStatus.STARTED, previous_status__in=sorted(WAITING), then=F("previous_status")),
+            default=F("status"),
+        )
+        return self.filter(status__in=SOURCES[target]).update(previous_status=before, status=target, **_touched())
 
 
 def _touched() -> dict[str, object]:
@@ -59,6 +95,15 @@ class ScheduledProcedureStep(EditedModel):
     )
     status = models.CharField(max_length=16, choices=StepStatus, default=StepStatus.SCHEDULED)
     previous_status = models.CharField(max_length=16, choices=StepStatus, blank=True, editable=False)
+    started_by = models.ForeignKey(
+        "PerformedProcedureStep",
+        models.SET_NULL,
+        related_name="started_scheduled_procedure_steps",
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="What a modality reported first; empty when staff started the step by hand.",
+    )
     modality = CodeStringField(blank=True, help_text="Left empty: as in the catalogue, or the station's.")
     stations = models.ManyToManyField(
         Station,
@@ -149,5 +194,12 @@ class ScheduledProcedureStep(EditedModel):
         if not undone:
             raise TransitionError("There is no change of status to take back.")
 
+    def disregard_reports(self) -> None:
+        """Leave out of account what modalities reported as final for this step; the reports themselves stay."""
+        for performed in self.performed_procedure_steps.final():
+            performed.disregarded_for.add(self)
+        started_by = self.performed_procedure_steps.counted_for(self).order_by("pk").first()
+        type(self).objects.filter(pk=self.pk).update(started_by=started_by)
+
     def _reread_status(self) -> None:
-        self.refresh_from_db(fields=["status", "previous_status", "version", "updated_at"])
+        self.refresh_from_db(fields=["status", "previous_status", "started_by", "version", "updated_at"])

@@ -19,6 +19,7 @@ class Policy:
     AE titles without a station see the list. ``default_days``: the first and last day, from today, that a query
     without a date sees; None is no limit. ``refuse_above``: above ``maximum_matches`` the query is refused, not cut.
     ``ignore_accents``: names match without regard to accents. ``hide_ended``: finished and cancelled steps are hidden.
+    ``offer_started``: a step that one station has started, as it reported by MPPS, is still offered to others.
     """
 
     own_only: bool = True
@@ -28,6 +29,7 @@ class Policy:
     refuse_above: bool = False
     ignore_accents: bool = False
     hide_ended: bool = True
+    offer_started: bool = False
 
 
 def load(env: FileAwareEnv) -> Policy:
@@ -41,6 +43,7 @@ def load(env: FileAwareEnv) -> Policy:
         refuse_above=read("MWL_ABOVE_MAX_MATCHES", environment.choice("cut", "refuse"), "cut") == "refuse",
         ignore_accents=read("MWL_NAME_ACCENTS", environment.choice("match", "ignore"), "match") == "ignore",
         hide_ended=read("MWL_ENDED_STEPS", environment.choice("hide", "show"), "hide") == "hide",
+        offer_started=read("MWL_OFFER_STARTED", environment.boolean, "0"),
     )
 
 

@@ -152,7 +152,7 @@ def prepare(
     return Query(
         identifier,
         caller,
-        (*matched.conditions, *scope.conditions(identifier, caller, policy, now, address)),
+        (*matched.conditions, *scope.conditions(identifier, caller, policy, now, address, calling_ae=calling_ae)),
         plan,
         maximum,
         policy.refuse_above,

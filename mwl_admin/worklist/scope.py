@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from django.db.models import Q
 
-from mwl_admin.models.status import OPEN
+from mwl_admin.models.status import OPEN, StepStatus
 from mwl_admin.worklist.directory import StationEntry
 from mwl_admin.worklist.identifier import Identifier
 from mwl_admin.worklist.matching import NOTHING, Condition, is_undated, stations_q
@@ -16,11 +16,19 @@ from mwl_admin.worklist.spans import moments_around
 
 
 def conditions(
-    identifier: Identifier, caller: StationEntry | None, policy: Policy, now: datetime.datetime, address: str
+    identifier: Identifier,
+    caller: StationEntry | None,
+    policy: Policy,
+    now: datetime.datetime,
+    address: str,
+    *,
+    calling_ae: str,
 ) -> Iterator[Condition]:
     """Yield the rules that hold for this caller's query; ``now`` is the department's wall clock."""
     if policy.hide_ended:
         yield Condition("finished and cancelled steps are hidden", Q(status__in=sorted(OPEN)))
+    if not policy.offer_started:
+        yield Condition("steps that another station has started are not offered", _not_started_by_another(calling_ae))
     if policy.default_days is not None and is_undated(identifier):
         first, last = (now.date() + datetime.timedelta(days=days) for days in policy.default_days)
         yield Condition("days that a query without a date sees", Q(scheduled_date__range=(first, last)))
@@ -29,6 +37,16 @@ def conditions(
             yield Condition("the calling AE title belongs to no station", NOTHING)
         return
     yield from _profile(caller, policy, now, address)
+
+
+def _not_started_by_another(calling_ae: str) -> Q:
+    own = calling_ae.strip(" ")
+    return (
+        ~Q(status=StepStatus.STARTED)
+        | Q(started_by=None)
+        | Q(started_by__calling_ae_title=own)
+        | Q(started_by__performed_station_ae_title=own)
+    )
 
 
 def _profile(caller: StationEntry, policy: Policy, now: datetime.datetime, address: str) -> Iterator[Condition]:

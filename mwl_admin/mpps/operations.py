@@ -1,0 +1,206 @@
+"""N-CREATE, N-SET and N-GET of performed procedure steps (PS3.4 F.7.2, F.8.2), each in one transaction.
+
+When one of these returns, what it did is committed. All raise :class:`mwl_admin.mpps.errors.MPPSError`.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from mwl_admin import validators
+from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
+from mwl_admin.models.performed import PerformedStatus
+from mwl_admin.mpps import linking, report
+from mwl_admin.mpps.attributes import (
+    FIXED_AT_CREATION,
+    MANDATORY_AT_CREATION,
+    MANDATORY_AT_THE_END,
+    SCHEDULED_STEPS,
+    STATUS,
+    STEP_ID,
+    STUDY_INSTANCE_UID,
+    SUPPORTED,
+)
+from mwl_admin.mpps.dataset import DataSet
+from mwl_admin.mpps.errors import (
+    DuplicateInstanceError,
+    InvalidInstanceUIDError,
+    InvalidValueError,
+    MissingAttributeError,
+    MissingValueError,
+    NoLongerUpdatableError,
+    NoSuchInstanceError,
+    NotAllowedError,
+)
+from mwl_admin.worklist.identifier import standard_vr, tag_name
+
+_SOP_COMMON = frozenset({"00080016", "00080018"})
+"""SOP Class and Instance UID: of the command set, never of the attribute list."""
+
+
+def create(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedProcedureStep:
+    """Keep a new performed procedure step and start the scheduled steps that it is for; make a UID when there is none.
+
+    A procedure that nobody scheduled is kept without any.
+    """
+    uid = sop_instance_uid or f"2.25.{uuid.uuid4().int}"
+    _check_uid(uid)
+    _require(ds, MANDATORY_AT_CREATION)
+    _require_studies(ds)
+    if report.text(ds, "PerformedProcedureStepStatus") != PerformedStatus.IN_PROGRESS:
+        raise InvalidValueError("A procedure step is created IN PROGRESS", STATUS)
+    kept = _kept(ds)
+    try:
+        with transaction.atomic():
+            steps = linking.scheduled_steps(kept)
+            _lock(steps)
+            performed = PerformedProcedureStep.objects.create(
+                sop_instance_uid=uid,
+                calling_ae_title=report.legal_ae_title(calling_ae),
+                data_set=kept,
+                **report.columns(kept),
+            )
+            performed.scheduled_procedure_steps.set(steps)
+            _follow(performed)
+            _note_station(calling_ae)
+    except IntegrityError as error:
+        if PerformedProcedureStep.objects.filter(sop_instance_uid=uid).exists():
+            raise DuplicateInstanceError("This SOP Instance UID exists already") from error
+        raise
+    return performed
+
+
+def modify(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedProcedureStep:
+    """Replace attributes of a performed procedure step in progress; its final state ends its scheduled steps."""
+    with transaction.atomic():
+        # The lock makes two who modify at once take turns; the second finds what the first has left.
+        rows = PerformedProcedureStep.objects.select_for_update(no_key=True)
+        performed = rows.filter(sop_instance_uid=sop_instance_uid).first()
+        if performed is None:
+            raise NoSuchInstanceError("There is no such performed procedure step")
+        if performed.performed_procedure_step_status != PerformedStatus.IN_PROGRESS:
+            raise NoLongerUpdatableError("Performed Procedure Step Object may no longer be updated")
+        _refuse_fixed(ds, performed.data_set)
+        merged = {**performed.data_set, **_kept(ds)}
+        _check_status(merged)
+        columns = report.columns(merged)
+        if not PerformedProcedureStep.objects.filter(pk=performed.pk).update_in_progress(data_set=merged, **columns):
+            raise NoLongerUpdatableError("Performed Procedure Step Object may no longer be updated")
+        performed.refresh_from_db()
+        _follow(performed)
+        _note_station(calling_ae)
+    return performed
+
+
+def retrieve(sop_instance_uid: str, tags: tuple[int, ...]) -> tuple[DataSet, tuple[int, ...]]:
+    """Return the attributes with these tags, all when there are none, and the tags that are not supported.
+
+    An attribute of the SOP class that the modality never gave comes back empty.
+    """
+    data_set = PerformedProcedureStep.objects.filter(sop_instance_uid=sop_instance_uid).values_list("data_set").first()
+    if data_set is None:
+        raise NoSuchInstanceError("There is no such performed procedure step")
+    ds: DataSet = data_set[0]
+    if not tags:
+        return ds, ()
+    found: DataSet = {}
+    unsupported: list[int] = []
+    for tag in tags:
+        name = f"{tag:08X}"
+        if name in ds:
+            found[name] = ds[name]
+        elif tag in SUPPORTED:
+            found[name] = {"vr": standard_vr(tag)}
+        else:
+            unsupported.append(tag)
+    return found, tuple(unsupported)
+
+
+def _kept(ds: DataSet) -> DataSet:
+    return {name: element for name, element in ds.items() if name not in _SOP_COMMON}
+
+
+def _check_uid(uid: str) -> None:
+    try:
+        validators.validate_uid(uid)
+    except ValidationError:
+        raise InvalidInstanceUIDError("The SOP Instance UID is not a UID") from None
+
+
+def _require(ds: DataSet, tags: tuple[int, ...]) -> None:
+    missing = [tag for tag in tags if f"{tag:08X}" not in ds]
+    if missing:
+        raise MissingAttributeError(_naming("Missing", missing), *missing)
+    # An empty sequence of scheduled steps is how some devices write "unscheduled".
+    empty = [tag for tag in tags if tag != SCHEDULED_STEPS and not any(_values(ds, tag))]
+    if empty:
+        raise MissingValueError(_naming("Empty", empty), *empty)
+
+
+def _values(ds: DataSet, tag: int) -> list[object]:
+    values: list[object] = ds[f"{tag:08X}"].get("Value", [])
+    return values
+
+
+def _require_studies(ds: DataSet) -> None:
+    """Each scheduled step that is referred to names its study (PS3.3 C.4.13)."""
+    name = f"{STUDY_INSTANCE_UID:08X}"
+    steps = report.items(ds, "ScheduledStepAttributesSequence")
+    if any(name not in item for item in steps):
+        raise MissingAttributeError(_naming("Missing", [STUDY_INSTANCE_UID]), STUDY_INSTANCE_UID)
+    if not all(report.text(item, "StudyInstanceUID") for item in steps):
+        raise MissingValueError(_naming("Empty", [STUDY_INSTANCE_UID]), STUDY_INSTANCE_UID)
+
+
+def _refuse_fixed(ds: DataSet, stored: DataSet) -> None:
+    step_id = f"{STEP_ID:08X}"
+    # Many devices repeat the ID in each message; saying the same again changes nothing.
+    repeated = {step_id} if step_id in ds and _same(ds[step_id], stored.get(step_id)) else set()
+    fixed = [tag for tag in sorted(FIXED_AT_CREATION) if f"{tag:08X}" in ds and f"{tag:08X}" not in repeated]
+    if fixed:
+        raise NotAllowedError(_naming("Not to be set later", fixed), *fixed)
+
+
+def _same(element: dict[str, object], stored: dict[str, object] | None) -> bool:
+    return stored is not None and element.get("Value") == stored.get("Value")
+
+
+def _check_status(merged: DataSet) -> None:
+    status = report.text(merged, "PerformedProcedureStepStatus")
+    if status not in PerformedStatus.values:
+        raise InvalidValueError("Not a status of a performed procedure step", STATUS)
+    if status != PerformedStatus.IN_PROGRESS:
+        _require(merged, MANDATORY_AT_THE_END)
+
+
+def _naming(what: str, tags: list[int]) -> str:
+    text = f"{what}: {', '.join(map(tag_name, tags))}"
+    return text if len(text) <= 64 else f"{text[:60].rpartition(',')[0]}, ..."
+
+
+def _follow(performed: PerformedProcedureStep) -> None:
+    """Bring the scheduled steps to where their reports say they are."""
+    _lock({step.pk for step in performed.scheduled_procedure_steps.all()})
+    for step in performed.scheduled_procedure_steps.order_by("pk"):
+        row = ScheduledProcedureStep.objects.filter(pk=step.pk)
+        statuses = PerformedProcedureStep.objects.counted_for(step).values_list("performed_procedure_step_status")
+        reported = {status for (status,) in statuses.order_by()}
+        if PerformedStatus.IN_PROGRESS in reported:
+            row.report_started(performed)
+        elif PerformedStatus.COMPLETED in reported:
+            row.report_ended(StepStatus.COMPLETED)
+        elif reported:
+            row.report_ended(StepStatus.DISCONTINUED)
+
+
+def _lock(steps: set[int]) -> None:
+    """Hold scheduled steps until the transaction ends, always in the same order; before anything refers to them."""
+    list(ScheduledProcedureStep.objects.filter(pk__in=steps).order_by("pk").select_for_update().values_list("pk"))
+
+
+def _note_station(ae_title: str) -> None:
+    Station.objects.filter(ae_title=ae_title).update(last_mpps_at=timezone.now())

@@ -1,0 +1,142 @@
+"""MPPS on the listener: N-CREATE, N-SET and N-GET of performed procedure steps (PS3.4 F.7, F.8), and their statuses.
+
+No response says success before what it answers is committed: the operations of :mod:`mwl_admin.mpps.operations` return
+when it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.db import DatabaseError, InterfaceError, close_old_connections
+
+from dicom_listener.dimse import CommandField, MalformedCommand, name_of
+from dicom_listener.log import log_failure
+from dicom_listener.service import Collected, Refused, Response
+from mwl_admin.models import PerformedProcedureStep
+from mwl_admin.mpps import dataset, errors, operations
+from mwl_admin.mpps.errors import MPPSError
+from mwl_admin.worklist.errors import IdentifierError
+from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+
+if TYPE_CHECKING:
+    from dicom_listener.association import Association
+    from dicom_listener.service import Request
+
+logger = logging.getLogger(__name__)
+
+PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"
+PERFORMED_STEP_RETRIEVE = "1.2.840.10008.3.1.2.3.4"
+SOP_CLASSES = frozenset({PERFORMED_STEP, PERFORMED_STEP_RETRIEVE})
+TRANSFER_SYNTAXES = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
+
+SUCCESS = 0x0000
+ATTRIBUTES_NOT_SUPPORTED = 0x0001
+PROCESSING_FAILURE = 0x0110
+NO_SUCH_SOP_CLASS = 0x0118
+UNRECOGNIZED_OPERATION = 0x0211
+MISTYPED_ARGUMENT = 0x0212
+RESOURCE_LIMITATION = 0x0213
+
+NO_LONGER_UPDATABLE = 0xA710
+"""The Error ID of PS3.4 Table F.7.2-2."""
+
+_STATUSES: tuple[tuple[type[MPPSError], int], ...] = (
+    # PS3.7 Annex C
+    (errors.NotAllowedError, 0x0105),
+    (errors.InvalidValueError, 0x0106),
+    (errors.NoLongerUpdatableError, PROCESSING_FAILURE),
+    (errors.DuplicateInstanceError, 0x0111),
+    (errors.NoSuchInstanceError, 0x0112),
+    (errors.InvalidInstanceUIDError, 0x0117),
+    (errors.MissingAttributeError, 0x0120),
+    (errors.MissingValueError, 0x0121),
+)
+
+Answer = Callable[["Association", "Request"], Response]
+
+
+def _create(association: Association, request: Request) -> Response:
+    ds = dataset.read(request.data, request.context.transfer_syntax)
+    uid = request.command.affected_sop_instance_uid
+    performed = operations.create(ds, uid, calling_ae=association.calling_ae)
+    _log("performed procedure step created", association, performed)
+    return Response(SUCCESS, elements={} if uid else {"AffectedSOPInstanceUID": performed.sop_instance_uid})
+
+
+def _set(association: Association, request: Request) -> Response:
+    ds = dataset.read(request.data, request.context.transfer_syntax)
+    uid = request.command.requested_sop_instance_uid
+    performed = operations.modify(ds, uid, calling_ae=association.calling_ae)
+    _log("performed procedure step set", association, performed)
+    return Response(SUCCESS)
+
+
+def _get(association: Association, request: Request) -> Response:
+    command = request.command
+    try:
+        tags = command.attribute_identifier_list
+    except MalformedCommand as error:
+        raise Refused(MISTYPED_ARGUMENT, str(error)) from error
+    ds, unsupported = operations.retrieve(command.requested_sop_instance_uid, tags)
+    logger.info("performed procedure step retrieved", extra={"fields": association.peer()})
+    data = dataset.write(ds, request.context.transfer_syntax)
+    if not unsupported:
+        return Response(SUCCESS, data)
+    comment = "Requested optional Attributes are not supported"
+    return Response(ATTRIBUTES_NOT_SUPPORTED, data, comment, elements={"AttributeIdentifierList": unsupported})
+
+
+def _answered(sop_class: str, answer: Answer, association: Association, request: Request) -> Iterator[Response]:
+    command = request.command
+    named = command.affected_sop_class_uid or command.requested_sop_class_uid
+    try:
+        if request.context.abstract_syntax != sop_class:
+            raise Refused(UNRECOGNIZED_OPERATION, "Not an operation of this presentation context's SOP class")
+        if named and named != sop_class:
+            raise Refused(NO_SUCH_SOP_CLASS, "The SOP class is not the presentation context's")
+        close_old_connections()
+        yield answer(association, request)
+    except (MPPSError, IdentifierError, DatabaseError, InterfaceError) as error:
+        refused = _refused(error)
+        _log_refusal(error, refused.response, association, request)
+        raise refused from error
+
+
+def _refused(error: Exception) -> Refused:
+    if isinstance(error, IdentifierError):
+        return Refused(PROCESSING_FAILURE, error.comment, offending=error.offending)
+    if not isinstance(error, MPPSError):
+        return Refused(RESOURCE_LIMITATION, "The worklist database cannot be reached")
+    status = next(status for kind, status in _STATUSES if isinstance(error, kind))
+    error_id = NO_LONGER_UPDATABLE if isinstance(error, errors.NoLongerUpdatableError) else None
+    refused = Refused(status, error.comment, error_id=error_id, offending=error.offending)
+    if error.offending:
+        # Offending Element is a C-service's; where an N-service names attributes it is here, so peers look in either.
+        refused.response.elements = {"AttributeIdentifierList": error.offending}
+    return refused
+
+
+def _log(what: str, association: Association, performed: PerformedProcedureStep) -> None:
+    steps = performed.scheduled_procedure_steps.count()
+    status = performed.performed_procedure_step_status
+    logger.info(what, extra={"fields": association.peer(state=repr(status), steps=steps)})
+
+
+def _log_refusal(error: Exception, response: Response, association: Association, request: Request) -> None:
+    operation = name_of(request.command.field)
+    fields = association.peer(operation=operation, status=f"{response.status:04X}", because=repr(response.comment))
+    if isinstance(error, DatabaseError | InterfaceError):
+        log_failure(logger, "performed procedure step could not be kept", error, fields)
+    else:
+        logger.warning("performed procedure step refused", extra={"fields": fields})
+
+
+OPERATIONS: dict[int, Collected] = {
+    CommandField.N_CREATE_RQ: Collected(partial(_answered, PERFORMED_STEP, _create)),
+    CommandField.N_SET_RQ: Collected(partial(_answered, PERFORMED_STEP, _set)),
+    CommandField.N_GET_RQ: Collected(partial(_answered, PERFORMED_STEP_RETRIEVE, _get)),
+}
