@@ -85,28 +85,17 @@ def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
     Shared by the tests of a module: whoever stops or kills one starts it again.
     """
-    folder = tmp_path_factory.mktemp("processes")
-    if request.param == "sqlite":
-        made = Processes(
-            folder,
-            database_url=f"sqlite:///{folder}/var/worklist.sqlite3",
-            pacs_database_url=f"sqlite:///{folder}/var/pacs/index.sqlite3",
-        )
-        try:
-            made.start()
-            yield made
-        finally:
-            made.stop()
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    urls = server.create_database(), server.create_database()
-    made = Processes(folder, database_url=urls[0], pacs_database_url=urls[1])
+    settings = {}
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        settings = {"DATABASE_URL": server.create_database(), "PACS_DATABASE_URL": server.create_database()}
+    made = Processes(tmp_path_factory.mktemp("processes"), settings)
     try:
         made.start()
         yield made
     finally:
         made.stop()
-        for url in urls:
+        for url in settings.values():
             server.drop_database(url)
 
 

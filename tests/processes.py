@@ -81,6 +81,11 @@ class Process:
         """Send SIGTERM, wait, return the exit status."""
         assert self._popen is not None
         self._popen.terminate()
+        return self.wait(timeout)
+
+    def wait(self, timeout: float = 30) -> int:
+        """Wait until it has ended, return the exit status."""
+        assert self._popen is not None
         return self._popen.wait(timeout)
 
     def kill(self) -> None:
@@ -105,11 +110,12 @@ class Process:
 
 
 class Processes:
-    """All three, with the addresses where they listen and the settings that they were given."""
+    """All three, with the addresses where they listen and the settings that they were given.
 
-    def __init__(
-        self, folder: Path, *, database_url: str, pacs_database_url: str, settings: Mapping[str, str] | None = None
-    ) -> None:
+    Without ``DATABASE_URL`` and ``PACS_DATABASE_URL`` they use SQLite, as they do by default.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.data_dir = folder / "var"
         self.web_port, self.mwl_port, self.pacs_port = free_port(), free_port(), free_port()
@@ -119,8 +125,6 @@ class Processes:
         self.pacs_health_url = f"http://127.0.0.1:{pacs_health}"
         self.settings = {
             "DATA_DIR": str(self.data_dir),
-            "DATABASE_URL": database_url,
-            "PACS_DATABASE_URL": pacs_database_url,
             "WEB_BIND": f"127.0.0.1:{self.web_port}",
             "MWL_BIND": f"127.0.0.1:{self.mwl_port}",
             "PACS_BIND": f"127.0.0.1:{self.pacs_port}",

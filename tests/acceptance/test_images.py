@@ -156,7 +156,8 @@ def test_dcmsend_stores_each_kind_of_transfer_syntax(processes: Processes, name:
 
 
 def query(processes: Processes, statement: str) -> list[Row[Any]]:
-    engine = create_engine(database_url(processes.settings["PACS_DATABASE_URL"]))
+    default = f"sqlite:///{processes.data_dir}/pacs/index.sqlite3"
+    engine = create_engine(database_url(processes.settings.get("PACS_DATABASE_URL", default)))
     with engine.connect() as connection:
         rows = list(connection.execute(text(statement)))
     engine.dispose()

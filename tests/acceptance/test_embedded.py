@@ -1,0 +1,196 @@
+"""What `make run` starts: one supervisor, three processes, one folder; it stops cleanly and loses nothing."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pydicom
+import pytest
+
+from tests.cast import MUELLER_CT
+from tests.clients import dcmtk
+from tests.clients.site import Site
+from tests.components import requires
+from tests.processes import PASSWORD, ROOT, Process, Processes
+from tests.waiting import wait_until
+
+IMAGE = Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm"
+
+
+class Embedded(Process):
+    """The supervisor as `make run` starts it; ``parts`` says where its three processes listen."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.parts = Processes(folder, settings)
+        super().__init__("embedded", [sys.executable, str(ROOT / "embedded.py")], self.parts.env, folder, "")
+
+    def is_healthy(self) -> bool:
+        return all(process.is_healthy() for process in self.parts.all)
+
+    def control(self, *arguments: str) -> str:
+        command = [*self._command, *arguments]
+        done = subprocess.run(
+            command, env=dict(self._env), cwd=self._folder, capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.stdout
+
+    def pids(self) -> dict[str, int]:
+        """Return the process number of each program that runs."""
+        found = re.findall(r"gateway:(\w+)\s+RUNNING\s+pid (\d+)", self.control("status"))
+        return {name: int(pid) for name, pid in found}
+
+    def wait_until_up(self) -> dict[str, int]:
+        """Wait until all three are healthy and the supervisor is content with them; return their process numbers."""
+        wait_until(self.is_healthy, timeout=60, what="all three are healthy")
+        return wait_until(lambda: len(running := self.pids()) == 3 and running, timeout=60) or {}
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Embedded]:
+    """Not yet started."""
+    made = Embedded(tmp_path)
+    yield made
+    end(made)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    """Started, and shared by the tests that leave it running."""
+    made = Embedded(tmp_path_factory.mktemp("embedded"))
+    made.start()
+    yield made
+    end(made)
+
+
+def end(embedded: Embedded) -> None:
+    """End it and what it started, however the test left it."""
+    family = embedded.family() if embedded.is_running() else []
+    if embedded.is_running():
+        embedded.stop(timeout=60)
+    for member in family:
+        if member.is_running() and member.status() != psutil.STATUS_ZOMBIE:
+            member.kill()
+
+
+def left_over(data_dir: Path) -> list[psutil.Process]:
+    """Return the processes that still run with this data directory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("DATA_DIR") == str(data_dir) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def test_it_says_where_each_process_listens_and_how_to_try_it(running: Embedded) -> None:
+    said = running.log_text()
+    parts = running.parts
+    assert f"http://127.0.0.1:{parts.web_port}/" in said
+    assert f"MWL_SCP at 127.0.0.1:{parts.mwl_port}" in said
+    assert f"PACS at 127.0.0.1:{parts.pacs_port}" in said
+    assert f"echoscu -aec MWL_SCP 127.0.0.1 {parts.mwl_port}" in said
+    assert str(parts.data_dir) in said
+    assert PASSWORD not in said
+
+
+@pytest.mark.parametrize("name", ["mwl_admin", "mwl_scp", "pacs_receiver"])
+def test_what_dies_is_started_again_and_the_others_are_left_alone(running: Embedded, name: str) -> None:
+    before = running.wait_until_up()
+    psutil.Process(before[name]).kill()
+    wait_until(lambda: running.log_text().count(f"spawned: '{name}'") > 1, what=f"{name} was started again")
+    after = running.wait_until_up()
+    assert after.pop(name) != before.pop(name)
+    assert after == before
+
+
+def test_one_service_is_restarted_on_request(running: Embedded) -> None:
+    before = running.wait_until_up()
+    running.control("restart", "gateway:mwl_scp")
+    after = running.wait_until_up()
+    assert after.pop("mwl_scp") != before.pop("mwl_scp")
+    assert after == before
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything_cleanly(embedded: Embedded, how: signal.Signals) -> None:
+    embedded.start()
+    assert left_over(embedded.parts.data_dir)
+    psutil.Process(embedded.pid).send_signal(how)
+    assert embedded.wait() == 0
+    assert left_over(embedded.parts.data_dir) == []
+    for line in ("mwl_admin", "mwl_scp", "pacs_receiver"):
+        assert f"stopped: {line} (exit status 0)" in embedded.log_text()
+
+
+def test_a_service_that_cannot_start_is_tried_again_until_it_can(embedded: Embedded) -> None:
+    with socket.create_server(("127.0.0.1", embedded.parts.pacs_port)):
+        embedded.spawn()
+        # more failures than the supervisor would bear unless told otherwise
+        wait_until(lambda: embedded.log_text().count("exited: pacs_receiver") > 3, timeout=60)
+        assert embedded.parts.mwl_admin.is_healthy()
+        assert embedded.parts.mwl_scp.is_healthy()
+        assert not embedded.parts.pacs_receiver.is_healthy()
+    embedded.wait_until_up()
+
+
+def test_a_bad_setting_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
+    embedded = Embedded(tmp_path, PACS_BIND="everywhere")
+    embedded.spawn()
+    assert embedded.wait() == 2
+    (line,) = embedded.log_text().splitlines()
+    assert line.startswith("PACS_BIND: ")
+
+
+def test_the_first_password_is_random_and_printed_once(tmp_path: Path) -> None:
+    embedded = Embedded(tmp_path, DJANGO_SUPERUSER_PASSWORD="")
+    try:
+        embedded.start()
+        (password,) = re.findall(r"admin, password (\S+)", embedded.log_text())
+        Site(embedded.parts.web_url, password)
+        assert embedded.stop(60) == 0
+        embedded.start()
+        assert embedded.log_text().count(password) == 1
+    finally:
+        end(embedded)
+
+
+@requires("dcmtk")
+def test_a_second_start_keeps_all_data(embedded: Embedded) -> None:
+    embedded.start()
+    parts = embedded.parts
+    Site(parts.web_url, PASSWORD).add_entry(**MUELLER_CT.form())
+    assert dcmtk.store(parts.pacs_port, IMAGE).succeeded
+    assert embedded.stop(60) == 0
+
+    embedded.start()
+    (found,) = dcmtk.find(parts.mwl_port, ["PatientName", "AccessionNumber=A-5001"])
+    assert str(found.PatientName) == "Müller^Änne"
+    assert pydicom.dcmread(IMAGE).StudyInstanceUID in parts.pacs("list")
+    Site(parts.web_url, PASSWORD)
+
+
+def test_a_data_directory_with_a_long_path_works_too(tmp_path: Path) -> None:
+    embedded = Embedded(tmp_path, DATA_DIR=str(tmp_path / ("d" * 100)))
+    try:
+        embedded.start()
+        assert embedded.wait_until_up()
+    finally:
+        end(embedded)
+
+
+def test_make_run_starts_the_same_and_passes_sigterm_on(embedded: Embedded) -> None:
+    embedded._command = ["make", "-C", str(ROOT), "run", f"VENV={sys.prefix}"]
+    embedded.start()
+    assert wait_until(lambda: left_over(embedded.parts.data_dir))
+    embedded.stop(60)
+    assert wait_until(lambda: not left_over(embedded.parts.data_dir))
+    assert "stopped: pacs_receiver (exit status 0)" in embedded.log_text()

@@ -1,0 +1,73 @@
+"""Imports go one way, and each package stands where the design says."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("dicom_listener", "mwl_admin", "mwl_scp", "pacs_receiver")
+FIXED = (*PACKAGES, "tests", "benchmarks", "docs", "compose.yaml", "Dockerfile", "Makefile", "manage.py", "README.md")
+MAY_IMPORT = {
+    "dicom_listener": set(),
+    "mwl_admin": set(),
+    "mwl_scp": {"mwl_admin", "dicom_listener"},
+    "pacs_receiver": {"dicom_listener"},
+}
+
+
+def imports_of(package: str) -> dict[str, Path]:
+    """Return the top-level names that a package's modules import, with one module that does."""
+    found: dict[str, Path] = {}
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            else:
+                continue
+            found |= {name.partition(".")[0]: path for name in names}
+    return found
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_the_layout_is_the_designs(name: str) -> None:
+    assert (ROOT / name).exists()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_those_that_it_may(package: str) -> None:
+    ours = imports_of(package).keys() & {*PACKAGES, "tests", "benchmarks", "embedded"}
+    assert ours - {package} <= MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("package", ["dicom_listener", "pacs_receiver"])
+def test_the_receiver_and_the_listener_know_no_django(package: str) -> None:
+    assert "django" not in imports_of(package)
+
+
+def test_the_receiver_starts_where_django_cannot_be_imported() -> None:
+    forbid = "import sys; sys.modules['django'] = None; import pacs_receiver.serve, pacs_receiver.cli"
+    subprocess.run([sys.executable, "-c", forbid], cwd=ROOT, check=True)
+
+
+def test_import_linter_agrees() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "tests", "benchmarks"])
+def test_no_module_is_named_for_having_no_subject(package: str) -> None:
+    for word in ("utils", "helpers", "common", "misc"):
+        assert not list((ROOT / package).rglob(f"{word}.py")), word
