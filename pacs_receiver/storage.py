@@ -21,6 +21,8 @@ import os
 import secrets
 import shutil
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,7 @@ _KNOWN_FOLDERS_LIMIT = 20_000
 _READ_SIZE = 1 << 20
 _META_LIMIT = 1 << 16
 _MODE = 0o640
+_NEWBORN_SECONDS = 60.0
 
 
 def relative_path(study: str, series: str, instance: str) -> str:
@@ -158,6 +161,7 @@ class Storage:
         self._min_free_bytes = min_free_bytes
         self._own: Path | None = None
         self._lock_fd = -1
+        self._renewing = threading.Lock()
         self._anonymous = False
         self._known_folders: set[Path] = set()
 
@@ -165,12 +169,31 @@ class Storage:
         """Make the folders, and one of our own for temporary files, locked for as long as this process lives."""
         for name in (INCOMING, CONFLICTS, TRASH):
             (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o750)
-        own = self.root / INCOMING / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        own.mkdir(mode=0o750)
-        self._lock_fd = os.open(own / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-        self._own = own
+        while self._own is None:
+            self._take_folder()
         self._anonymous = self._has_anonymous_files()
+
+    def _take_folder(self) -> None:
+        own = self.root / INCOMING / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        own.mkdir(mode=0o750, parents=True)
+        lock = own / _LOCK
+        fd = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        # Another process that looked for leftovers between these lines may have taken this one for a dead one's.
+        if lock.exists():
+            self._lock_fd = fd
+            self._own = own
+        else:
+            os.close(fd)
+
+    def _take_new_folder(self, gone: Path) -> None:
+        """Get over the loss of our folder, as when someone cleaned up by hand: nothing in it was acknowledged."""
+        with self._renewing:
+            if self._own is not None and self._own == gone and not gone.exists():
+                os.close(self._lock_fd)
+                self._own = None
+                while self._own is None:
+                    self._take_folder()
 
     def close(self) -> None:
         if self._own is not None:
@@ -199,11 +222,20 @@ class Storage:
         self.check_space()
         name = self.temporary_name()
         try:
-            if self._anonymous:
-                return Incoming(self, os.open(name.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, _MODE), None)
-            return Incoming(self, os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _MODE), name)
+            return self._create(name)
+        except FileNotFoundError:
+            self._take_new_folder(name.parent)
         except OSError as exc:
             raise _failure(exc) from exc
+        try:
+            return self._create(self.temporary_name())
+        except OSError as exc:
+            raise _failure(exc) from exc
+
+    def _create(self, name: Path) -> Incoming:
+        if self._anonymous:
+            return Incoming(self, os.open(name.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, _MODE), None)
+        return Incoming(self, os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _MODE), name)
 
     def temporary_name(self) -> Path:
         if self._own is None:
@@ -309,7 +341,7 @@ class Storage:
             if folder == self._own:
                 continue
             with _locked(folder / _LOCK) as ours:
-                if ours:
+                if ours or _was_never_locked(folder):
                     removed += sum(1 for entry in folder.iterdir() if entry.name != _LOCK)
                     shutil.rmtree(folder, ignore_errors=True)
         return removed
@@ -347,7 +379,7 @@ class Storage:
 def _locked(path: Path) -> Iterator[bool]:
     """Try to take the lock that a living process holds on ``path``; say whether that worked."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         yield False
         return
@@ -359,6 +391,14 @@ def _locked(path: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(fd)
+
+
+def _was_never_locked(folder: Path) -> bool:
+    """Say whether a process died between making its folder and locking it: a living one takes microseconds."""
+    try:
+        return not (folder / _LOCK).exists() and folder.stat().st_mtime < time.time() - _NEWBORN_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def read_stored(path: Path) -> Stored:

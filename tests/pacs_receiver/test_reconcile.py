@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
+
 from sqlalchemy import delete, select
 
 from pacs_receiver.index_tables import instance, series, study
@@ -56,6 +59,7 @@ def test_a_damaged_file_without_a_row_is_set_aside(house: House) -> None:
 def test_temporary_files_of_a_process_that_died_are_removed_and_those_of_a_living_one_are_not(house: House) -> None:
     dead = house.storage.root / "incoming" / "elsewhere-1-abc"
     dead.mkdir()
+    (dead / ".lock").touch()
     (dead / "0123").write_bytes(b"half an image")
     living = Storage(house.storage.root)
     living.open()
@@ -67,6 +71,32 @@ def test_temporary_files_of_a_process_that_died_are_removed_and_those_of_a_livin
     assert len(house.temporary) == 1
     file.discard()
     living.close()
+
+
+def test_processes_that_start_together_do_not_take_each_other_for_dead(house: House) -> None:
+    born: list[Storage] = []
+
+    def start() -> None:
+        for _ in range(20):
+            storage = Storage(house.storage.root)
+            storage.open()
+            storage.remove_leftovers()
+            born.append(storage)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for storage in born:
+        storage.create().discard()
+        storage.close()
+
+
+def test_a_folder_that_was_cleaned_away_by_hand_is_made_again(house: House) -> None:
+    shutil.rmtree(house.storage.root / "incoming")
+    ds = image()
+    assert store(house.receiver, encode(ds), instance=ds.SOPInstanceUID).status == 0
 
 
 def test_a_replacement_that_a_crash_cut_short_is_finished(open_house: OpenHouse) -> None:
