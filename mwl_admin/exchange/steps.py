@@ -1,0 +1,241 @@
+"""The steps of an entry from outside: which of those there are is meant, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mwl_admin.exchange import values
+from mwl_admin.exchange.attributes import COLUMNS, PROTOCOLS, STATIONS, STATUS, STEPS, Level
+from mwl_admin.exchange.problems import Problem
+from mwl_admin.exchange.writing import Record, required
+from mwl_admin.models import ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station, StepStatus
+from mwl_admin.models.status import ENDED, OPEN, WAITING
+
+if TYPE_CHECKING:
+    from mwl_admin.exchange.entries import Stored
+
+STEP_ID = "ScheduledProcedureStepID"
+_KEYWORDS = [name for name, column in COLUMNS.items() if column.level is Level.STEP]
+_ORDER = [StepStatus.SCHEDULED, StepStatus.ARRIVED, StepStatus.READY, StepStatus.STARTED]
+
+
+class StepWriter:
+    """Writes the steps of one order.
+
+    ``replace``: attributes that are absent become empty, and waiting steps that are absent are cancelled. ``lenient``:
+    a step that is over is passed over; otherwise changing it is a conflict.
+    """
+
+    def __init__(
+        self,
+        order: RequestedProcedure,
+        problems: list[Problem],
+        conflicts: list[Problem],
+        source: str,
+        *,
+        replace: bool,
+        lenient: bool,
+    ) -> None:
+        self._order = order
+        self._problems = problems
+        self._conflicts = conflicts
+        self._source = source
+        self._replace = replace
+        self._lenient = lenient
+        self._writes: list[_StepWrite] = []
+        self._existing: list[ScheduledProcedureStep] = []
+        self._ended: list[ScheduledProcedureStep] = []
+        self._absent: list[ScheduledProcedureStep] = []
+
+    def take(self, items: Sequence[Mapping[str, Any]]) -> None:
+        """Find the step that each item means, and set what it gives."""
+        if self._order.pk is not None:
+            steps = self._order.scheduled_procedure_steps.select_for_update().order_by("pk")
+            self._existing = list(steps)
+        for number, (item, step) in enumerate(zip(items, self._pair(items), strict=True), start=1):
+            path = f"{STEPS}[{number}]."
+            write = _StepWrite(step, self._order, self._problems, self._source, path)
+            write.take(item, replace=self._replace)
+            if step is not None and step.status in ENDED and write.changed:
+                self._ended.append(step)
+                if not self._lenient:
+                    self._conflicts.append(
+                        Problem(path + STATUS, f"The step is {step.get_status_display()}.", "status")
+                    )
+                continue
+            write.check()
+            self._writes.append(write)
+
+    def _pair(self, items: Sequence[Mapping[str, Any]]) -> list[ScheduledProcedureStep | None]:
+        by_id = {step.scheduled_procedure_step_id: step for step in self._existing}
+        ids = [str(item.get(STEP_ID) or "").strip(" ") for item in items]
+        self._refuse_repeated(ids)
+        self._refuse_foreign([step_id for step_id in ids if step_id and step_id not in by_id])
+        # Those without an ID are the remaining ones, in the order in which they were made.
+        remaining = [step for step in self._existing if step.scheduled_procedure_step_id not in ids]
+        nameless = ids.count("")
+        if nameless and not self._replace and len(remaining) > nameless:
+            self._problems.append(
+                Problem(
+                    f"{STEPS}[{ids.index('') + 1}].{STEP_ID}",
+                    f"The entry has {len(self._existing)} steps: say by its ID which one is meant.",
+                    "ambiguous",
+                )
+            )
+        rest = iter(remaining)
+        paired = [by_id.get(step_id) if step_id else next(rest, None) for step_id in ids]
+        if self._replace:
+            self._absent = [step for step in rest if step.status in WAITING]
+        return paired
+
+    def _refuse_repeated(self, ids: list[str]) -> None:
+        for number, step_id in enumerate(ids, start=1):
+            if step_id and step_id in ids[: number - 1]:
+                self._problems.append(
+                    Problem(f"{STEPS}[{number}].{STEP_ID}", "stands twice in this entry.", "repeated")
+                )
+
+    def _refuse_foreign(self, ids: list[str]) -> None:
+        others = ScheduledProcedureStep.objects.filter(scheduled_procedure_step_id__in=ids)
+        if ids and others.exclude(requested_procedure=self._order.pk).exists():
+            self._conflicts.append(Problem(STEP_ID, "belongs to a step of another entry.", "other_entry"))
+
+    def save(self, stored: Stored) -> None:
+        """Save all steps of an order that has been saved, and note what was done."""
+        for write in self._writes:
+            stored.steps_created += write.is_new
+            stored.changed += write.save(self._order)
+        for step in self._absent:
+            self.cancel(step, self._source)
+        stored.steps_cancelled = len(self._absent)
+        stored.changed += [STEPS] if self._absent else []
+        stored.ended = self._ended
+
+    @staticmethod
+    def cancel(step: ScheduledProcedureStep, source: str, reason: str = "") -> None:
+        """Cancel a waiting step."""
+        step._change_reason = source or None  # type: ignore[attr-defined]  # read by the history
+        step.transition(StepStatus.CANCELLED)
+        if reason:
+            step.status_reason = reason
+            step.save(update_fields=["status_reason"])
+
+
+class _StepWrite(Record):
+    def __init__(
+        self,
+        step: ScheduledProcedureStep | None,
+        order: RequestedProcedure,
+        problems: list[Problem],
+        source: str,
+        path: str,
+    ) -> None:
+        super().__init__(
+            step or ScheduledProcedureStep(requested_procedure=order),
+            Level.STEP,
+            problems,
+            source,
+            path=path,
+            exclude={"requested_procedure"},
+        )
+        self.is_new = step is None
+        self._order = order
+        self._order_is_new = order.pk is None
+        self._stations: list[Station] | None = None
+        self._protocols: list[dict[str, str]] | None = None
+        self._target: StepStatus | None = None
+
+    def take(self, given: Mapping[str, Any], *_: Any, replace: bool = False, **__: Any) -> None:
+        super().take(given, _KEYWORDS, replace=replace, keep={STEP_ID, "Modality", _START + "Date", _START + "Time"})
+        if STATIONS in given or replace:
+            self._take_stations(given.get(STATIONS))
+        if PROTOCOLS in given or replace:
+            self._take_protocols(given.get(PROTOCOLS))
+        if given.get(STATUS):
+            self._take_status(given[STATUS])
+        if self.is_new:
+            self._fill(given)
+
+    def _fill(self, given: Mapping[str, Any]) -> None:
+        step = self.instance
+        if not step.modality and self._stations:
+            step.modality = self._stations[0].modality
+        step.fill_from_catalogue()
+        needed = {_START + "Date": "scheduled_date", _START + "Time": "scheduled_time"}
+        if not step.modality:
+            needed["Modality"] = "modality"
+        missing = [*required(given, *needed, path=self.path)]
+        self._problems += missing
+        self._exclude |= {needed[problem.attribute.removeprefix(self.path)] for problem in missing}
+
+    def _take_stations(self, value: Any) -> None:
+        try:
+            titles = list(dict.fromkeys(values.texts(value) if value else []))
+        except ValueError as error:
+            self.complain(STATIONS, str(error))
+            return
+        found = {station.ae_title: station for station in Station.objects.filter(ae_title__in=titles)}
+        for title in titles:
+            if title not in found:
+                self.complain(STATIONS, f"No station has the AE title {title!r}.", "unknown_station")
+        self._stations = [found[title] for title in titles if title in found]
+        if not self.is_new and {station.pk for station in self._stations} != set(
+            self.instance.stations.values_list("pk", flat=True)
+        ):
+            self.note(STATIONS)
+
+    def _take_protocols(self, value: Any) -> None:
+        try:
+            self._protocols = values.codes(value)
+        except ValueError as error:
+            self.complain(PROTOCOLS, str(error))
+            return
+        # The catalogue's own words for a code stay, whatever the sender calls it.
+        wanted = [tuple(code.values())[:-1] for code in self._protocols]
+        names = ("code_value", "coding_scheme_designator", "coding_scheme_version")
+        if not self.is_new and sorted(wanted) != sorted(self.instance.protocol_codes.values_list(*names)):
+            self.note(PROTOCOLS)
+
+    def _take_status(self, value: Any) -> None:
+        """Statuses only go on: an order that is sent again does not take back that the patient has arrived."""
+        word = str(value).strip(" ").upper()
+        if word == self.instance.status:
+            return
+        if word not in OPEN:
+            self.complain(STATUS, f"must be one of {', '.join(_ORDER)}; steps are cancelled by DELETE.")
+            return
+        status, current = StepStatus(word), self.instance.status
+        if self.is_new:
+            self.instance.status = status
+        elif current in OPEN and _ORDER.index(status) > _ORDER.index(StepStatus(current)):
+            self._target = status
+            self.note(STATUS)
+
+    def save(self, order: Any = None, **_: Any) -> list[str]:
+        step = self.instance
+        own = {STATIONS, PROTOCOLS, STATUS}
+        if self.is_new or set(self.changed) - own:
+            step.requested_procedure = order
+            step._change_reason = self._source or None
+            step.save()
+        if self._stations is not None and (self.is_new or STATIONS in self.changed):
+            step.stations.set(self._stations)
+        if self._protocols is not None and (self.is_new or PROTOCOLS in self.changed):
+            step.protocol_codes.set([_protocol(code) for code in self._protocols])
+        if self.is_new:
+            step.assign_from_catalogue()
+        if self._target:
+            step.transition(self._target)
+        if self.is_new:
+            return [] if self._order_is_new else [STEPS]
+        return [self.path + keyword for keyword in self.changed]
+
+
+def _protocol(code: dict[str, str]) -> ProtocolCode:
+    known = {name: value for name, value in code.items() if name != "code_meaning"}
+    found, _ = ProtocolCode.objects.get_or_create(**known, defaults={"code_meaning": code["code_meaning"]})
+    return found
+
+
+_START = "ScheduledProcedureStepStart"
