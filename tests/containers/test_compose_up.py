@@ -89,7 +89,21 @@ def test_the_others_serve_while_one_is_killed_and_the_engine_restarts_it(project
     before = project.container(broken)
     main = project.docker("top", before["Id"], "-o", "pid,args").splitlines()
     pid = next(line.split()[0] for line in main if "python -m" in line and "docker-init" not in line)
-    project.docker("run", "--rm", "--pid", "host", "--cap-add", "KILL", "--user", "0", project.image, "kill", "-9", pid)
+    project.docker(
+        "run",
+        "--rm",
+        "--pid",
+        "host",
+        "--cap-add",
+        "KILL",
+        "--user",
+        "0",
+        "--entrypoint",
+        "sh",
+        project.image,
+        "-c",
+        f"kill -9 {pid}",
+    )
     for other in SERVICES:
         if other != broken:
             assert SERVES[other](project), other
