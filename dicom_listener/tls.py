@@ -20,6 +20,9 @@ def server_context(files: TlsFiles, prefix: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    # an end without notice is the connection's end and no more: DICOM has its own ends, so that nothing can be cut
+    # short unseen, and an A-ABORT can still be sent to a peer whose time is over
+    context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
     try:
         context.load_cert_chain(files.certificate, files.private_key)
     except (ssl.SSLError, OSError) as error:

@@ -282,6 +282,16 @@ class RawPeer:
         except ConnectionResetError:
             return True
 
+    def ends_with(self) -> bytes:
+        """Wait for the end; what came before."""
+        data = b""
+        try:
+            while part := self.sock.recv(65536):
+                data += part
+        except ConnectionResetError:
+            return data
+        return data
+
     def reset(self) -> None:
         """Close so that the peer gets a reset instead of an orderly end."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

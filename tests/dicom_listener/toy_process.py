@@ -89,6 +89,13 @@ class ToyProcess(Process):
         assert path.read_bytes() == data
         path.unlink()
 
+    def usage_at_rest(self) -> tuple[int, int, int]:
+        """:meth:`usage` after a first store, which opens what then stays open, as the files of the metrics."""
+        for _ in range(3 * len(self.workers())):
+            self.assert_works()
+        wait_until(lambda: all(worker.num_threads() == 1 for worker in self.workers()))
+        return self.usage()
+
     def wait_for_usage(self, expected: tuple[int, int, int]) -> None:
         seen: list[tuple[int, int, int]] = []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ class Kept:
             raise Refused(0xA700, "no room at all")
         self._fail_write = uid.endswith(".668")
         self._fail_finish = uid.endswith(".669")
-        self._final = folder / "stored" / f"{uid or 'none'}"
+        self._final = folder / "stored" / (uid if re.fullmatch(r"[0-9][0-9.]*", uid) else "unnamed")
         self._path = folder / "incoming" / f"{os.getpid()}-{next(_NUMBERS)}"
         self._file = self._path.open("wb")
         self._ends = 0
@@ -138,7 +139,7 @@ class Toy:
 
     def _find(self, association: Association, request: Request) -> Iterator[Response]:
         length = int.from_bytes(request.data[4:8], "little")
-        word = request.data[8 : 8 + length].decode().strip()
+        word = request.data[8 : 8 + length].decode("ascii", "replace").strip()
         try:
             yield from self._obey(word, request)
         finally:
@@ -167,8 +168,10 @@ class Toy:
             self.flag("waiting").touch()
             wait_until(self.flag("go").exists, timeout=60)
             yield Response(0)
-        count = int(word or 0)
-        for _ in range(count):
+            return
+        if not re.fullmatch(r"[0-9]{0,4}", word):
+            raise Refused(0xA900, "This toy does not know the word")
+        for _ in range(int(word or 0)):
             yield Response(0xFF00, request.data)
         yield Response(0)
 
