@@ -60,9 +60,9 @@ def test_the_tour_prints_what_the_readme_shows(processes: Processes, tmp_path: P
         here = (
             command.replace(" 4243", f" {processes.mwl_port}")
             .replace(" 4244", f" {processes.pacs_port}")
+            .replace("/tmp/", f"{tmp_path}/")
             .replace(".venv/bin/python", sys.executable)
             .replace(".venv/lib", f"{sys.prefix}/lib")
-            .replace("/tmp/", f"{tmp_path}/")
         )
         done = subprocess.run(
             ["bash", "-c", here], cwd=processes.folder, env=processes.env, stdin=subprocess.DEVNULL, text=True,
