@@ -77,8 +77,9 @@ def _insert(model: type[models.Model], count: int, **given: str) -> None:
     """Insert ``count`` rows; ``given`` are SQL expressions in the row's number n, all else is the model's default."""
     columns = {"id": "n"}
     for field in model._meta.concrete_fields:
-        if field.column not in columns:
-            columns[field.column] = given.pop(field.column, None) or _default(field)
+        name = field.column or field.name
+        if name not in columns:
+            columns[name] = given.pop(name, "") or _default(field)
     assert not given, given
     names, values = ", ".join(f'"{name}"' for name in columns), ", ".join(columns.values())
     with connection.cursor() as cursor:

@@ -122,7 +122,7 @@ def _codes(
         for child, column, type_, matching in (
             ("CodeValue", "code_value", "1", Matching.TEXT),
             ("CodingSchemeDesignator", "coding_scheme_designator", "1", Matching.TEXT),
-            ("CodingSchemeVersion", "coding_scheme_version", "3", Matching.NONE),
+            ("CodingSchemeVersion", "coding_scheme_version", "1C", Matching.NONE),
             ("CodeMeaning", "code_meaning", "1", Matching.NONE),
         )
     )

@@ -133,6 +133,9 @@ def _encode(text: str, encodings: tuple[str, ...]) -> bytes:
 
 def _encode_parts(text: str, encodings: tuple[str, ...]) -> bytes:
     """Encode text that needs several sets, each part in the set that carries the longest part (PS3.5 6.1.2.5)."""
+    if len(encodings) == 1:
+        # JIS X 0201: its two halves are G0 and G1, and one value may hold both without an escape.
+        return b"".join(_encoded(sign, encodings[0]) or b"" for sign in text)
     written = b""
     encoding = encodings[0]
     while text:
