@@ -33,7 +33,6 @@ _EXPOSURE = (
     ("ExposureTime", "ms"),
     ("XRayTubeCurrentInuA", "µA"),
     ("CTDIvol", "mGy CTDIvol"),
-    ("DLP", "mGy·cm DLP"),
 )
 
 
