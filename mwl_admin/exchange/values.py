@@ -106,7 +106,7 @@ _BY_VR: dict[str, Callable[[Any], Any]] = {
 
 
 def patient_name(value: Any) -> dict[str, str]:
-    """Return the columns of Patient's Name: `Doe^Jane^^Dr=ideographic=phonetic`."""
+    """Return the columns of Patient's Name: `Doe^Jane^^Dr=ideographic=phonetic`; only those of the forms given."""
     groups = text(value).split("=")
     components = groups[0].split("^")
     if len(groups) > 3:
@@ -115,8 +115,8 @@ def patient_name(value: Any) -> dict[str, str]:
         raise ValueError("has at most five parts: family^given^middle^prefix^suffix.")
     components += [""] * (len(NAME_FIELDS) - len(components))
     columns = dict(zip(NAME_FIELDS, (part.strip(" ") for part in components), strict=True))
-    groups += [""] * (3 - len(groups))
-    return {**columns, "ideographic_name": groups[1].strip(" "), "phonetic_name": groups[2].strip(" ")}
+    others = zip(("ideographic_name", "phonetic_name"), (group.strip(" ") for group in groups[1:]), strict=False)
+    return {**columns, **dict(others)}
 
 
 _CODE_COLUMNS = {

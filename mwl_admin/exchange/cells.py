@@ -1,0 +1,69 @@
+"""What people and programs write into cells, as values of attributes. Each raises ``ValueError`` in plain words."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Any
+
+from mwl_admin.exchange import values
+
+
+def text(cell: Any) -> str:
+    """Return a text; a number that a spreadsheet made of one becomes it again."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, datetime.datetime):
+        cell = cell.date() if cell.time() == datetime.time() else cell
+    written = str(cell).strip()
+    # An apostrophe before a sign says "no formula": spreadsheets and our own export put it there.
+    return written[1:] if re.match(r"'[=+\-@]", written) else written
+
+
+def date(cell: Any) -> datetime.date | str:
+    """Return a date, in the day-first order of the department or the unmistakable one of ISO 8601."""
+    if isinstance(cell, datetime.date):
+        return values.date(cell)
+    written = text(cell)
+    day_first = re.fullmatch(r"(\d{1,2})[./](\d{1,2})[./](\d{4})", written, re.ASCII)
+    if day_first:
+        day, month, year = day_first.groups()
+        written = f"{year}-{month:0>2}-{day:0>2}"
+    try:
+        return values.date(written) if written else ""
+    except ValueError:
+        raise ValueError("must be a date that exists, such as 2026-05-04 or 04/05/2026.") from None
+
+
+def time(cell: Any) -> datetime.time | str:
+    """Return a time of day: `10:30`, `10.30`, `1030` or `9:05`."""
+    if isinstance(cell, datetime.time | datetime.datetime):
+        return values.time(cell)
+    if isinstance(cell, float) and 0 <= cell < 1:  # a spreadsheet's own way: the part of a day
+        seconds = round(cell * 86400) % 86400
+        return datetime.time(seconds // 3600, seconds // 60 % 60, seconds % 60)
+    written = text(cell)
+    if re.fullmatch(r"\d[:.]\d{2}([:.]\d{2})?|\d{3}", written, re.ASCII):
+        written = f"0{written}"
+    try:
+        return values.time(written) if written else ""
+    except ValueError:
+        raise ValueError("must be a time of day, such as 10:30.") from None
+
+
+_SEXES = {"male": "M", "female": "F", "other": "O", "m": "M", "f": "F", "o": "O"}
+
+
+def sex(cell: Any) -> str:
+    """Return Patient's Sex, of the letter or the word."""
+    written = text(cell)
+    return _SEXES.get(written.casefold(), written)
+
+
+def several(cell: Any) -> list[str]:
+    """Return several values, separated by semicolons or line breaks."""
+    return [part.strip() for part in re.split(r"[;\n]", text(cell)) if part.strip()]
