@@ -4,7 +4,8 @@ from django.contrib import admin
 
 from mwl_admin.admin.catalogue import ProcedureAdmin, ProtocolCodeAdmin
 from mwl_admin.admin.patient import PatientAdmin
-from mwl_admin.admin.records import PerformedProcedureStepAdmin, WorklistDeliveryAdmin, WorklistQueryAdmin
+from mwl_admin.admin.performed import PerformedProcedureStepAdmin
+from mwl_admin.admin.records import WorklistDeliveryAdmin, WorklistQueryAdmin
 from mwl_admin.admin.requested import RequestedProcedureAdmin
 from mwl_admin.admin.scheduled import ScheduledProcedureStepAdmin
 from mwl_admin.admin.station import StationAdmin

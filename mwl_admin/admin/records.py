@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from mwl_admin.models import PerformedProcedureStep, WorklistDelivery, WorklistQuery
+from mwl_admin.models import WorklistDelivery, WorklistQuery
 
 
 class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -19,36 +19,6 @@ class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-
-class UnscheduledFilter(admin.SimpleListFilter):
-    title = "entry"
-    parameter_name = "entry"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("none", "Unscheduled"), ("found", "Scheduled")]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() is None:
-            return queryset
-        return queryset.filter(scheduled_procedure_steps__isnull=self.value() == "none").distinct()
-
-
-@admin.register(PerformedProcedureStep)
-class PerformedProcedureStepAdmin(RecordAdmin):
-    list_display = (
-        "created_at",
-        "performed_procedure_step_status",
-        "patient_name",
-        "patient_id",
-        "accession_number",
-        "modality",
-        "performed_station_ae_title",
-        "series_count",
-        "instance_count",
-    )
-    list_filter = ("performed_procedure_step_status", UnscheduledFilter, "modality")
-    search_fields = ("=sop_instance_uid", "=study_instance_uid", "accession_number", "patient_id", "patient_name")
 
 
 @admin.register(WorklistQuery)

@@ -1,0 +1,215 @@
+"""What modalities reported by MPPS: to be read; its effect on the worklist may be taken back, itself never."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from mwl_admin.admin.records import RecordAdmin
+from mwl_admin.exceptions import TransitionError
+from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
+from mwl_admin.models.performed import PerformedStatus
+from mwl_admin.models.status import ENDED
+from mwl_admin.mpps import report
+
+
+class UnscheduledFilter(admin.SimpleListFilter):
+    title = "entry"
+    parameter_name = "entry"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("none", "Unscheduled"), ("found", "Scheduled")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() is None:
+            return queryset
+        return queryset.filter(scheduled_procedure_steps__isnull=self.value() == "none").distinct()
+
+
+@admin.register(PerformedProcedureStep)
+class PerformedProcedureStepAdmin(RecordAdmin):
+    list_display = (
+        "start",
+        "end",
+        "state",
+        "patient_name",
+        "patient_id",
+        "accession_number",
+        "scheduled",
+        "modality",
+        "performed_station_ae_title",
+        "protocol",
+        "series_count",
+        "instance_count",
+    )
+    list_filter = ("performed_procedure_step_status", UnscheduledFilter, "modality")
+    search_fields = ("=sop_instance_uid", "=study_instance_uid", "accession_number", "patient_id", "patient_name")
+    actions = ("take_back",)
+    fieldsets = (
+        (None, {"fields": ("state", "start", "end", "reason", "entries", "comments")}),
+        ("Patient", {"fields": ("patient_name", "patient_id", "accession_number")}),
+        (
+            "What was done",
+            {"fields": ("modality", "station", "description", "protocol_names", "codes", "series", "radiation_dose")},
+        ),
+        (
+            "Message",
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    "performed_procedure_step_id",
+                    "study_instance_uid",
+                    "sop_instance_uid",
+                    "calling_ae_title",
+                    "created_at",
+                    "updated_at",
+                ),
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PerformedProcedureStep]:
+        performed: QuerySet[PerformedProcedureStep] = super().get_queryset(request)
+        match = request.resolver_match
+        if match is not None and (match.url_name or "").endswith("_changelist"):
+            # The list needs none of the data sets, which may name thousands of images.
+            performed = performed.defer("data_set")
+        return performed.annotate(entry_count=Count("scheduled_procedure_steps"))
+
+    # -- columns
+
+    @admin.display(ordering=("performed_start_date"))
+    def start(self, performed: PerformedProcedureStep) -> str:
+        return _moment(performed.performed_start_date, performed.performed_start_time)
+
+    @admin.display(ordering=("performed_end_date"))
+    def end(self, performed: PerformedProcedureStep) -> str:
+        return _moment(performed.performed_end_date, performed.performed_end_time)
+
+    @admin.display(description="status", ordering="performed_procedure_step_status")
+    def state(self, performed: PerformedProcedureStep) -> str:
+        return str(PerformedStatus(performed.performed_procedure_step_status).label)
+
+    @admin.display(description="entry", ordering="entry_count")
+    def scheduled(self, performed: Any) -> str:
+        return "unscheduled" if not performed.entry_count else f"{performed.entry_count}"
+
+    # -- the page
+
+    @admin.display(description="discontinuation reason")
+    def reason(self, performed: PerformedProcedureStep) -> str:
+        return report.codes(performed.data_set, "PerformedProcedureStepDiscontinuationReasonCodeSequence") or "–"
+
+    @admin.display(description="worklist entries")
+    def entries(self, performed: PerformedProcedureStep) -> str:
+        steps = performed.scheduled_procedure_steps.select_related("requested_procedure__patient").order_by("pk")
+        if not steps:
+            return "Unscheduled: no entry of the worklist matches what the modality reported."
+        disregarded = set(performed.disregarded_for.values_list("pk", flat=True))
+        return format_html_join(
+            SafeString("<br>"),
+            '<a href="{}">{}</a>, {}{}',
+            (
+                (
+                    reverse("admin:mwl_admin_scheduledprocedurestep_change", args=[step.pk]),
+                    f"{step} · {step.requested_procedure.patient}",
+                    step.get_status_display(),
+                    "; this report was taken back by staff and no longer counts" if step.pk in disregarded else "",
+                )
+                for step in steps
+            ),
+        )
+
+    @admin.display
+    def comments(self, performed: PerformedProcedureStep) -> str:
+        return report.text(performed.data_set, "CommentsOnThePerformedProcedureStep") or "–"
+
+    @admin.display
+    def station(self, performed: PerformedProcedureStep) -> str:
+        ds = performed.data_set
+        parts = (performed.performed_station_ae_title, report.text(ds, "PerformedStationName"))
+        where = report.text(ds, "PerformedLocation")
+        return ", ".join(filter(None, (*parts, where))) or "–"
+
+    @admin.display
+    def description(self, performed: PerformedProcedureStep) -> str:
+        ds = performed.data_set
+        kinds = (
+            report.text(ds, "PerformedProcedureStepDescription"),
+            report.text(ds, "PerformedProcedureTypeDescription"),
+        )
+        return ", ".join(filter(None, kinds)) or "–"
+
+    @admin.display(description="protocol")
+    def protocol_names(self, performed: PerformedProcedureStep) -> str:
+        return report.protocol(performed.data_set) or "–"
+
+    @admin.display(description="protocol and procedure codes")
+    def codes(self, performed: PerformedProcedureStep) -> str:
+        ds = performed.data_set
+        found = (report.codes(ds, "PerformedProtocolCodeSequence"), report.codes(ds, "ProcedureCodeSequence"))
+        return ", ".join(filter(None, found)) or "–"
+
+    @admin.display(description="series and images")
+    def series(self, performed: PerformedProcedureStep) -> str:
+        reported = report.series(performed.data_set)
+        if not reported:
+            return "none reported"
+        rows = format_html_join(
+            "",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            (
+                (entry.protocol, entry.description, entry.instances, entry.operators, entry.performing_physician)
+                for entry in reported
+            ),
+        )
+        heads = "<th>Protocol</th><th>Series</th><th>Images</th><th>Operator</th><th>Performing physician</th>"
+        table = format_html(
+            '<table class="w-full text-left"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>',
+            SafeString(heads),
+            rows,
+        )
+        return format_html("{} series, {} images{}", len(reported), performed.instance_count, table)
+
+    @admin.display(description="radiation dose")
+    def radiation_dose(self, performed: PerformedProcedureStep) -> str:
+        found = list(report.dose(performed.data_set))
+        return format_html_join(SafeString("<br>"), "{}: {}", found) if found else "not reported"
+
+    # -- the action
+
+    def has_undo_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("mwl_admin.change_scheduledprocedurestep"))
+
+    @admin.action(description="Take back the end: put the entries on the worklist again", permissions=["undo"])
+    def take_back(self, request: HttpRequest, queryset: QuerySet[PerformedProcedureStep]) -> None:
+        """Put the entries that these reports ended on the list again; the reports stay as they were received."""
+        ended = ScheduledProcedureStep.objects.filter(performed_procedure_steps__in=queryset, status__in=sorted(ENDED))
+        taken_back = 0
+        for step in ended.distinct():
+            try:
+                step.undo()
+            except TransitionError as error:
+                self.message_user(request, f"{step.scheduled_procedure_step_id}: {error}", messages.WARNING)
+                continue
+            taken_back += 1
+            self.log_change(request, step, f"Status: {step.get_status_display()}. A modality's report was taken back.")
+        if taken_back:
+            entries = "1 entry is" if taken_back == 1 else f"{taken_back} entries are"
+            self.message_user(request, f"{entries} on the worklist again.", messages.SUCCESS)
+        else:
+            self.message_user(request, "None of these reports has ended an entry of the worklist.", messages.WARNING)
+
+
+def _moment(day: date | None, clock: time | None) -> str:
+    if day is None:
+        return "–"
+    return date_format(datetime.combine(day, clock), "D j M Y, H:i") if clock else date_format(day, "D j M Y")
