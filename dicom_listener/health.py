@@ -123,6 +123,7 @@ def _association_request(called_ae: str) -> bytes:
 
 def report(seats: Seats, checks: Mapping[str, Check]) -> tuple[bool, dict[str, Any]]:
     """Run every check; return whether all is well and what `/health` says."""
+    associations = seats.taken()  # before the check that opens one
     ages = seats.heartbeat_ages()
     workers = [{"seconds_since_heartbeat": None if age is None else round(age, 2)} for age in ages]
     well = all(age is not None and age < _HEARTBEAT_LIMIT for age in ages)
@@ -135,7 +136,7 @@ def report(seats: Seats, checks: Mapping[str, Check]) -> tuple[bool, dict[str, A
             results[name] = {"ok": False, "detail": type(error).__name__}
             well = False
     status = "ok" if well else "failing"
-    return well, {"status": status, "associations": seats.taken(), "workers": workers, "checks": results}
+    return well, {"status": status, "associations": associations, "workers": workers, "checks": results}
 
 
 def serve(config: ListenerConfig, listening: socket.socket, checks: Mapping[str, Check], seats: Seats, probe: Probe, *,

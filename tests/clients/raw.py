@@ -301,9 +301,13 @@ class RawPeer:
 
     def associate(self, request: bytes | None = None) -> Pdu:
         """Open an association; the A-ASSOCIATE-AC."""
-        self.send(request or association_request())
-        answer = self.read_pdu()
-        assert answer.kind == 2, f"not accepted: {answer}"
+        try:
+            self.send(request or association_request())
+            answer = self.read_pdu()
+            assert answer.kind == 2, f"not accepted: {answer}"
+        except BaseException:
+            self.sock.close()
+            raise
         return answer
 
     def release(self) -> None:

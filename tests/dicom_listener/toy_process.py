@@ -90,9 +90,14 @@ class ToyProcess(Process):
         path.unlink()
 
     def usage_at_rest(self) -> tuple[int, int, int]:
-        """:meth:`usage` after a first store, which opens what then stays open, as the files of the metrics."""
-        for _ in range(3 * len(self.workers())):
-            self.assert_works()
+        """:meth:`usage` after a first store in each worker: it opens what then stays open, as the metrics' files."""
+        peers: list[RawPeer] = []
+        while any(worker.num_threads() == 1 for worker in self.workers()):
+            peers.append(self.associated())
+            assert peers[-1].store(b"first", instance="1.2.99").status == 0
+        for peer in peers:
+            peer.release()
+        self.stored()["1.2.99"].unlink()
         wait_until(lambda: all(worker.num_threads() == 1 for worker in self.workers()))
         return self.usage()
 
