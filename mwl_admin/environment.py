@@ -9,6 +9,7 @@ import ipaddress
 import os
 import secrets
 from collections.abc import Callable
+from datetime import time
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -123,6 +124,18 @@ def bind(text: str) -> str:
     elif ":" in host:
         raise ValueError(f"{text!r}: an IPv6 address stands in brackets")
     return text
+
+
+def hours(text: str) -> tuple[time, time]:
+    """Parse from when to when something is open, such as 08:00-18:00."""
+    first, _, last = text.partition("-")
+    try:
+        opening, closing = time.fromisoformat(first.strip()), time.fromisoformat(last.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is not from when to when, such as 08:00-18:00") from None
+    if opening >= closing:
+        raise ValueError(f"{text!r} ends before it begins")
+    return opening, closing
 
 
 def folder(text: str) -> Path:

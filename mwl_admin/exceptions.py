@@ -7,3 +7,7 @@ class WorklistError(Exception):
 
 class TransitionError(WorklistError):
     """The status of a scheduled procedure step can't change as asked."""
+
+
+class StaleError(Exception):
+    """Something was changed by another person since it was shown."""

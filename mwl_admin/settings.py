@@ -4,9 +4,11 @@
 """
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from mwl_admin import environment
+from mwl_admin import appearance, environment
+from mwl_admin.worklist import policy
 
 _env = environment.environment()
 
@@ -28,12 +30,17 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "mwl_admin.apps.WorklistConfig",
+    # Before the admin, whose look and history they replace.
+    "unfold",
+    "unfold.contrib.simple_history",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "simple_history",
+    "axes",
 ]
 
 STATIC_URL = "static/"
@@ -49,7 +56,23 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "mwl_admin.sessions.SessionMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+    # The last: it turns a login that was refused into the page that says so.
+    "axes.middleware.AxesMiddleware",
 ]
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = environment.read(_env, "WEB_LOGIN_FAILURES", environment.whole_number(1, 1000), "10")
+AXES_COOLOFF_TIME = timedelta(
+    minutes=environment.read(_env, "WEB_LOGIN_LOCKOUT_MINUTES", environment.whole_number(1, 1440), "15")
+)
+# Both together: nobody locks out a colleague at another desk, and a whole department may sit behind one address.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "mwl_admin/locked_out.html"
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address"]
 
 ROOT_URLCONF = "mwl_admin.urls"
 WSGI_APPLICATION = "mwl_admin.wsgi.application"
@@ -71,8 +94,28 @@ TEMPLATES = [
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True
 FORMAT_MODULE_PATH = ["mwl_admin.formats"]
+LOCALE_PATHS = [Path(__file__).resolve().parent / "locale"]
 USE_TZ = True
 TIME_ZONE = environment.read(_env, "TIME_ZONE", environment.time_zone, "Europe/London")
+
+UNFOLD = {
+    "SITE_TITLE": "Worklist",
+    "SITE_HEADER": "Worklist",
+    "SITE_SYMBOL": "calendar_month",
+    "SITE_URL": "/",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": ["mwl_admin.navigation.style"],
+    "SCRIPTS": ["mwl_admin.navigation.script"],
+    "COLORS": {"primary": appearance.BLUE, "base": appearance.SLATE, "font": appearance.FONT},
+    "BORDER_RADIUS": "6px",
+    "THEME": "light",
+    "SIDEBAR": {"show_search": False, "navigation": "mwl_admin.navigation.sidebar"},
+}
+
+# When examinations are booked: free times are offered within.
+DEPARTMENT_HOURS = environment.read(_env, "DEPARTMENT_HOURS", environment.hours, "08:00-18:00")
+DATE_STYLE = environment.read(_env, "DATE_STYLE", environment.choice("d/m/Y", "d.m.Y", "m/d/Y", "Y-m-d"), "d/m/Y")
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -87,8 +130,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
-# Staff share rooms and screens: a session ends with the browser and after a working day.
-SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
+# Staff share rooms and screens: a session ends with the browser, and when nobody has touched it for this long.
+SESSION_COOKIE_AGE = 60 * environment.read(_env, "WEB_SESSION_MINUTES", environment.whole_number(1, 1440), "120")
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
@@ -105,6 +148,12 @@ SECURE_HSTS_SECONDS = environment.read(_env, "DJANGO_HSTS_SECONDS", environment.
 # Only set behind a proxy that itself sets, or removes, X-Forwarded-Proto.
 if environment.read(_env, "DJANGO_BEHIND_HTTPS_PROXY", environment.boolean, "0"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# What a query may see: the worklist provider reads the same variables.
+WORKLIST_POLICY = policy.load(_env)
+
+# Who opened which patient's record, and when.
+RECORD_PATIENT_READS = environment.read(_env, "WEB_RECORD_PATIENT_READS", environment.boolean, "0")
 
 LOG_LEVEL = environment.read(
     _env, "LOG_LEVEL", environment.choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"
@@ -123,5 +172,7 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.db.backends": {"level": "INFO"},
+        # What matters of it are refused logins.
+        "axes": {"level": "WARNING"},
     },
 }

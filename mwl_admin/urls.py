@@ -5,10 +5,25 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from mwl_admin.health import health
+from mwl_admin.pages import delivery, entry, merge, reschedule, stations, today
 
 urlpatterns = [
     # The day's list is what staff come for.
-    path("", RedirectView.as_view(pattern_name="admin:mwl_admin_scheduledprocedurestep_changelist")),
+    path("", RedirectView.as_view(pattern_name="today")),
+    path("today/", today.today, name="today"),
+    path("today/list/", today.today_list, name="today_list"),
+    path("steps/<int:pk>/status/<str:target>/", today.change_status, name="change_status"),
+    path("steps/<int:pk>/end/<str:target>/", today.end_dialog, name="end_dialog"),
+    path("steps/<int:pk>/delivery/", delivery.step_delivery, name="step_delivery"),
+    path("steps/reschedule/", reschedule.reschedule, name="reschedule"),
+    path("entry/similar/", entry.similar_patients, name="similar_patients"),
+    path("entry/procedure/<int:pk>/", entry.procedure, name="entry_procedure"),
+    path("entry/slots/", entry.free_slots, name="free_slots"),
+    path("patients/<int:pk>/merge/", merge.merge_patients, name="merge_patients"),
+    path("stations/", stations.stations, name="stations"),
+    path("stations/<int:pk>/query/", stations.query_as_station, name="query_as_station"),
+    path("stations/<int:pk>/echo/", stations.echo_station, name="echo_station"),
+    path("queries/<int:pk>/", delivery.query_explained, name="query_explained"),
     path("admin/", admin.site.urls),
     path("health", health, name="health"),
 ]

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 
+from mwl_admin.admin import look  # noqa: F401 - registers accounts and roles
 from mwl_admin.admin.catalogue import ProcedureAdmin, ProtocolCodeAdmin
 from mwl_admin.admin.patient import PatientAdmin
 from mwl_admin.admin.performed import PerformedProcedureStepAdmin

@@ -1,6 +1,7 @@
 """The catalogue in the admin."""
 
 from django.contrib import admin
+from unfold.admin import ModelAdmin
 
 from mwl_admin.admin.editing import EditedAdmin
 from mwl_admin.models import Procedure, ProtocolCode
@@ -9,7 +10,7 @@ CODE_FIELDS = (("code_value", "coding_scheme_designator", "coding_scheme_version
 
 
 @admin.register(ProtocolCode)
-class ProtocolCodeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProtocolCodeAdmin(ModelAdmin):  # type: ignore[misc]
     list_display = ("code_meaning", "code_value", "coding_scheme_designator", "coding_scheme_version")
     search_fields = ("code_meaning", "code_value")
     fields = CODE_FIELDS

@@ -3,14 +3,15 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.admin.widgets import AdminTextareaWidget
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
+from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from mwl_admin.models.base import EditedModel
 
@@ -64,11 +65,11 @@ def _by_whom(entry: EditedModel) -> str:
     return f" by {last.user.get_username()} at {timezone.localtime(last.action_time):%H:%M}"
 
 
-class EditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class EditedAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     """Admin of a model that people edit."""
 
     form = EditedForm
-    formfield_overrides = {models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}}
+    formfield_overrides = {models.TextField: {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 3})}}
     show_full_result_count = False
     list_per_page = 50
 

@@ -4,10 +4,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy
+from unfold.decorators import action
 
+from mwl_admin import finding, reading
 from mwl_admin.admin.editing import EditedAdmin
-from mwl_admin.admin.search import matching
 from mwl_admin.models import Patient
 
 
@@ -15,7 +18,8 @@ from mwl_admin.models import Patient
 class PatientAdmin(EditedAdmin):
     list_display = ("display_name", "patient_id", "issuer_of_patient_id", "patient_birth_date", "patient_sex")
     search_fields = ("name_folded", "patient_id")  # what is searched, see get_search_results
-    search_help_text = "Name or patient ID"
+    search_help_text = "Any part of name or patient ID"
+    actions_detail = ("merge",)
     fieldsets = (
         (None, {"fields": ("seen_version", ("patient_id", "issuer_of_patient_id"))}),
         (
@@ -43,7 +47,20 @@ class PatientAdmin(EditedAdmin):
         ),
     )
 
+    @action(description=gettext_lazy("Merge with another record"), permissions=["merge"])  # type: ignore[untyped-decorator]
+    def merge(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("merge_patients", object_id)
+
+    def has_merge_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("mwl_admin.merge_patient")
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
+        if request.method == "GET" and object_id.isdecimal() and response.status_code == 200:
+            reading.note(request, Patient.objects.get(pk=object_id), "patient")
+        return response
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        return queryset.filter(matching(search_term, patient="", identifiers=["patient_id"])), False
+        return queryset.filter(finding.patients(search_term)), False

@@ -3,12 +3,14 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from unfold.admin import ModelAdmin
 
-from mwl_admin.models import WorklistDelivery, WorklistQuery
+from mwl_admin.models import PatientRead, WorklistDelivery, WorklistQuery
 
 
-class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class RecordAdmin(ModelAdmin):  # type: ignore[misc]
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -21,8 +23,16 @@ class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
+@admin.register(PatientRead)
+class PatientReadAdmin(RecordAdmin):
+    list_display = ("read_at", "user_name", "patient_identifier", "page")
+    search_fields = ("=user_name", "patient_identifier")
+    date_hierarchy = "read_at"
+
+
 @admin.register(WorklistQuery)
 class WorklistQueryAdmin(RecordAdmin):
+    list_filter = ("truncated",)
     list_display = (
         "received_at",
         "calling_ae_title",
@@ -35,6 +45,13 @@ class WorklistQueryAdmin(RecordAdmin):
     )
     search_fields = ("calling_ae_title", "address")
     date_hierarchy = "received_at"
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The page that explains the query says more than its columns do."""
+        if object_id.isdecimal() and request.method == "GET":
+            return redirect("query_explained", object_id)
+        response: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
+        return response
 
     @admin.display(description="status", ordering="status")
     def status_in_hex(self, query: WorklistQuery) -> str:

@@ -5,16 +5,25 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AdminDateWidget, AdminTextInputWidget
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.admin import StackedInline
+from unfold.widgets import (
+    UnfoldAdminDateWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
 
+from mwl_admin import finding, preflight, reading
 from mwl_admin.admin.editing import EditedAdmin, EditedForm
-from mwl_admin.admin.search import matching
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
+from mwl_admin.similar import probable_duplicates
 
 NEW_PATIENT_FIELDS = (
     "patient_id",
@@ -25,6 +34,32 @@ NEW_PATIENT_FIELDS = (
     "patient_sex",
 )
 _NEW = "new_"
+_COPIED_OF_ENTRY = (
+    "requested_procedure_description",
+    "requested_procedure_priority",
+    "reason_for_the_requested_procedure",
+    "referring_physician_name",
+    "requesting_physician",
+    "code_value",
+    "coding_scheme_designator",
+    "coding_scheme_version",
+    "code_meaning",
+    "reason_code_value",
+    "reason_coding_scheme_designator",
+    "reason_code_meaning",
+    "admission_id",
+    "current_patient_location",
+    "patient_transport_arrangements",
+)
+_COPIED_OF_STEP = (
+    "modality",
+    "scheduled_procedure_step_description",
+    "scheduled_procedure_step_location",
+    "scheduled_performing_physician_name",
+    "pre_medication",
+    "requested_contrast_agent",
+    "comments_on_the_scheduled_procedure_step",
+)
 
 
 def _patient_form_fields() -> Iterator[tuple[str, forms.Field]]:
@@ -38,9 +73,9 @@ def _patient_form_fields() -> Iterator[tuple[str, forms.Field]]:
 
 def _with_admin_widget(field: Any, **kwargs: Any) -> Any:
     if field.name == "patient_birth_date":
-        kwargs["widget"] = AdminDateWidget
-    elif not field.choices:
-        kwargs["widget"] = AdminTextInputWidget
+        kwargs["widget"] = UnfoldAdminDateWidget
+    else:
+        kwargs["widget"] = UnfoldAdminSelectWidget if field.choices else UnfoldAdminTextInputWidget
     return field.formfield(**kwargs)
 
 
@@ -49,6 +84,9 @@ class EntryForm(EditedForm):
 
     locals().update(_patient_form_fields())  # as declared here: their rules are the model's, stated there
 
+    is_another_person = forms.BooleanField(
+        label=gettext_lazy("This is another person than those found"), required=False, widget=UnfoldBooleanWidget
+    )
     new_patient: Patient | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -56,6 +94,7 @@ class EntryForm(EditedForm):
         if self.instance.pk:
             for name in NEW_PATIENT_FIELDS:
                 del self.fields[f"{_NEW}{name}"]
+            del self.fields["is_another_person"]
         elif "patient" in self.fields:
             self.fields["patient"].required = False
 
@@ -82,7 +121,20 @@ class EntryForm(EditedForm):
             for name, messages in error.message_dict.items():
                 field = f"{_NEW}{name}" if name in NEW_PATIENT_FIELDS else f"{_NEW}patient_id"
                 self.add_error(field, [*messages])
+        if not self.errors:
+            self._look_for_duplicates(patient)
         self.new_patient = patient
+
+    def _look_for_duplicates(self, patient: Patient) -> None:
+        if self.cleaned_data.get("is_another_person"):
+            return
+        found = probable_duplicates(patient.family_name, patient.given_name, patient.patient_birth_date)
+        if found:
+            known = "; ".join(str(other) for other in found)
+            text = _(
+                "Perhaps known already: %(known)s. Pick the patient above, or say below that this is another person."
+            )
+            self.add_error(f"{_NEW}family_name", text % {"known": known})
 
 
 class StepForm(EditedForm):
@@ -121,7 +173,7 @@ class StepFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         super().clean()
 
 
-class StepInline(admin.StackedInline):  # type: ignore[type-arg]
+class StepInline(StackedInline):  # type: ignore[misc]
     model = ScheduledProcedureStep
     form = StepForm
     formset = StepFormSet
@@ -158,6 +210,12 @@ class StepInline(admin.StackedInline):  # type: ignore[type-arg]
         ),
     )
 
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        pk = request.GET.get("copy", "")
+        if obj is not None or not pk.isdecimal():
+            return 0
+        return max(ScheduledProcedureStep.objects.filter(requested_procedure=int(pk)).count() - 1, 0)
+
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
         formset.validate_min = True
@@ -180,19 +238,18 @@ class RequestedProcedureAdmin(EditedAdmin):
     list_select_related = ("patient",)
     list_filter = ("requested_procedure_priority",)
     search_fields = ("accession_number", "requested_procedure_id", "study_instance_uid", "patient__name_folded")
-    search_help_text = "Patient's name or ID, accession number, requested procedure ID or Study Instance UID"
+    search_help_text = "Any part of name, patient ID, accession number or procedure ID; or a Study Instance UID"
+    change_form_outer_before_template = "mwl_admin/entry_aids.html"
+
+    class Media:
+        js = ("mwl_admin/entry.js",)
+
     autocomplete_fields = ("patient", "procedure")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        identifiers = [
-            "accession_number",
-            "requested_procedure_id",
-            "study_instance_uid",
-            "patient__patient_id",
-        ]
-        return queryset.filter(matching(search_term, patient="patient__", identifiers=identifiers)), False
+        return queryset.filter(finding.requested_procedures(search_term)), False
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         new_patient = (
@@ -203,6 +260,7 @@ class RequestedProcedureAdmin(EditedAdmin):
                     ("new_family_name", "new_given_name"),
                     ("new_patient_id", "new_issuer_of_patient_id"),
                     ("new_patient_birth_date", "new_patient_sex"),
+                    "is_another_person",
                 ),
             },
         )
@@ -238,6 +296,46 @@ class RequestedProcedureAdmin(EditedAdmin):
             ),
         )
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Start as a copy (``?copy=``): all but identifiers, dates of steps and what became of them."""
+        source = self._copied(request)
+        if source is None:
+            plain: dict[str, Any] = super().get_changeform_initial_data(request)
+            return plain
+        return {name: getattr(source, name) for name in _COPIED_OF_ENTRY} | {
+            "patient": source.patient_id,
+            "procedure": source.procedure_id,
+        }
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
+        values: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
+        source = self._copied(request) if not obj.pk and request.method == "GET" else None
+        if source is not None:
+            values["initial"] = [
+                {name: getattr(step, name) for name in _COPIED_OF_STEP}
+                | {"stations": [*step.stations.all()], "protocol_codes": [*step.protocol_codes.all()]}
+                for step in source.scheduled_procedure_steps.all()
+            ]
+        return values
+
+    def _copied(self, request: HttpRequest) -> RequestedProcedure | None:
+        pk = request.GET.get("copy", "")
+        if not pk.isdecimal() or not self.has_view_permission(request):
+            return None
+        return RequestedProcedure.objects.filter(pk=pk).first()
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
+        if request.method == "GET" and object_id.isdecimal() and response.status_code == 200:
+            reading.note(request, Patient.objects.get(requested_procedures=int(object_id)), "entry")
+        return response
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if form.has_changed() or any(formset.has_changed() for formset in formsets):
+            for step in form.instance.scheduled_procedure_steps.all():
+                preflight.warn(request, step)
+
     def save_model(self, request: HttpRequest, obj: RequestedProcedure, form: Any, change: bool) -> None:
         if not change and form.new_patient is not None:
             form.new_patient.save()
@@ -251,7 +349,7 @@ class RequestedProcedureAdmin(EditedAdmin):
         for step in formset.new_objects:
             step.requested_procedure = form.instance
             step.fill_from_catalogue()
-        for step in [*formset.new_objects, *(step for step, _ in formset.changed_objects)]:
+        for step in [*formset.new_objects, *(step for step, _changes in formset.changed_objects)]:
             step.save()
         for step in formset.deleted_objects:
             step.delete()

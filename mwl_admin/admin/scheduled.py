@@ -11,11 +11,12 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.formats import date_format
 
+from mwl_admin import finding, preflight
 from mwl_admin.admin.editing import EditedAdmin
-from mwl_admin.admin.search import matching
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import Procedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN
+from mwl_admin.pages import reschedule
 
 
 class DayFilter(admin.SimpleListFilter):
@@ -131,6 +132,7 @@ ACTIONS = (
     _action("Examination is complete", "complete", _to(StepStatus.COMPLETED)),
     _action("Examination was discontinued", "discontinue", _to(StepStatus.DISCONTINUED)),
     _action("Cancel", "cancel", _to(StepStatus.CANCELLED)),
+    "reschedule",
     _action("Take back the last change of status", "undo", ScheduledProcedureStep.undo),
 )
 
@@ -202,23 +204,26 @@ class ScheduledProcedureStepAdmin(EditedAdmin):
         return ", ".join(station.ae_title for station in step.stations.all()) or None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).prefetch_related("stations")
+        steps: QuerySet[Any] = super().get_queryset(request)
+        return steps.prefetch_related("stations")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        entry = "requested_procedure__"
-        identifiers = [
-            "scheduled_procedure_step_id",
-            f"{entry}accession_number",
-            f"{entry}requested_procedure_id",
-            f"{entry}patient__patient_id",
-        ]
-        return queryset.filter(matching(search_term, patient=f"{entry}patient__", identifiers=identifiers)), False
+        return queryset.filter(finding.steps(search_term)), False
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """A step is nothing without patient and requested procedure: the page that has all three."""
         return redirect("admin:mwl_admin_requestedprocedure_add")
+
+    @admin.action(description="Reschedule…", permissions=["change"])
+    def reschedule(self, request: HttpRequest, queryset: "QuerySet[ScheduledProcedureStep]") -> HttpResponse:
+        return redirect(reschedule.address([step.pk for step in queryset]))
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if form.has_changed():
+            preflight.warn(request, form.instance)
 
     def change_status(
         self,

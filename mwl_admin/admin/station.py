@@ -20,7 +20,7 @@ class StationAdmin(EditedAdmin):
                     "seen_version",
                     ("ae_title", "modality"),
                     ("station_name", "location"),
-                    "expected_addresses",
+                    ("expected_addresses", "port"),
                     "enabled",
                 )
             },

@@ -7,6 +7,7 @@ from mwl_admin.models.catalogue import Procedure, ProtocolCode
 from mwl_admin.models.patient import Patient
 from mwl_admin.models.performed import PerformedProcedureStep
 from mwl_admin.models.query import WorklistDelivery, WorklistQuery
+from mwl_admin.models.reading import PatientRead
 from mwl_admin.models.requested import RequestedProcedure
 from mwl_admin.models.scheduled import ScheduledProcedureStep
 from mwl_admin.models.sequence import Sequence
@@ -15,6 +16,7 @@ from mwl_admin.models.status import StepStatus
 
 __all__ = [
     "Patient",
+    "PatientRead",
     "PerformedProcedureStep",
     "Procedure",
     "ProtocolCode",

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Self, TypeVar
 
-from django.db import models
+from django.db import models, transaction
+from simple_history.models import HistoricalRecords
 
 Entry = TypeVar("Entry", bound="PreparedModel")
 
@@ -22,11 +23,28 @@ class PreparedQuerySet(models.QuerySet[Entry]):
         return super().bulk_update(entries, {*fields, *self.model.derived_fields}, *args, **kwargs)
 
 
+class RecordedQuerySet(PreparedQuerySet[Entry]):
+    """A queryset whose ``update()`` leaves a history when it touches one of the model's ``recorded_fields``."""
+
+    def update(self, **values: Any) -> int:
+        if not values.keys() & {*self.model.recorded_fields}:
+            return super().update(**values)
+        with transaction.atomic():
+            # Locked, so that what changes is what the history tells of.
+            rows = self.order_by().select_for_update(of=("self",)).values_list("pk", flat=True)
+            changing = self.model._base_manager.filter(pk__in=list(rows))
+            count = changing.update(**values)
+            self.model.history.bulk_history_create(list(changing), update=True)  # type: ignore[attr-defined]
+        return count
+
+
 class PreparedModel(models.Model):
     """A model with values that are derived from others, or generated when left empty."""
 
     derived_fields: Sequence[str] = ()
     """Columns that ``prepare`` writes anew each time."""
+    recorded_fields: Sequence[str] = ()
+    """Columns of which the history tells although they are changed by ``update()``, row by row or many at once."""
     generated_fields: Sequence[str] = ()
     """Columns that ``prepare`` fills when they are empty."""
 
@@ -64,3 +82,8 @@ class EditedModel(PreparedModel):
         if update_fields is not None:
             update_fields = {*update_fields, "version", "updated_at"}
         super().save(*args, update_fields=update_fields, **kwargs)
+
+
+def history(*derived: str, **options: Any) -> Any:
+    """Return the history of a model: each version, who made it, and when; without what is only derived."""
+    return HistoricalRecords(excluded_fields=["version", "created_at", "updated_at", *derived], **options)

@@ -4,7 +4,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from mwl_admin.fields import CodeStringField, LongStringField, ShortStringField
-from mwl_admin.models.base import EditedModel
+from mwl_admin.models.base import EditedModel, history
 from mwl_admin.models.codes import CodedEntry
 
 
@@ -47,6 +47,8 @@ class Procedure(CodedEntry, EditedModel):
         "Station", models.SET_NULL, related_name="usual_procedures", null=True, blank=True
     )
     enabled = models.BooleanField(default=True, help_text="Offered for new entries.")
+
+    history = history()
 
     class Meta:
         ordering = ["name"]

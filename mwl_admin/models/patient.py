@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from mwl_admin import names, validators
 from mwl_admin.fields import LongStringField, LongStringsField, LongTextField, NameComponentField, NameGroupField
-from mwl_admin.models.base import EditedModel, PreparedQuerySet
+from mwl_admin.models.base import EditedModel, PreparedQuerySet, history
 
 
 class Sex(models.TextChoices):
@@ -86,9 +86,11 @@ class Patient(EditedModel):
     objects = PatientQuerySet.as_manager()
 
     derived_fields = ("name_key", "name_folded", "ideographic_name_key", "phonetic_name_key")
+    history = history(*derived_fields)
 
     class Meta:
         ordering = ["family_name", "given_name", "patient_id"]
+        permissions = [("merge_patient", "Can merge two patient records")]
         constraints = [
             models.UniqueConstraint(
                 fields=["patient_id", "issuer_of_patient_id"],
@@ -98,6 +100,8 @@ class Patient(EditedModel):
             models.CheckConstraint(condition=~models.Q(patient_id=""), name="patient_id_given"),
             models.CheckConstraint(condition=models.Q(patient_sex__in=["", *Sex.values]), name="patient_sex_known"),
         ]
+        # Who was born on the same day may be the same person, entered twice.
+        indexes = [models.Index(fields=["patient_birth_date"], name="patient_birth_date")]
 
     def __str__(self) -> str:
         return f"{self.display_name} ({self.patient_id})"

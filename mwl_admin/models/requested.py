@@ -8,7 +8,7 @@ from django.db import models
 from mwl_admin import names
 from mwl_admin.fields import CodeStringField, LongStringField, PersonNameField, ShortStringField, UIDField
 from mwl_admin.models import identifiers
-from mwl_admin.models.base import EditedModel, PreparedQuerySet
+from mwl_admin.models.base import EditedModel, PreparedQuerySet, history
 from mwl_admin.models.catalogue import Procedure
 from mwl_admin.models.codes import CodedEntry, require_whole_code
 from mwl_admin.models.patient import Patient
@@ -73,6 +73,7 @@ class RequestedProcedure(CodedEntry, EditedModel):
         "requesting_physician_folded",
     )
     generated_fields = ("accession_number", "requested_procedure_id", "study_instance_uid")
+    history = history(*derived_fields)
 
     class Meta:
         ordering = ["-id"]

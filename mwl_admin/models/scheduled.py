@@ -11,7 +11,7 @@ from mwl_admin import names
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.fields import CodeStringField, LongStringField, LongTextField, PersonNameField, ShortStringField
 from mwl_admin.models import identifiers
-from mwl_admin.models.base import EditedModel, PreparedQuerySet
+from mwl_admin.models.base import EditedModel, RecordedQuerySet, history
 from mwl_admin.models.catalogue import ProtocolCode
 from mwl_admin.models.requested import NAME_HELP, RequestedProcedure
 from mwl_admin.models.station import Station
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mwl_admin.models.performed import PerformedProcedureStep
 
 
-class ScheduledProcedureStepQuerySet(PreparedQuerySet["ScheduledProcedureStep"]):
+class ScheduledProcedureStepQuerySet(RecordedQuerySet["ScheduledProcedureStep"]):
     """Scheduled procedure steps, and what may be done to many at once."""
 
     def open(self) -> Self:
@@ -95,6 +95,9 @@ class ScheduledProcedureStep(EditedModel):
     )
     status = models.CharField(max_length=16, choices=StepStatus, default=StepStatus.SCHEDULED)
     previous_status = models.CharField(max_length=16, choices=StepStatus, blank=True, editable=False)
+    status_reason = LongStringField(
+        "reason", blank=True, editable=False, help_text="Why it was cancelled or discontinued."
+    )
     started_by = models.ForeignKey(
         "PerformedProcedureStep",
         models.SET_NULL,
@@ -128,6 +131,8 @@ class ScheduledProcedureStep(EditedModel):
 
     derived_fields = ("scheduled_performing_physician_name_key", "scheduled_performing_physician_name_folded")
     generated_fields = ("scheduled_procedure_step_id",)
+    recorded_fields = ("status",)
+    history = history(*derived_fields, "started_by", m2m_fields=["stations"])
 
     class Meta:
         ordering = ["scheduled_date", "scheduled_time", "id"]

@@ -7,7 +7,7 @@ from django.db import models
 
 from mwl_admin import validators
 from mwl_admin.fields import AETitleField, CodeStringField, KeywordsField, ShortStringField
-from mwl_admin.models.base import EditedModel
+from mwl_admin.models.base import EditedModel, history
 
 
 class CharacterSet(models.TextChoices):
@@ -54,6 +54,13 @@ class Station(EditedModel):
         blank=True,
         validators=[validators.validate_addresses],
         help_text="IP addresses or networks that this station calls from, one a line. Left empty: any.",
+    )
+    port = models.PositiveIntegerField(
+        "DICOM port",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(65535)],
+        help_text="Where the station answers C-ECHO, at the first address. Left empty: 104.",
     )
     enabled = models.BooleanField(default=True, help_text="A station that is switched off gets no worklist.")
 
@@ -115,6 +122,8 @@ class Station(EditedModel):
     last_echo_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_query_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_mpps_at = models.DateTimeField("last MPPS at", null=True, blank=True, editable=False)
+
+    history = history("last_echo_at", "last_query_at", "last_mpps_at")
 
     class Meta:
         ordering = ["ae_title"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
+from django.http import HttpRequest
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +22,7 @@ def test_the_first_account_gets_a_random_password_that_is_printed_once(monkeypat
     monkeypatch.delenv("DJANGO_SUPERUSER_PASSWORD", raising=False)
     printed = re.fullmatch(r"First account: admin, password (\S{16}) \(not shown again\)\n", first_account())
     assert printed is not None
-    user = authenticate(username="admin", password=printed[1])
+    user = authenticate(HttpRequest(), username="admin", password=printed[1])
     assert user is not None
     assert user.is_superuser
     assert first_account() == ""
@@ -30,7 +31,7 @@ def test_the_first_account_gets_a_random_password_that_is_printed_once(monkeypat
 def test_the_first_account_takes_the_password_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "correct horse")
     assert "correct horse" not in first_account()
-    assert authenticate(username="admin", password="correct horse")
+    assert authenticate(HttpRequest(), username="admin", password="correct horse")
 
 
 def test_the_password_can_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_the_password_can_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_
     (tmp_path / "password").write_text("battery staple\n")
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD_FILE", str(tmp_path / "password"))
     first_account()
-    assert authenticate(username="admin", password="battery staple")
+    assert authenticate(HttpRequest(), username="admin", password="battery staple")
 
 
 def test_no_account_is_made_where_there_is_one() -> None:

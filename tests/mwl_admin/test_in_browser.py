@@ -33,7 +33,7 @@ def page(cast: None, live_server: Any) -> Iterator[Page]:
         page.get_by_label("Username").fill("anna")
         page.get_by_label("Password").fill("correct horse")
         page.keyboard.press("Enter")
-        page.get_by_role("heading", name="Select scheduled procedure step").wait_for()
+        page.get_by_role("link", name="New entry").first.wait_for()
         yield page
         browser.close()
     assert complaints == []
@@ -47,7 +47,7 @@ def test_an_entry_is_added_with_the_keyboard_alone(page: Page, live_server: Any)
     page.keyboard.press("Enter")
     page.get_by_text("was added successfully").wait_for()
     page.goto(live_server.url)
-    page.get_by_role("link", name="10:30").wait_for()
+    page.get_by_role("cell", name="10:30").wait_for()
 
 
 def pick(page: Page, field: str, typed: str, expected: str) -> None:
@@ -71,5 +71,5 @@ def test_a_second_step_is_added_on_the_same_page(page: Page, live_server: Any) -
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("was added successfully").wait_for()
     page.goto(live_server.url)
-    page.get_by_role("link", name="09:30").wait_for()
+    page.get_by_role("cell", name="09:30").wait_for()
     assert page.get_by_role("link", name="Doe").count() == 2

@@ -78,7 +78,21 @@ def test_modality_station_and_status_are_filtered(browser: Client, today: Any, t
 
 @pytest.mark.parametrize(
     "text",
-    ["muller", "MÜLLER", "anne müll", "müller, änne", "Müller^Änne", "P-1001", "p-10", "ACC-1", "SPS-1", "RP-1"],
+    [
+        "muller",
+        "MÜLLER",
+        "anne müll",
+        "müller, änne",
+        "Müller^Änne",
+        "P-1001",
+        "p-10",
+        "100",
+        "ACC-1",
+        "cc-1",
+        "SPS-1",
+        "PS-1",
+        "RP-1",
+    ],
 )
 def test_search_finds_by_name_and_by_identifier_on_any_day(
     browser: Client, today: Any, tomorrow: Any, text: str
@@ -86,7 +100,7 @@ def test_search_finds_by_name_and_by_identifier_on_any_day(
     assert listed(browser, q=text) == [today]
 
 
-@pytest.mark.parametrize("text", ["miller", "1001", "%", "_", "\\", "müller doe"])
+@pytest.mark.parametrize("text", ["miller", "1002", "%", "_", "\\", "müller doe"])
 def test_search_does_not_find_what_is_not_there(browser: Client, today: Any, tomorrow: Any, text: str) -> None:
     assert listed(browser, q=text) == []
 
@@ -173,13 +187,13 @@ def test_every_list_and_page_opens(browser: Client, today: ScheduledProcedureSte
     assert browser.get(reverse("admin:index")).status_code == 200
     for model in apps.get_app_config("mwl_admin").get_models():
         name = f"admin:mwl_admin_{model._meta.model_name}"
-        if model._meta.model_name == "sequence":
+        if model._meta.model_name == "sequence" or str(model._meta.model_name).startswith("historical"):
             continue
         assert browser.get(reverse(f"{name}_changelist"), {"q": "x"}).status_code == 200
         assert browser.get(reverse(f"{name}_changelist")).status_code == 200
         row = model._default_manager.first()
         if row is not None:
-            assert browser.get(reverse(f"{name}_change", args=[row.pk])).status_code == 200
+            assert browser.get(reverse(f"{name}_change", args=[row.pk]), follow=True).status_code == 200
 
 
 def test_patients_are_offered_while_typing(browser: Client) -> None:
@@ -213,8 +227,8 @@ def test_strangers_see_only_the_login(client: Client) -> None:
     assert response["Location"].startswith(reverse("admin:login"))
 
 
-def test_the_site_opens_with_the_list(browser: Client) -> None:
-    assert browser.get("/").headers["Location"] == reverse(STEPS)
+def test_the_site_opens_with_today(browser: Client) -> None:
+    assert browser.get("/").headers["Location"] == reverse("today")
 
 
 def test_the_list_tells_time_as_a_timetable_does(browser: Client, today: ScheduledProcedureStep) -> None:

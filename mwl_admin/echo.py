@@ -1,0 +1,59 @@
+"""C-ECHO to a station: is it there, and does it speak DICOM?"""
+
+import time
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from django.utils.translation import gettext as _
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from mwl_admin import environment
+from mwl_admin.models import Station
+
+DEFAULT_PORT = 104
+_SECONDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Echoed:
+    """Whether the station answered; ``text`` says so in words."""
+
+    ok: bool
+    text: str
+
+
+def echo(station: Station) -> Echoed:
+    """Send C-ECHO to the first of the station's expected addresses (PS3.4 Annex A); takes a few seconds at most."""
+    address = first_address(station)
+    if not address:
+        return Echoed(ok=False, text=_("The station has no address of its own to send to: give one on its page."))
+    port = station.port or DEFAULT_PORT
+    ae = AE(ae_title=environment.environment().str("MWL_AE_TITLE", "MWL_SCP"))
+    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _SECONDS
+    ae.add_requested_context(Verification)
+    started = time.perf_counter()
+    association = ae.associate(address, port, ae_title=station.ae_title)
+    if not association.is_established:
+        what = _("rejects our association") if association.is_rejected else _("does not answer")
+        return Echoed(ok=False, text=f"{address}:{port} {what}.")
+    try:
+        status = association.send_c_echo()
+    finally:
+        association.release()
+    milliseconds = (time.perf_counter() - started) * 1000
+    if getattr(status, "Status", None) != 0:
+        return Echoed(ok=False, text=_("%(address)s answers, but not with success.") % {"address": f"{address}:{port}"})
+    return Echoed(
+        ok=True,
+        text=_("%(address)s answers in %(time).0f ms.") % {"address": f"{address}:{port}", "time": milliseconds},
+    )
+
+
+def first_address(station: Station) -> str:
+    """Return the first expected address that is one machine and not a network; empty when there is none."""
+    for text in station.expected_addresses.split():
+        network = ip_network(text, strict=False)
+        if network.num_addresses == 1:
+            return str(network.network_address)
+    return ""

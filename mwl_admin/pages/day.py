@@ -1,0 +1,204 @@
+"""One day's steps by station and time, as the day page shows them."""
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from mwl_admin import finding
+from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
+from mwl_admin.models.status import OPEN, SOURCES, WAITING
+
+LATE_MINUTES = 15
+LONG_STARTED_HOURS = 4
+FOUND_ELSEWHERE = 100
+"""How many steps of other days a search shows."""
+
+NEXT: dict[str, StepStatus] = {
+    StepStatus.SCHEDULED: StepStatus.ARRIVED,
+    StepStatus.ARRIVED: StepStatus.READY,
+    StepStatus.READY: StepStatus.STARTED,
+    StepStatus.STARTED: StepStatus.COMPLETED,
+}
+"""What usually comes next."""
+
+
+def action_labels() -> dict[str, str]:
+    """Return what a change of status is called on its button."""
+    return {
+        StepStatus.ARRIVED: _("Arrived"),
+        StepStatus.READY: _("Ready"),
+        StepStatus.STARTED: _("Start"),
+        StepStatus.COMPLETED: _("Complete"),
+        StepStatus.DISCONTINUED: _("Discontinue"),
+        StepStatus.CANCELLED: _("Cancel"),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the page is narrowed to. ``status`` is a status, ``open``, or empty for all."""
+
+    day: datetime.date
+    station: str = ""
+    modality: str = ""
+    status: str = ""
+    text: str = ""
+
+    def query(self, **changes: Any) -> dict[str, str]:
+        """Return the parameters of the page's address, with changes."""
+        values = {
+            "day": self.day.isoformat(),
+            "station": self.station,
+            "modality": self.modality,
+            "status": self.status,
+            "q": self.text,
+            **changes,
+        }
+        return {name: str(value) for name, value in values.items() if value or name in {"station", "modality"}}
+
+
+@dataclass(slots=True)
+class Row:
+    """A line of the list: a step, and what is to be said of it."""
+
+    step: ScheduledProcedureStep
+    late: str = ""
+    next: StepStatus | None = None
+    others: Sequence[StepStatus] = field(default_factory=list)
+
+    @property
+    def movable(self) -> bool:
+        """Whether it may still be rescheduled."""
+        return self.step.status in WAITING
+
+
+@dataclass(slots=True)
+class Group:
+    """The steps of one station, or those that any station of a modality may take."""
+
+    title: str
+    subtitle: str
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def counts(self) -> list[tuple[str, str, int]]:
+        """Status, its name and how many, in the order of a step's life."""
+        return status_counts(row.step.status for row in self.rows)
+
+
+def status_counts(statuses: Iterable[str]) -> list[tuple[str, str, int]]:
+    """Return status, its name and how many, in the order of a step's life; what there is none of is left out."""
+    counted = Counter(statuses)
+    return [(value, str(label), counted[value]) for value, label in StepStatus.choices if counted[value]]
+
+
+def steps_of(filters: Filters) -> list[ScheduledProcedureStep]:
+    """Return the steps of the day that the filters let through, all statuses, by time."""
+    found = _with_all_that_is_shown(
+        ScheduledProcedureStep.objects.filter(scheduled_date=filters.day).filter(
+            _narrowed(filters) & (finding.steps_among(filters.text) if filters.text else Q())
+        )
+    )
+    return list(found.order_by("scheduled_time", "pk"))
+
+
+def steps_of_other_days(filters: Filters) -> list[ScheduledProcedureStep]:
+    """Return what a search finds on other days, the latest first; nothing unless something is searched for."""
+    if not filters.text.strip():
+        return []
+    found = ScheduledProcedureStep.objects.filter(finding.steps(filters.text)).exclude(scheduled_date=filters.day)
+    return list(_with_all_that_is_shown(found).order_by("-scheduled_date", "-scheduled_time", "-pk")[:FOUND_ELSEWHERE])
+
+
+def _with_all_that_is_shown(steps: QuerySet[ScheduledProcedureStep]) -> QuerySet[ScheduledProcedureStep]:
+    return steps.select_related("requested_procedure__patient").prefetch_related("stations")
+
+
+def _narrowed(filters: Filters) -> Q:
+    condition = Q()
+    if filters.modality:
+        condition &= Q(modality=filters.modality)
+    if filters.station:
+        station = Station.objects.filter(ae_title=filters.station).first()
+        if station is not None:
+            assigned = station.scheduled_procedure_steps.filter(scheduled_date=filters.day).values("pk")
+            condition &= Q(pk__in=assigned) | Q(stations=None, modality=station.modality)
+    return condition
+
+
+def with_status(steps: Iterable[ScheduledProcedureStep], status: str) -> list[ScheduledProcedureStep]:
+    """Return those of a status, ``open`` or any."""
+    if status == "open":
+        return [step for step in steps if step.status in OPEN]
+    return [step for step in steps if not status or step.status == status]
+
+
+def grouped(steps: Iterable[ScheduledProcedureStep], now: datetime.datetime) -> list[Group]:
+    """Return the steps by station; those of several stations stand under all their names, once."""
+    groups: dict[tuple[str, ...], Group] = {}
+    for step in steps:
+        stations = sorted(step.stations.all(), key=lambda station: station.ae_title)
+        if stations:
+            key = ("1", *(station.ae_title for station in stations))
+            title = ", ".join(station.ae_title for station in stations)
+            subtitle = ", ".join(filter(None, (station.station_name for station in stations)))
+        else:
+            key = ("2", step.modality)
+            title = _("Any %(modality)s") % {"modality": step.modality}
+            subtitle = _("no station assigned")
+        groups.setdefault(key, Group(title, subtitle)).rows.append(row(step, now))
+    return [groups[key] for key in sorted(groups)]
+
+
+def row(step: ScheduledProcedureStep, now: datetime.datetime) -> Row:
+    """Return a line of the list; ``now`` is the department's wall clock."""
+    next_status = NEXT.get(step.status)
+    others = [
+        target
+        for target in StepStatus
+        if step.status in SOURCES.get(target, ())
+        and target not in {next_status, StepStatus.CANCELLED, StepStatus.DISCONTINUED}
+    ]
+    return Row(step, _lateness(step, now), next_status, others)
+
+
+def _lateness(step: ScheduledProcedureStep, now: datetime.datetime) -> str:
+    start = datetime.datetime.combine(step.scheduled_date, step.scheduled_time)
+    minutes = int((now - start).total_seconds() // 60)
+    if step.status in WAITING and step.scheduled_date < now.date():
+        return _("not done")
+    if step.status == StepStatus.SCHEDULED and minutes >= LATE_MINUTES:
+        return _duration(_("late"), minutes)
+    if step.status in WAITING and minutes >= LATE_MINUTES:
+        return _duration(_("waiting"), minutes)
+    if step.status == StepStatus.STARTED and minutes >= LONG_STARTED_HOURS * 60:
+        return _("started long ago")
+    return ""
+
+
+def _duration(what: str, minutes: int) -> str:
+    if minutes < 120:
+        return f"{what} {minutes} min"
+    hours = minutes // 60
+    return f"{what} " + ngettext("%(hours)d hour", "%(hours)d hours", hours) % {"hours": hours}
+
+
+def unmatched(day: datetime.date) -> list[PerformedProcedureStep]:
+    """Return the examinations of the day that no entry was found for."""
+    first = timezone.make_aware(datetime.datetime.combine(day, datetime.time()))
+    found = PerformedProcedureStep.objects.unscheduled().filter(
+        created_at__gte=first, created_at__lt=first + datetime.timedelta(days=1)
+    )
+    return list(found.order_by("created_at")[:20])
+
+
+def modalities() -> Iterator[str]:
+    """Yield the modalities that the department has stations for."""
+    yield from Station.objects.order_by("modality").values_list("modality", flat=True).distinct()

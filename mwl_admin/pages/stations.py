@@ -1,0 +1,192 @@
+"""The state of each modality at a glance, and what it would get."""
+
+import datetime
+import io
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+from pydicom import Dataset
+from pydicom.datadict import dictionary_description
+from pydicom.filereader import read_dataset
+
+from mwl_admin.echo import echo
+from mwl_admin.models import PerformedProcedureStep, Station, WorklistQuery
+from mwl_admin.pages.page import page, render
+from mwl_admin.worklist.errors import QueryError
+from mwl_admin.worklist.identifier import Identifier
+from mwl_admin.worklist.jsonmodel import from_json
+from mwl_admin.worklist.query import prepare
+from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
+
+UNKNOWN_DAYS = 14
+SHOWN = 200
+
+
+@page("view_station")
+@require_GET
+def stations(request: HttpRequest) -> HttpResponse:
+    """All stations, and those that ask without being known."""
+    context = {"stations": _with_last(Station.objects.order_by("ae_title")), "unknown": unknown_callers()}
+    return render(request, "stations.html", context, title=_("Stations"))
+
+
+def _with_last(found: QuerySet[Station]) -> QuerySet[Any]:
+    queries = WorklistQuery.objects.filter(calling_ae_title=OuterRef("ae_title")).order_by("-received_at")
+    performed = PerformedProcedureStep.objects.filter(performed_station_ae_title=OuterRef("ae_title"))
+    columns = {
+        "query_pk": "pk",
+        "query_at": "received_at",
+        "query_address": "address",
+        "query_milliseconds": "milliseconds",
+        "query_matches": "matches",
+        "query_status": "status",
+    }
+    return found.annotate(
+        **{name: Subquery(queries.values(column)[:1]) for name, column in columns.items()},
+        performed_pk=Subquery(performed.order_by("-created_at").values("pk")[:1]),
+    )
+
+
+def unknown_callers() -> list[dict[str, Any]]:
+    """Return the AE titles that asked lately and belong to no station, the latest first."""
+    known = Station.objects.values("ae_title")
+    since = timezone.now() - datetime.timedelta(days=UNKNOWN_DAYS)
+    recent = WorklistQuery.objects.filter(received_at__gte=since).exclude(calling_ae_title__in=known)
+    callers = recent.order_by().values("calling_ae_title").annotate(last=Max("pk"), count=Count("pk"))
+    counts = {caller["last"]: caller["count"] for caller in callers.order_by("-last")[:50]}
+    return [
+        {"query": query, "count": counts[query.pk], "add": add_address(query)}
+        for query in WorklistQuery.objects.filter(pk__in=counts).order_by("-received_at")
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a query gets: data sets as they would be sent, and how."""
+
+    responses: list[Dataset]
+    milliseconds: float
+    truncated: bool
+    warn: bool
+    refused: str = ""
+
+
+def ask(identifier: Identifier, ae_title: str, address: str = "") -> Answered:
+    """Ask the worklist as a station would; nothing of it is recorded."""
+    started = time.perf_counter()
+    try:
+        query = prepare(identifier, ae_title, EXPLICIT_LITTLE, settings.WORKLIST_POLICY, address=address)
+        encoded = [match.identifier for match in query.run()]
+    except QueryError as error:
+        return Answered([], 0, truncated=False, warn=False, refused=error.comment)
+    milliseconds = (time.perf_counter() - started) * 1000
+    responses = [read_dataset(io.BytesIO(data), False, True) for data in encoded[:SHOWN]]
+    return Answered(responses, milliseconds, query.truncated, query.warn)
+
+
+def usual_keys(station: Station, day: datetime.date) -> dict[str, Any]:
+    """Return the keys, as DICOM JSON, that most modalities send: their own steps of the day."""
+    empty = {
+        "00080050": "SH", "00080090": "PN", "00081110": "SQ", "00100010": "PN", "00100020": "LO", "00100030": "DA",
+        "00100040": "CS", "00101030": "DS", "0020000D": "UI", "00321032": "PN", "00321060": "LO", "00401001": "SH",
+        "00401003": "SH",
+    }  # fmt: skip
+    step = {"00400003": "TM", "00400006": "PN", "00400007": "LO", "00400008": "SQ", "00400009": "SH", "00400010": "SH"}
+    item: dict[str, Any] = {tag: {"vr": vr} for tag, vr in step.items()}
+    item |= {
+        "00080060": {"vr": "CS", "Value": [station.modality]},
+        "00400001": {"vr": "AE", "Value": [station.ae_title]},
+        "00400002": {"vr": "DA", "Value": [f"{day:%Y%m%d}"]},
+    }
+    keys: dict[str, Any] = {tag: {"vr": vr} for tag, vr in empty.items()}
+    return keys | {"00400100": {"vr": "SQ", "Value": [item]}}
+
+
+@page("view_station", "view_scheduledprocedurestep", "view_patient")
+@require_GET
+def query_as_station(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show exactly what a station would get: for its last query, or for the usual one."""
+    station = get_object_or_404(Station, pk=pk)
+    last = WorklistQuery.objects.filter(calling_ae_title=station.ae_title).exclude(keys={}).first()
+    usual = "usual" in request.GET or last is None
+    keys = usual_keys(station, timezone.localdate()) if usual or last is None else last.keys
+    address = "" if usual or last is None else last.address or ""
+    answered = ask(from_json(keys), station.ae_title, address)
+    context = {
+        "station": station,
+        "last": last,
+        "usual": usual,
+        "answered": answered,
+        "responses": [(summary(response), str(response)) for response in answered.responses],
+        "keys": readable(keys),
+    }
+    return render(request, "query_as_station.html", context, title=_("Query as %s") % station.ae_title)
+
+
+def summary(response: Dataset) -> dict[str, str]:
+    """Return what people look for in a response."""
+    step = response.ScheduledProcedureStepSequence[0] if "ScheduledProcedureStepSequence" in response else Dataset()
+    return {
+        "name": str(response.get("PatientName", "")),
+        "patient_id": str(response.get("PatientID", "")),
+        "accession_number": str(response.get("AccessionNumber", "")),
+        "start": f"{step.get('ScheduledProcedureStepStartDate', '')} {step.get('ScheduledProcedureStepStartTime', '')}",
+        "description": str(step.get("ScheduledProcedureStepDescription", "")),
+        "station": str(step.get("ScheduledStationAETitle", "")),
+    }
+
+
+def readable(keys: dict[str, Any], depth: int = 0) -> list[tuple[str, str, str, int]]:
+    """Return keys as rows of tag, name, value and depth."""
+    found: list[tuple[str, str, str, int]] = []
+    for tag, element in sorted(keys.items()):
+        if element.get("vr") == "SQ":
+            found.append((f"({tag[:4]},{tag[4:]})", _keyword(tag), "", depth))
+            for item in element.get("Value", [])[:1]:
+                found += readable(item, depth + 1)
+        else:
+            values = element.get("Value", [])
+            text = "\\".join(_value(value) for value in values)
+            found.append((f"({tag[:4]},{tag[4:]})", _keyword(tag), text, depth))
+    return found
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "=".join(str(part) for part in value.values())
+    return "" if value is None else str(value)
+
+
+def _keyword(tag: str) -> str:
+    try:
+        return str(dictionary_description(int(tag, 16)))
+    except KeyError:
+        return _("private or unknown")
+
+
+@page("view_station")
+@require_POST
+def echo_station(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send C-ECHO to the station itself, and show whether and how fast it answers."""
+    station = get_object_or_404(Station, pk=pk)
+    return render(request, "echo.html", {"station": station, "echoed": echo(station)})
+
+
+def add_address(query: WorklistQuery) -> str:
+    """Return the address of the page that adds the caller of a query as a station."""
+    values = {"ae_title": query.calling_ae_title, "expected_addresses": query.address or ""}
+    step = from_json(query.keys).first_item(0x00400100) if query.keys else None
+    modality = step.text(0x00080060) if step else ""
+    if modality and modality.isalnum():
+        values["modality"] = modality.upper()
+    return f"{reverse('admin:mwl_admin_station_add')}?{urlencode(values)}"

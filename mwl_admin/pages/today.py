@@ -1,0 +1,168 @@
+"""The start page: one day's steps, kept fresh, with the next action one click away."""
+
+import datetime
+import hashlib
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from mwl_admin.exceptions import TransitionError
+from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
+from mwl_admin.pages import day as days
+from mwl_admin.pages.audit import note_change
+from mwl_admin.pages.page import page, render
+
+REFRESH_SECONDS = 5
+_KEPT = ("station", "modality", "status")
+_SESSION_KEY = "today_filters"
+_PLACE_OF_FINGERPRINT = "place-of-fingerprint"
+
+
+@page("view_scheduledprocedurestep", "view_patient")
+@require_GET
+def today(request: HttpRequest) -> HttpResponse:
+    """The page. Station, modality and status stay as they were until they are changed; the day does not."""
+    filters = _filters(request.GET, request.session.get(_SESSION_KEY, {}))
+    kept = {name: getattr(filters, name) for name in _KEPT}
+    if request.session.get(_SESSION_KEY, {}) != kept:
+        request.session[_SESSION_KEY] = kept
+    one_day = datetime.timedelta(days=1)
+    context = {
+        "filters": filters,
+        "stations": Station.objects.all(),
+        "modalities": list(days.modalities()),
+        "statuses": StepStatus.choices,
+        "previous": _address("today", filters, day=filters.day - one_day),
+        "following": _address("today", filters, day=filters.day + one_day),
+        "today_address": _address("today", filters, day=timezone.localdate()),
+        "is_today": filters.day == timezone.localdate(),
+        "list": _list(request, filters)[0],
+        "narrowed": any(kept.values()) or filters.text,
+        "clear_address": f"{reverse('today')}?day={filters.day.isoformat()}&station=&modality=&status=",
+    }
+    return render(request, "today.html", context, title=_("Today"))
+
+
+@page("view_scheduledprocedurestep", "view_patient")
+@require_GET
+def today_list(request: HttpRequest) -> HttpResponse:
+    """The list alone: nothing (204) when it is what the page already shows."""
+    filters = _filters(request.GET, {})
+    html, fingerprint = _list(request, filters)
+    if request.GET.get("seen") == fingerprint:
+        return HttpResponse(status=204)
+    return HttpResponse(html)
+
+
+def _filters(given: QueryDict, kept: dict[str, str]) -> days.Filters:
+    values = {name: given.get(name, kept.get(name, "")) for name in _KEPT}
+    if values["status"] not in {"", "open", *StepStatus.values}:
+        values["status"] = ""
+    try:
+        day = parse_date(given.get("day", ""))
+    except ValueError:
+        day = None
+    return days.Filters(day or timezone.localdate(), text=given.get("q", "").strip()[:200], **values)
+
+
+def _address(view: str, filters: days.Filters, **changes: Any) -> str:
+    query = QueryDict(mutable=True)
+    query.update(filters.query(**changes))
+    return f"{reverse(view)}?{query.urlencode()}"
+
+
+def _list(request: HttpRequest, filters: days.Filters) -> tuple[str, str]:
+    """Return the list and what it is recognised by."""
+    now = timezone.localtime().replace(tzinfo=None)
+    everything = days.steps_of(filters)
+    elsewhere = days.steps_of_other_days(filters)
+    context = {
+        "filters": filters,
+        "groups": days.grouped(days.with_status(everything, filters.status), now),
+        "counts": [
+            (value, label, count, _address("today", filters, status=value))
+            for value, label, count in days.status_counts(step.status for step in everything)
+        ],
+        "total": len(everything),
+        "all_address": _address("today", filters, status=""),
+        "elsewhere": [days.row(step, now) for step in elsewhere],
+        "too_many": len(elsewhere) == days.FOUND_ELSEWHERE,
+        "unmatched": days.unmatched(filters.day)
+        if request.user.has_perm("mwl_admin.view_performedprocedurestep")
+        else [],
+        "labels": days.action_labels(),
+        "may_change": request.user.has_perm("mwl_admin.change_scheduledprocedurestep"),
+        "may_add": request.user.has_perm("mwl_admin.add_requestedprocedure"),
+        "may_edit_entry": request.user.has_perm("mwl_admin.view_requestedprocedure"),
+        "is_today": filters.day == timezone.localdate(),
+        "refresh_seconds": REFRESH_SECONDS,
+        "query": _address("today_list", filters),
+    }
+    html = render_to_string("mwl_admin/today_list.html", context, request)
+    fingerprint = hashlib.sha256(html.encode()).hexdigest()[:20]
+    return html.replace(_PLACE_OF_FINGERPRINT, fingerprint), fingerprint
+
+
+def _unmatched(request: HttpRequest, day: datetime.date) -> list[PerformedProcedureStep]:
+    return days.unmatched(day) if request.user.has_perm("mwl_admin.view_performedprocedurestep") else []
+
+
+@page("change_scheduledprocedurestep")
+@require_POST
+def change_status(request: HttpRequest, pk: int, target: str) -> HttpResponse:
+    """Move a step to a status, or take the last change back (``undo``), and show the list again."""
+    step = get_object_or_404(ScheduledProcedureStep.objects.select_related("requested_procedure__patient"), pk=pk)
+    reason = request.POST.get("reason", "").strip()
+    error = ""
+    if reason:
+        try:
+            step._meta.get_field("status_reason").clean(reason, step)
+        except ValidationError as problem:
+            error = " ".join(problem.messages)
+    try:
+        if not error:
+            _change(request, step, target, reason)
+    except TransitionError as problem:
+        error = str(problem)
+    notice = {
+        "step": step,
+        "error": error,
+        "text": f"{step.requested_procedure.patient.display_name}: {error or step.get_status_display()}",
+        "undo": not error and bool(step.previous_status),
+    }
+    # The list as it was narrowed on the page from which this was asked.
+    shown = _filters(QueryDict(request.headers.get("X-Page-Query", "")), request.session.get(_SESSION_KEY, {}))
+    return HttpResponse(_list(request, shown)[0] + render_to_string("mwl_admin/notice.html", notice, request))
+
+
+def _change(request: HttpRequest, step: ScheduledProcedureStep, target: str, reason: str) -> None:
+    with transaction.atomic():
+        if target == "undo":
+            step.undo()
+        elif target in StepStatus.values and target != StepStatus.SCHEDULED:
+            step.transition(StepStatus(target))
+            if reason or step.status_reason:
+                step.status_reason = reason
+                ScheduledProcedureStep.objects.filter(pk=step.pk).update(status_reason=reason)
+        else:
+            raise TransitionError(_("There is no such status."))
+        note = f"Status: {step.get_status_display()}." + (f" {reason}" if reason else "")
+        note_change(request, step, note)
+
+
+@page("change_scheduledprocedurestep")
+@require_GET
+def end_dialog(request: HttpRequest, pk: int, target: str) -> HttpResponse:
+    """Ask why a step is cancelled or discontinued."""
+    step = get_object_or_404(ScheduledProcedureStep.objects.select_related("requested_procedure__patient"), pk=pk)
+    label = days.action_labels().get(target, "")
+    return render(request, "end_dialog.html", {"step": step, "target": target, "label": label})

@@ -1,0 +1,48 @@
+// What the site's pages need beside htmx. No step here is needed to read a page.
+"use strict";
+
+/** Whether the list may be replaced now: not while a menu is open in it, and not for nobody. */
+function mayRefresh() {
+  return !document.hidden && !document.querySelector("#list details[open], #dialog[open]");
+}
+
+document.addEventListener("htmx:configRequest", (event) => {
+  const token = document.querySelector("meta[name=csrf-token]");
+  if (token) event.detail.headers["X-CSRFToken"] = token.content;
+  event.detail.headers["X-Page-Query"] = window.location.search;
+  if (event.detail.elt.hasAttribute("data-refresh") || event.detail.elt.id === "list") {
+    event.detail.headers["X-Refresh"] = "1"; // does not prolong the session
+  }
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  const dialog = document.getElementById("dialog");
+  if (!dialog) return;
+  if (event.detail.target.id === "dialog-content") {
+    dialog.showModal();
+    const first = dialog.querySelector("[autofocus]");
+    if (first) first.focus();
+  }
+});
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && event.detail.elt.closest && event.detail.elt.closest("[data-closes-dialog]")) {
+    document.getElementById("dialog").close();
+  }
+});
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) window.print();
+  if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
+  for (const menu of document.querySelectorAll("details.g-menu[open]")) {
+    if (!menu.contains(event.target) || event.target.closest(".g-menu-items button")) menu.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.g-menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
