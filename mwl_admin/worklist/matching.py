@@ -103,6 +103,7 @@ class _Matcher:
         self._unsupported = False
 
     def run(self) -> Matched:
+        self._start(self._identifier.first_item(STEP_SEQUENCE) or Identifier())
         for key in self._identifier:
             if key.tag in {SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET}:
                 continue
@@ -118,7 +119,6 @@ class _Matcher:
     def _step(self, sequence: Key, step: Identifier) -> None:
         if sequence.items is None and sequence.value:
             raise MatchingKeyError(f"{sequence.name} is not a sequence", sequence.tag)
-        self._start(step)
         for key in step:
             attribute = STEP_BY_TAG.get(key.tag)
             if attribute is None:
