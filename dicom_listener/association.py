@@ -174,6 +174,9 @@ class Association:
         except MalformedRequest as error:
             raise ProtocolViolation(AbortReason.INVALID_PARAMETER, f"association request: {error}") from error
         self._adopt(proposal)
+        if self.connection.stopped:
+            self._reject(Rejected(Reason.CONGESTION, "service stops"))
+            return False
         if rejected := self._judge(proposal) or self._seats.take(self):
             self._reject(rejected)
             return False

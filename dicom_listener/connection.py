@@ -97,7 +97,9 @@ class Connection:
     def _ended(self) -> Ending:
         return _ENDINGS[self._ending]()
 
-    def _stopped(self) -> bool:
+    @property
+    def stopped(self) -> bool:
+        """Whether the server was told to stop: the connection ends when it is idle next."""
         return self._ending is _Ending.STOPPED
 
     def _fill_rest(self) -> None:
@@ -116,7 +118,7 @@ class Connection:
             return
         self.deadline = time.monotonic() + idle_seconds
         with self._lock:
-            if self._stopped():
+            if self.stopped:
                 raise Stopped
             self._idle = True
         try:
@@ -125,7 +127,7 @@ class Connection:
             with self._lock:
                 self._idle = False
             self.deadline = NEVER
-        if self._stopped():
+        if self.stopped:
             raise Stopped
 
     def take(self, count: int) -> memoryview:

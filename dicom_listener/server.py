@@ -171,6 +171,7 @@ class Server:
         except OSError:  # it was reset already
             sock.close()
             return
+        address = address.removeprefix("::ffff:")  # an IPv4 peer of a socket that takes both
         if len(self._associations) >= self._config.limits.associations + _SPARE_THREADS:
             metrics.LIMITED.labels("connections").inc()
             sock.close()

@@ -139,6 +139,13 @@ def test_a_closed_connection_cannot_be_cut_again() -> None:
     client.close()
 
 
+def test_an_ipv4_peer_of_an_ipv6_socket_has_its_usual_address(listen: Listen) -> None:
+    listener = listen(bind=("::", 0))
+    with listener.associated():
+        [association] = listener.server._associations
+        assert association.address == "127.0.0.1"
+
+
 def test_associations_are_numbered(listener: Listening) -> None:
     with listener.associated(association_request(contexts=[context_item(1, "1.2.840.10008.1.1")])) as peer:
         [association] = listener.server._associations

@@ -58,6 +58,23 @@ def test_sigterm_lets_operations_finish_and_ends_idle_associations(start_toy: St
         peer.sock.close()
 
 
+def test_an_association_that_is_asked_for_meanwhile_is_rejected_for_now(start_toy: StartToy) -> None:
+    toy = start_toy(TOY_WORKERS="1")
+    request = association_request()
+    with wait_in_operation(toy) as busy, toy.peer() as late:
+        late.send(request[:80])
+        [worker] = toy.workers()
+        wait_until(lambda: worker.num_threads() == 3)
+        toy.master.terminate()
+        wait_until(lambda: "stopping" in toy.log_text())
+        late.send(request[80:])
+        assert late.read_pdu().rejection == (2, 3, 1)
+        toy.flag("go").touch()
+        assert busy.read_message().status == 0
+    assert toy.wait(15) == 0
+    assert "because='service stops'" in toy.log_text()
+
+
 def test_an_operation_that_outlasts_the_time_to_stop_is_cut(start_toy: StartToy) -> None:
     toy = start_toy(TOY_STOP_SECONDS="0.5")
     with wait_in_operation(toy) as busy:
