@@ -167,8 +167,8 @@ class Connection:
         """Tell whether something was received that has not been taken, without waiting."""
         if self._start < self._end:
             return True
-        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
-            return True
+        if isinstance(self._sock, ssl.SSLSocket):
+            return self._has_encrypted_input(self._sock)
         try:
             # the plain socket's, which takes flags; an end of the connection counts: the next read shows it
             socket.socket.recv(self._sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -176,6 +176,22 @@ class Connection:
             return False
         except OSError as error:
             raise self._ended() from error
+        return True
+
+    def _has_encrypted_input(self, sock: ssl.SSLSocket) -> bool:
+        # a record may be incomplete or hold nothing of the peer's, as a key update: only reading shows
+        sock.setblocking(False)
+        try:
+            count = sock.recv_into(self._view)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError as error:
+            raise self._ended() from error
+        finally:
+            sock.setblocking(True)
+        if not count:
+            raise self._ended()
+        self._start, self._end = 0, count
         return True
 
     # -- sending and ending

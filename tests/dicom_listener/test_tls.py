@@ -14,7 +14,7 @@ import trustme
 from dicom_listener.config import BadSetting, TlsFiles
 from dicom_listener.tls import server_context
 from tests.clients import dcmtk
-from tests.clients.raw import RawPeer, association_request, find, identifier
+from tests.clients.raw import RawPeer, association_request, cancel, find, identifier
 from tests.components import requires
 from tests.dicom_listener.conftest import StartToy
 from tests.dicom_listener.toy_process import ToyProcess
@@ -155,6 +155,27 @@ def test_images_arrive_over_tls(tls_toy: ToyProcess, certificates: Certificates)
         assert [peer.read_message().status for _ in range(301)][-1] == 0
         peer.release()
     assert tls_toy.stored()["1.2.3.4.5"].read_bytes() == data
+
+
+def test_half_a_record_does_not_hold_up_an_operation(tls_toy: ToyProcess, certificates: Certificates) -> None:
+    with encrypted(tls_toy, client_context(certificates)) as peer:
+        peer.associate()
+        peer.send_message(5, find(), identifier("ENDLESS"))
+        assert peer.read_message().status == 0xFF00
+        socket.socket.send(peer.sock, b"\x17\x03\x03")
+        for _ in range(20_000):
+            assert peer.read_message().status == 0xFF00
+
+
+def test_a_cancel_over_tls_ends_the_responses(tls_toy: ToyProcess, certificates: Certificates) -> None:
+    with encrypted(tls_toy, client_context(certificates)) as peer:
+        peer.associate()
+        peer.send_message(5, find(7), identifier("ENDLESS"))
+        peer.send_message(5, cancel(7))
+        while (answer := peer.read_message()).status == 0xFF00:
+            pass
+        assert answer.status == 0xFE00
+        peer.release()
 
 
 def test_a_handshake_that_stalls_is_cut_off(tls_toy: ToyProcess) -> None:
