@@ -41,7 +41,7 @@ def toy(start_toy: StartToy) -> Iterator[ToyProcess]:
     process.assert_works()
     process.wait_for_usage(before)
     assert process.is_healthy()
-    assert process.health()["associations"] == 0
+    wait_until(lambda: process.health()["associations"] == 0)
     assert "a process died" not in process.log_text()
     assert "association failed" not in process.log_text()
     assert not (process.folder / "toy" / "ended-twice").exists()
