@@ -246,7 +246,7 @@ def conversation(chance: random.Random) -> list[bytes]:
                 parts.append(parts.pop(position))
             case _:
                 whole = b"".join(parts)
-                cut = chance.randrange(len(whole))
+                cut = chance.randrange(len(whole) + 1)
                 parts = [whole[:cut], mutated(whole[cut:], chance)]
     return parts
 
