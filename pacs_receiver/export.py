@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import shutil
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.fileset import FileSet
 from sqlalchemy import Engine
 
 from pacs_receiver.queries import instances_of
 from pacs_receiver.storage import Storage, relative_path
+
+_PLACEHOLDERS = {"PatientID": "UNKNOWN", "StudyID": "1", "Modality": "OT", "SeriesNumber": "1", "InstanceNumber": "1"}
+
+
+def _with_all_keys(ds: Dataset, arrived_at: float) -> Dataset:
+    """Fill the keys that a directory record must have (PS3.3 §F.5) and that devices leave empty; the copy stays as is."""
+    arrival = time.localtime(arrived_at)
+    dates = {"StudyDate": time.strftime("%Y%m%d", arrival), "StudyTime": time.strftime("%H%M%S", arrival)}
+    for keyword, value in (_PLACEHOLDERS | dates).items():
+        if not ds.get(keyword):
+            setattr(ds, keyword, value)
+    return ds
 
 
 @dataclass(slots=True)
@@ -43,7 +56,7 @@ def export_study(
                 # the values are the modality's, and are copied as they are
                 warnings.simplefilter("ignore")
                 # the DICOMDIR's records need no pixel data; the file's own bytes are copied at the end
-                files.add(dcmread(path, stop_before_pixels=True))
+                files.add(_with_all_keys(dcmread(path, stop_before_pixels=True), row["arrived_at"]))
         except Exception as exc:  # noqa: BLE001 - pydicom raises many kinds on what devices send; all are reported
             exported.left_out.append((row["sop_instance_uid"], type(exc).__name__))
             continue

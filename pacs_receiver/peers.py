@@ -62,7 +62,7 @@ def parse(text: str) -> dict[str, Peer]:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise BadPeersFile(_with_line_first(str(exc))) from exc
+        raise BadPeersFile(_with_line_first(str(exc), len(text.splitlines()))) from exc
     unknown = sorted(set(content) - {"peer"})
     if unknown:
         raise BadPeersFile(f"line {_line_of(text, 0, unknown[0])}: {unknown[0]!r} is not known, only [[peer]] is")
@@ -103,9 +103,10 @@ def _peer(text: str, number: int, entry: Mapping[str, Any]) -> Peer:
     return Peer(title, addresses, entry.get("host", ""), port, classes)
 
 
-def _with_line_first(message: str) -> str:
-    found = re.search(r"^(.*) \(at line (\d+), column \d+\)$", message)
-    return f"line {found[2]}: {found[1]}" if found else message
+def _with_line_first(message: str, last: int) -> str:
+    found = re.search(r"^(.*) \(at (?:line (\d+), column \d+|end of document)\)$", message, re.DOTALL)
+    # what the message quotes may be a line break
+    return f"line {found[2] or last}: {found[1]}".replace("\n", " ") if found else message
 
 
 def _line_of(text: str, number: int, key: str) -> int:
