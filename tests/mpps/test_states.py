@@ -66,7 +66,7 @@ def test_what_was_reported_is_kept_whole_and_in_columns(ct: Modality) -> None:
     step = make_step(requested={"accession_number": "A-1"})
     uid = started(ct, step)
     code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "110513", "DCM", "Equipment failure"
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "110501", "DCM", "Equipment failure"
     ended = final(
         "DISCONTINUED",
         PerformedSeriesSequence=[series(3), series(2, "Scout")],

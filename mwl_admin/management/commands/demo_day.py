@@ -1,0 +1,37 @@
+"""Fills a worklist with a day that is invented."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from mwl_admin import demo
+
+
+class Command(BaseCommand):
+    help = (
+        "Makes a catalogue, stations and a day of synthetic patients, for demonstrations and tries. Refuses to mix "
+        "them with patients that it has not made."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--date", type=datetime.date.fromisoformat, help="the day [today]")
+        parser.add_argument("--entries", type=int, default=36, metavar="N", help="about how many [%(default)s]")
+        parser.add_argument(
+            "--stations", nargs="+", choices=sorted(demo.STATIONS), default=list(demo.STATIONS), metavar="AE",
+            help=f"whose day, out of {', '.join(demo.STATIONS)} [all]",
+        )  # fmt: skip
+        parser.add_argument("--seed", type=int, default=1, help="another number, another day [%(default)s]")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if demo.strangers():
+            raise CommandError("This worklist holds patients that are not synthetic: nothing was added")
+        day = options["date"] or timezone.localdate()
+        made = demo.make_day(day, options["stations"], options["entries"], seed=options["seed"])
+        self.stdout.write(
+            f"{day}: {made.entries} entries added for {made.stations} stations; the catalogue has {made.procedures} "
+            "procedures"
+        )

@@ -1,0 +1,212 @@
+"""What a scanner says on the network: worklist query, MPPS, storage, storage commitment. pynetdicom's SCU side."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_role, evt
+from pynetdicom.association import Association
+
+from mwl_admin.simulator.examination import new_uid
+
+WORKLIST = UID("1.2.840.10008.5.1.4.31")
+PERFORMED_STEP = UID("1.2.840.10008.3.1.2.3.3")
+COMMITMENT = UID("1.2.840.10008.1.20.1")
+COMMITMENT_INSTANCE = UID("1.2.840.10008.1.20.1.1")
+_BOTH = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+_SECONDS = 60
+_CONNECT_SECONDS = 10
+
+
+class NoAnswerError(Exception):
+    """The other side did not answer as a scanner needs it to; the text says what happened."""
+
+
+class NotOfferedError(NoAnswerError):
+    """The other side accepts the association, but not the SOP class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where a service is."""
+
+    host: str
+    port: int
+    ae_title: str
+
+    def __str__(self) -> str:
+        return f"{self.ae_title} at {self.host}:{self.port}"
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response's status, its comment, and what came with it."""
+
+    status: int
+    comment: str = ""
+    data: Dataset = field(default_factory=Dataset)
+
+    @property
+    def good(self) -> bool:
+        """Success, or a warning, with which a scanner goes on (PS3.7 Annex C)."""
+        return self.status in (0x0000, 0x0001, 0x0107, 0x0116) or self.status >> 12 == 0xB
+
+    def __str__(self) -> str:
+        said = "Success" if self.status == 0 else self.comment
+        return f"{self.status:04X} {said}".rstrip()
+
+
+@dataclass(slots=True)
+class Query:
+    """A worklist query's outcome: the entries, and the final status."""
+
+    entries: list[Dataset]
+    final: Answer
+
+
+@dataclass(slots=True)
+class Committed:
+    """The result of a commitment request: how many are safe, and which are not, with their Failure Reasons."""
+
+    committed: int
+    failed: dict[str, int]
+
+
+class Results:
+    """Commitment results that came in, over any association, by Transaction UID."""
+
+    def __init__(self) -> None:
+        self._arrived = threading.Condition()
+        self._results: dict[str, Committed] = {}
+
+    def take(self, event: Any) -> tuple[int, None]:
+        """Handle an N-EVENT-REPORT (PS3.4 J.3.3)."""
+        ds = event.event_information
+        failed = {
+            str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason") or 0)
+            for item in ds.get("FailedSOPSequence") or []
+        }
+        result = Committed(len(ds.get("ReferencedSOPSequence") or []), failed)
+        with self._arrived:
+            self._results[str(ds.get("TransactionUID"))] = result
+            self._arrived.notify_all()
+        return 0x0000, None
+
+    def wait(self, transaction_uid: str, seconds: float) -> Committed | None:
+        """Return the result of a transaction; None when it has not come in time."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: transaction_uid in self._results, seconds)
+            return self._results.pop(transaction_uid, None)
+
+    @contextlib.contextmanager
+    def listening(self, port: int) -> Iterator[None]:
+        """Take results that come on associations of the other side's."""
+        ae = AE(ae_title="SIMULATOR")
+        ae.add_supported_context(COMMITMENT, list(_BOTH), scu_role=True, scp_role=True)
+        ae.add_supported_context("1.2.840.10008.1.1")
+        ae.start_server(("", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.take)])
+        try:
+            yield
+        finally:
+            ae.shutdown()
+
+
+class Scanner:
+    """One station's side of the network."""
+
+    def __init__(self, ae_title: str, results: Results) -> None:
+        self._ae_title = ae_title
+        self._results = results
+
+    @contextlib.contextmanager
+    def _association(
+        self, peer: Peer, sop_class: UID, syntaxes: Sequence[str] = _BOTH, **options: Any
+    ) -> Iterator[Association]:
+        ae = AE(ae_title=self._ae_title)
+        ae.add_requested_context(sop_class, list(syntaxes))
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _SECONDS
+        ae.connection_timeout = _CONNECT_SECONDS
+        assoc = ae.associate(peer.host, peer.port, ae_title=peer.ae_title, **options)
+        try:
+            if not assoc.is_established:
+                raise _refusal(assoc, peer, sop_class)
+            yield assoc
+        finally:
+            if assoc.is_established:
+                assoc.release()
+
+    def query(self, peer: Peer, identifier: Dataset, syntaxes: Sequence[str]) -> Query:
+        """Send a worklist query and take all that comes back."""
+        entries: list[Dataset] = []
+        with self._association(peer, WORKLIST, syntaxes) as assoc:
+            final = Answer(0xC000, "no answer")
+            for status, entry in assoc.send_c_find(identifier, WORKLIST):
+                final = _answer(status)
+                if entry is not None:
+                    entries.append(entry)
+        return Query(entries, final)
+
+    def create_step(self, peer: Peer, ds: Dataset, uid: UID) -> Answer:
+        """MPPS N-CREATE."""
+        with self._association(peer, PERFORMED_STEP) as assoc:
+            status, _ = assoc.send_n_create(ds, PERFORMED_STEP, uid)
+            return _answer(status)
+
+    def set_step(self, peer: Peer, ds: Dataset, uid: UID) -> Answer:
+        """MPPS N-SET."""
+        with self._association(peer, PERFORMED_STEP) as assoc:
+            status, _ = assoc.send_n_set(ds, PERFORMED_STEP, uid)
+            return _answer(status)
+
+    def store(
+        self, peer: Peer, sop_class: UID, images: Iterator[Dataset], stored: Callable[[Dataset, Answer], None]
+    ) -> None:
+        """C-STORE images over one association, each as it is made; tell ``stored`` of each."""
+        with self._association(peer, sop_class, (ExplicitVRLittleEndian,)) as assoc:
+            for image in images:
+                stored(image, _answer(assoc.send_c_store(image)))
+                if not assoc.is_established:
+                    raise NoAnswerError("the receiver ended the association")
+
+    def commit(
+        self, peer: Peer, references: Sequence[tuple[str, str]], seconds: float
+    ) -> tuple[Answer, Committed | None]:
+        """Ask for storage commitment and wait for the result, on the same association or on another."""
+        ds = Dataset()
+        ds.TransactionUID = new_uid()
+        ds.ReferencedSOPSequence = [_reference(*reference) for reference in references]
+        role = build_role(COMMITMENT, scu_role=True, scp_role=True)
+        handlers = [(evt.EVT_N_EVENT_REPORT, self._results.take)]
+        with self._association(peer, COMMITMENT, evt_handlers=handlers, ext_neg=[role]) as assoc:
+            status, _ = assoc.send_n_action(ds, 1, COMMITMENT, COMMITMENT_INSTANCE)
+            answer = _answer(status)
+            result = self._results.wait(str(ds.TransactionUID), seconds) if answer.good else None
+        return answer, result
+
+
+def _reference(sop_class: str, instance: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, instance
+    return item
+
+
+def _answer(status: Dataset) -> Answer:
+    if "Status" not in status:
+        raise NoAnswerError("no answer: the association was ended, or it took too long")
+    return Answer(int(status.Status), str(status.get("ErrorComment") or ""))
+
+
+def _refusal(assoc: Association, peer: Peer, sop_class: UID) -> NoAnswerError:
+    if assoc.rejected_contexts and not assoc.is_rejected:
+        return NotOfferedError(f"{peer} does not offer {sop_class.name}")
+    if assoc.is_rejected:
+        primitive = assoc.acceptor.primitive
+        reason = getattr(primitive, "reason_str", "") if primitive is not None else ""
+        return NoAnswerError(f"{peer} rejected the association: {reason or 'without a reason'}")
+    return NoAnswerError(f"{peer} cannot be reached")
