@@ -9,5 +9,6 @@ class WorklistConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # Registers the checks; models are not loaded before.
+        # Registers the checks, and what follows the saving of an entry; models are not loaded before.
         from mwl_admin import checks  # noqa: F401
+        from mwl_admin.exchange import linking  # noqa: F401

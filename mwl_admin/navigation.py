@@ -35,6 +35,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                     _list("performedprocedurestep"),
                     "mwl_admin.view_performedprocedurestep",
                 ),
+                (_("Images"), "photo_library", _list("receivedstudy"), "mwl_admin.view_receivedstudy"),
             ),
         ),
         (
@@ -56,6 +57,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             (
                 (_("Accounts"), "badge", reverse("admin:auth_user_changelist"), "auth.view_user"),
                 (_("Roles"), "group", reverse("admin:auth_group_changelist"), "auth.view_group"),
+                (_("API clients"), "key", _list("apiclient"), "mwl_admin.view_apiclient"),
                 (_("Records read"), "visibility", _list("patientread"), "mwl_admin.view_patientread"),
                 (_("All pages"), "apps", reverse("admin:index"), "auth.view_user"),
             ),

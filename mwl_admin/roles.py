@@ -19,6 +19,7 @@ RADIOGRAPHER = (
     _permissions(_READ, ("patient", "requestedprocedure", *_CATALOGUE, "station"))
     | _permissions(("view", "change"), ("scheduledprocedurestep",))
     | _permissions(_READ, ("performedprocedurestep", "worklistquery", "worklistdelivery"))
+    | _permissions(("view", "change"), ("receivedstudy",))
 )
 MANAGER = (
     RECEPTION
@@ -28,7 +29,7 @@ MANAGER = (
     | _permissions(_READ, ("patientread",))
     | {"merge_patient"}
 )
-ADMINISTRATOR = MANAGER | _permissions(_ALL, ("station", "patient"))
+ADMINISTRATOR = MANAGER | _permissions(_ALL, ("station", "patient", "apiclient"))
 ADMINISTRATOR_OF_ACCOUNTS = _permissions(_ALL, ("user", "group"))
 
 ROLES: dict[str, dict[str, frozenset[str]]] = {

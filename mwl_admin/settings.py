@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     # Before the admin, whose look and history they replace.
     "unfold",
     "unfold.contrib.simple_history",
+    "unfold.contrib.import_export",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -41,12 +42,17 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "simple_history",
     "axes",
+    "import_export",
+    # For the page of the API, whose script and style it brings.
+    "ninja",
 ]
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 
 MIDDLEWARE = [
+    # The first, so that it sees every answer.
+    "mwl_admin.api.access.AccessLog",
     "django.middleware.security.SecurityMiddleware",
     # Without `collectstatic` there is nothing to serve (check mwl_admin.W006).
     *(["whitenoise.middleware.WhiteNoiseMiddleware"] if DEBUG or STATIC_ROOT.is_dir() else []),
@@ -154,6 +160,16 @@ WORKLIST_POLICY = policy.load(_env)
 
 # Who opened which patient's record, and when.
 RECORD_PATIENT_READS = environment.read(_env, "WEB_RECORD_PATIENT_READS", environment.boolean, "0")
+
+API_REQUESTS_PER_MINUTE = environment.read(
+    _env, "API_REQUESTS_PER_MINUTE", environment.whole_number(1, 1_000_000), "600"
+)
+# The receiver signs its notices with it: the same variable on both sides.
+PACS_NOTIFY_SECRET = environment.read(_env, "PACS_NOTIFY_SECRET", str, "")
+IMAGES_OVERDUE_MINUTES = environment.read(_env, "IMAGES_OVERDUE_MINUTES", environment.whole_number(1, 10_080), "180")
+
+IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "add"
+IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
 
 LOG_LEVEL = environment.read(
     _env, "LOG_LEVEL", environment.choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from mwl_admin.api.site import api
 from mwl_admin.health import health
 from mwl_admin.pages import delivery, entry, merge, reschedule, stations, today
 
@@ -26,4 +27,6 @@ urlpatterns = [
     path("queries/<int:pk>/", delivery.query_explained, name="query_explained"),
     path("admin/", admin.site.urls),
     path("health", health, name="health"),
+    # The last: its paths begin with /api/ and /dicom-web/.
+    path("", api.urls),
 ]

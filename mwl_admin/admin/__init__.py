@@ -4,21 +4,26 @@ from django.contrib import admin
 
 from mwl_admin.admin import look  # noqa: F401 - registers accounts and roles
 from mwl_admin.admin.catalogue import ProcedureAdmin, ProtocolCodeAdmin
+from mwl_admin.admin.clients import APIClientAdmin
 from mwl_admin.admin.patient import PatientAdmin
 from mwl_admin.admin.performed import PerformedProcedureStepAdmin
+from mwl_admin.admin.received import ReceivedStudyAdmin, StudyNoticeAdmin
 from mwl_admin.admin.records import WorklistDeliveryAdmin, WorklistQueryAdmin
 from mwl_admin.admin.requested import RequestedProcedureAdmin
 from mwl_admin.admin.scheduled import ScheduledProcedureStepAdmin
 from mwl_admin.admin.station import StationAdmin
 
 __all__ = [
+    "APIClientAdmin",
     "PatientAdmin",
     "PerformedProcedureStepAdmin",
     "ProcedureAdmin",
     "ProtocolCodeAdmin",
+    "ReceivedStudyAdmin",
     "RequestedProcedureAdmin",
     "ScheduledProcedureStepAdmin",
     "StationAdmin",
+    "StudyNoticeAdmin",
     "WorklistDeliveryAdmin",
     "WorklistQueryAdmin",
 ]

@@ -22,6 +22,7 @@ from unfold.widgets import (
 
 from mwl_admin import finding, preflight, reading
 from mwl_admin.admin.editing import EditedAdmin, EditedForm
+from mwl_admin.admin.exchange import EntryExchange
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.similar import probable_duplicates
 
@@ -190,7 +191,7 @@ class StepInline(StackedInline):  # type: ignore[misc]
             {
                 "fields": (
                     "seen_version",
-                    ("scheduled_date", "scheduled_time", "status"),
+                    ("scheduled_date", "scheduled_time"),
                     ("modality", "stations"),
                     ("scheduled_performing_physician_name", "scheduled_procedure_step_description"),
                 )
@@ -201,7 +202,8 @@ class StepInline(StackedInline):  # type: ignore[misc]
             {
                 "classes": ("collapse",),
                 "fields": (
-                    ("scheduled_procedure_step_id", "scheduled_procedure_step_location"),
+                    ("scheduled_procedure_step_id", "status"),
+                    "scheduled_procedure_step_location",
                     "protocol_codes",
                     ("pre_medication", "requested_contrast_agent"),
                     "comments_on_the_scheduled_procedure_step",
@@ -224,7 +226,7 @@ class StepInline(StackedInline):  # type: ignore[misc]
 
 
 @admin.register(RequestedProcedure)
-class RequestedProcedureAdmin(EditedAdmin):
+class RequestedProcedureAdmin(EntryExchange, EditedAdmin):
     form = EntryForm
     inlines = (StepInline,)
     list_display = (

@@ -37,6 +37,7 @@ class StationAdmin(EditedAdmin):
                     ("hours_back", "hours_ahead"),
                     "maximum_matches",
                     "omitted_when_empty",
+                    "completes_with_images",
                 ),
             },
         ),

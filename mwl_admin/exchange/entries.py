@@ -5,7 +5,7 @@ Web API, files and commands all come by here. An entry is known by its accession
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -75,8 +75,10 @@ class Stored:
     ended: list[ScheduledProcedureStep] = field(default_factory=list)
 
 
-def store(entry: Entry, mode: Mode, *, source: str = "") -> Stored:
+def store(entry: Entry, mode: Mode, *, source: str = "", before: Callable[[], None] = lambda: None) -> Stored:
     """Make or change an entry, all of it or nothing; ``source`` tells the history where it came from.
+
+    ``before`` is called first in the transaction, and may refuse by an exception of its own.
 
     :raises InvalidEntryError: a value breaks a rule; all that are wrong are told.
     :raises ConflictError: the entry contradicts what the worklist holds.
@@ -85,6 +87,7 @@ def store(entry: Entry, mode: Mode, *, source: str = "") -> Stored:
     for attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
+                before()
                 return _Writer(entry, mode, source).write()
         except IntegrityError as error:
             # Somebody else made the same patient or order since we looked: now it is there to be found.
@@ -271,7 +274,14 @@ def _procedure_called(wanted: str) -> Procedure | None:
     return procedures.filter(name__iexact=wanted).first() or procedures.filter(code_value=wanted).first()
 
 
-def cancel(accession_number: str, step_id: str = "", *, source: str = "", reason: str = "") -> list[str]:
+def cancel(
+    accession_number: str,
+    step_id: str = "",
+    *,
+    source: str = "",
+    reason: str = "",
+    before: Callable[[], None] = lambda: None,
+) -> list[str]:
     """Cancel the waiting steps of an entry, or the one named; return the IDs of those that were cancelled now.
 
     What is cancelled already stays so.
@@ -280,6 +290,7 @@ def cancel(accession_number: str, step_id: str = "", *, source: str = "", reason
     :raises ConflictError: a step has started, or has ended otherwise.
     """
     with transaction.atomic():
+        before()
         order = RequestedProcedure.objects.select_for_update().filter(accession_number=accession_number).first()
         if order is None or not accession_number:
             raise UnknownEntryError([Problem("AccessionNumber", "No entry has this accession number.", "unknown")])

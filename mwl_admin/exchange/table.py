@@ -57,10 +57,8 @@ def import_table(table: Table, *, dry_run: bool = False, source: str = "") -> Re
 
     :raises TableError: the table's headings can't be understood.
     """
-    headings = _headings(table.headings)
+    headings = check(table)
     report = Report([heading.name for heading in headings], [_read_row(headings, *row) for row in table.rows])
-    if not report.rows:
-        raise TableError("The file has headings, but no rows below them.")
     groups = _groups(report.rows)
     _refuse_two_names(report.rows)
     with transaction.atomic():
@@ -70,6 +68,14 @@ def import_table(table: Table, *, dry_run: bool = False, source: str = "") -> Re
         if not report.applied:
             transaction.set_rollback(True)
     return report
+
+
+def check(table: Table) -> list[Heading]:
+    """Return the columns of a table; raise :class:`TableError` when they can't be understood, or nothing is in them."""
+    headings = _headings(table.headings)
+    if not table.rows:
+        raise TableError("The file has headings, but no rows below them.")
+    return headings
 
 
 def _headings(given: Sequence[str]) -> list[Heading]:

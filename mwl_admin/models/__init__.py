@@ -4,10 +4,12 @@ Columns that hold a DICOM attribute are named after its keyword, in snake case.
 """
 
 from mwl_admin.models.catalogue import Procedure, ProtocolCode
+from mwl_admin.models.client import APIClient
 from mwl_admin.models.patient import Patient
 from mwl_admin.models.performed import PerformedProcedureStep
 from mwl_admin.models.query import WorklistDelivery, WorklistQuery
 from mwl_admin.models.reading import PatientRead
+from mwl_admin.models.received import ReceivedStudy, StudyNotice
 from mwl_admin.models.requested import RequestedProcedure
 from mwl_admin.models.scheduled import ScheduledProcedureStep
 from mwl_admin.models.sequence import Sequence
@@ -15,16 +17,19 @@ from mwl_admin.models.station import Station
 from mwl_admin.models.status import StepStatus
 
 __all__ = [
+    "APIClient",
     "Patient",
     "PatientRead",
     "PerformedProcedureStep",
     "Procedure",
     "ProtocolCode",
+    "ReceivedStudy",
     "RequestedProcedure",
     "ScheduledProcedureStep",
     "Sequence",
     "Station",
     "StepStatus",
+    "StudyNotice",
     "WorklistDelivery",
     "WorklistQuery",
 ]

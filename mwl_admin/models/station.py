@@ -119,6 +119,12 @@ class Station(EditedModel):
         help_text="Send names without accents (Müller as Muller), for stations that show them garbled.",
     )
 
+    completes_with_images = models.BooleanField(
+        "complete with its images",
+        default=False,
+        help_text="The station sends no MPPS: its steps are complete when the image receiver has their images.",
+    )
+
     last_echo_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_query_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_mpps_at = models.DateTimeField("last MPPS at", null=True, blank=True, editable=False)

@@ -1,0 +1,201 @@
+"""Import and export of entries in the admin: django-import-export's pages around the code that the command uses too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path
+from import_export.admin import ImportExportMixin
+from import_export.fields import Field
+from import_export.formats import base_formats
+from import_export.resources import Resource
+from import_export.results import Error, Result, RowResult
+from tablib import Dataset
+from unfold.contrib.import_export.forms import ExportForm, ImportForm
+
+from mwl_admin.exchange import export
+from mwl_admin.exchange.columns import HEADINGS
+from mwl_admin.exchange.files import Table, TableError, read, write_csv, write_xlsx
+from mwl_admin.exchange.table import CREATE, ERROR, UNCHANGED, UPDATE, Row, check, import_table
+from mwl_admin.exchange.waiting import WaitingFiles
+from mwl_admin.models import ScheduledProcedureStep
+
+_TYPES = {
+    CREATE: RowResult.IMPORT_TYPE_NEW,
+    UPDATE: RowResult.IMPORT_TYPE_UPDATE,
+    UNCHANGED: RowResult.IMPORT_TYPE_SKIP,
+    ERROR: RowResult.IMPORT_TYPE_INVALID,
+}
+
+
+class _Rows(Dataset):  # type: ignore[misc]
+    """A table on its way through django-import-export: the rows keep their numbers in the file."""
+
+    def __init__(self, table: Table) -> None:
+        width = len(table.headings)
+        super().__init__(*([*cells, *[None] * width][:width] for _, cells in table.rows), headers=table.headings)
+        self.table = table
+
+
+class _Format(base_formats.Format):  # type: ignore[misc]
+    """A kind of file. Our own reader finds out by itself what a file is."""
+
+    def is_binary(self) -> bool:
+        return True
+
+    def get_read_mode(self) -> str:
+        return "rb"
+
+    def can_import(self) -> bool:
+        return True
+
+    def can_export(self) -> bool:
+        return True
+
+    def create_dataset(self, in_stream: bytes) -> Any:
+        table = read(in_stream)
+        check(table)
+        return _Rows(table)
+
+
+class CSVFile(_Format):
+    def get_title(self) -> str:
+        return "csv"
+
+    def get_extension(self) -> str:
+        return "csv"
+
+    def get_content_type(self) -> str:
+        return "text/csv; charset=utf-8"
+
+    def export_data(self, dataset: Dataset, **kwargs: Any) -> bytes:
+        return write_csv(dataset.headers, dataset)
+
+
+class XLSXFile(_Format):
+    def get_title(self) -> str:
+        return "xlsx"
+
+    def get_extension(self) -> str:
+        return "xlsx"
+
+    def get_content_type(self) -> str:
+        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+    def export_data(self, dataset: Dataset, **kwargs: Any) -> bytes:
+        return write_xlsx(dataset.headers, dataset)
+
+
+class EntryResource(Resource):  # type: ignore[misc]
+    """Entries as django-import-export sees them; what is done with them is `mwl_admin.exchange`'s."""
+
+    locals().update({heading.name: Field(column_name=heading.name) for heading in HEADINGS})
+
+    class Meta:
+        use_transactions = True
+
+    def import_data(self, dataset: _Rows, dry_run: bool = False, raise_errors: bool = False, **kwargs: Any) -> Result:
+        result = Result()
+        result.total_rows = len(dataset)
+        source = f"import of {kwargs.get('file_name') or 'a file'}"[:100]
+        try:
+            report = import_table(dataset.table, dry_run=dry_run, source=source)
+        except TableError as error:
+            result.append_base_error(Error(error))
+            return result
+        result.diff_headers = ["Row", *report.headings, "Note"]
+        for row in report.rows:
+            self._add(result, row, report.headings)
+        return result
+
+    def _add(self, result: Result, row: Row, headings: list[str]) -> None:
+        told = RowResult()
+        told.import_type = _TYPES[row.action]
+        told.row_values = dict(zip(headings, row.cells, strict=False))
+        cells = [*(cell if cell is not None else "" for cell in row.cells), *[""] * len(headings)][: len(headings)]
+        told.diff = [row.number, *cells, row.note]
+        if row.requested is not None:
+            told.instance, told.object_id, told.object_repr = row.requested, row.requested.pk, str(row.requested)
+        result.increment_row_result_total(told)
+        if row.action == ERROR and row.problems:
+            problems: dict[str, list[str]] = {}
+            for heading, message in row.problems:
+                problems.setdefault(heading or "Row", []).append(message)
+            values = {"Row": row.number, "Note": "", **told.row_values}
+            result.append_invalid_row(row.number, values, ValidationError(problems))
+        result.append_row_result(told)
+
+    def export(self, queryset: Any = None, **kwargs: Any) -> Dataset:
+        steps = ScheduledProcedureStep.objects.order_by("requested_procedure", "pk")
+        if queryset is not None:
+            steps = steps.filter(requested_procedure__in=queryset.order_by().values("pk"))
+        return Dataset(*export.rows(steps), headers=export.headings())
+
+
+class EntryExchange(ImportExportMixin):  # type: ignore[misc]
+    """Admin of entries with import, export and a template to fill in."""
+
+    resource_classes = [EntryResource]
+    formats = [CSVFile, XLSXFile]
+    import_form_class = ImportForm
+    export_form_class = ExportForm
+    tmp_storage_class = WaitingFiles
+    import_template_name = "mwl_admin/import.html"
+
+    def get_urls(self) -> list[Any]:
+        own = [
+            path(
+                f"import/template.{extension}",
+                self.admin_site.admin_view(self.template),
+                {"extension": extension},
+                name=f"mwl_admin_requestedprocedure_template_{extension}",
+            )
+            for extension in ("csv", "xlsx")
+        ]
+        return [*own, *super().get_urls()]
+
+    def template(self, request: HttpRequest, extension: str) -> HttpResponse:
+        """The headings to fill in below, and what they mean."""
+        kind = CSVFile() if extension == "csv" else XLSXFile()
+        content = export.template_csv() if extension == "csv" else export.template_xlsx()
+        return HttpResponse(
+            content,
+            content_type=kind.get_content_type(),
+            headers={"Content-Disposition": f'attachment; filename="entries.{extension}"'},
+        )
+
+    def add_data_read_fail_error_to_form(self, form: Any, error: Exception) -> None:
+        if not isinstance(error, TableError):
+            super().add_data_read_fail_error_to_form(form, error)
+            return
+        form.add_error("import_file", str(error))
+
+    def process_result(self, result: Result, request: HttpRequest) -> HttpResponse:
+        if result.has_errors() or result.has_validation_errors():
+            # Somebody has changed an entry since the preview.
+            messages.error(request, "Nothing was imported: a row no longer fits. Look at the preview again.")
+            return redirect("admin:mwl_admin_requestedprocedure_import")
+        response: HttpResponse = super().process_result(result, request)
+        return response
+
+    def generate_log_entries(self, result: Result, request: HttpRequest) -> None:
+        # One line for an entry, however many steps it has.
+        seen: set[int] = set()
+        for row in result:
+            if row.object_id in seen:
+                row.import_type = RowResult.IMPORT_TYPE_SKIP
+            elif row.object_id is not None:
+                seen.add(row.object_id)
+        super().generate_log_entries(result, request)
+
+    def add_success_message(self, result: Result, request: HttpRequest) -> None:
+        totals = result.totals
+        messages.success(
+            request,
+            f"{result.total_rows} rows taken: {totals[RowResult.IMPORT_TYPE_NEW]} made, "
+            f"{totals[RowResult.IMPORT_TYPE_UPDATE]} updated, {totals[RowResult.IMPORT_TYPE_SKIP]} unchanged.",
+        )

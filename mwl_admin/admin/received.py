@@ -1,0 +1,71 @@
+"""Studies that the image receiver has told of, and which of them do not fit the worklist."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from mwl_admin.admin.records import RecordAdmin
+from mwl_admin.models import ReceivedStudy, StudyNotice
+from mwl_admin.models.received import ReceivedStudyQuerySet
+
+
+class FitFilter(admin.SimpleListFilter):
+    """What is to be looked at."""
+
+    title = "fit"
+    parameter_name = "fit"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("mixed_up", "Another patient than the entry's"), ("no_entry", "Without an entry")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
+        if self.value() == "mixed_up":
+            return queryset.to_be_looked_at().mixed_up()
+        if self.value() == "no_entry":
+            return queryset.to_be_looked_at().without_entry()
+        return queryset
+
+
+@admin.register(ReceivedStudy)
+class ReceivedStudyAdmin(RecordAdmin):
+    list_display = (
+        "last_arrival_at",
+        "patient_name",
+        "patient_id",
+        "accession_number",
+        "requested_procedure",
+        "description",
+        "modality_names",
+        "series_count",
+        "instance_count",
+        "settled_at",
+    )
+    list_select_related = ("requested_procedure",)
+    list_filter = (FitFilter,)
+    search_fields = ("=study_instance_uid", "accession_number", "patient_id", "name_folded")
+    date_hierarchy = "last_arrival_at"
+    actions = ("settle",)
+
+    @admin.display(description="modalities")
+    def modality_names(self, study: ReceivedStudy) -> str:
+        return ", ".join(study.modalities)
+
+    @admin.action(description="I have looked at these", permissions=["settle"])
+    def settle(self, request: HttpRequest, queryset: ReceivedStudyQuerySet) -> None:
+        studies = list(queryset.filter(settled_at=None))
+        queryset.settle(request.user)
+        for study in studies:
+            self.log_change(request, study, "Looked at.")
+        self.message_user(request, f"{len(studies)} noted.", messages.SUCCESS)
+
+    def has_settle_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("mwl_admin.change_receivedstudy"))
+
+
+@admin.register(StudyNotice)
+class StudyNoticeAdmin(RecordAdmin):
+    list_display = ("received_at", "event_id", "study", "announced_at")
+    list_select_related = ("study",)
+    search_fields = ("=event_id",)

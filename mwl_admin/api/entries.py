@@ -1,0 +1,58 @@
+"""Entries as the API shows them: an order with its steps, made by the response builder of C-FIND."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from mwl_admin.api.dicomjson import DataSet, to_dicom_json
+from mwl_admin.api.parameters import everything
+from mwl_admin.models import RequestedProcedure
+from mwl_admin.worklist.attributes import STEP_SEQUENCE
+from mwl_admin.worklist.charset import DEFAULT_TERM, CharacterSet, split_terms
+from mwl_admin.worklist.directory import Directory
+from mwl_admin.worklist.identifier import parse
+from mwl_admin.worklist.matching import Condition
+from mwl_admin.worklist.query import select
+from mwl_admin.worklist.response import compile_plan
+from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, SYNTAXES
+from mwl_admin.worklist.values import Context
+
+_STEPS = f"{STEP_SEQUENCE:08X}"
+_STATUS = "00400020"
+_TIMEZONE = "00080201"
+
+
+def shown(orders: QuerySet[RequestedProcedure]) -> list[DataSet]:
+    """Return entries as DICOM JSON, each with all of its steps, in the order of ``orders``.
+
+    The status of a step that is over is told too, by words of our own: COMPLETED, DISCONTINUED, CANCELLED.
+    """
+    pks = list(orders.values_list("pk", flat=True))
+    context = Context(Directory.read(), None, ZoneInfo(settings.TIME_ZONE))
+    charset = CharacterSet(split_terms(DEFAULT_TERM))
+    first = ("pk", "requested_procedure_id", "status")
+    plan = compile_plan(everything(), SYNTAXES[EXPLICIT_LITTLE], charset, context, first=first)
+    found: dict[int, DataSet] = {}
+    steps: dict[int, list[tuple[int, DataSet]]] = {}
+    for row in select((Condition("asked for", Q(requested_procedure__in=pks)),), plan.columns):
+        data_set = to_dicom_json(parse(plan.encode(row), EXPLICIT_LITTLE))
+        (step,) = data_set[_STEPS]["Value"]
+        step[_STATUS] = {"vr": "CS", "Value": [row[2]]}
+        steps.setdefault(row[1], []).append((row[0], step))
+        found.setdefault(row[1], data_set)
+    for pk, data_set in found.items():
+        # In the order in which the steps were made, which is the one in which an entry names them.
+        data_set[_STEPS]["Value"] = [step for _, step in sorted(steps[pk], key=lambda made: made[0])]
+        data_set.pop(_TIMEZONE, None)  # it is a step's, and several of them may lie on both sides of a change of clocks
+    return [found[pk] for pk in pks if pk in found]
+
+
+def tag_of(order: RequestedProcedure) -> str:
+    """Return the entity tag (RFC 9110 section 8.8.3): another one whenever anything of the entry has changed."""
+    steps = order.scheduled_procedure_steps.order_by("pk").values_list("pk", "version")
+    versions: list[Any] = [order.version, order.patient.version, *(f"{pk}.{version}" for pk, version in steps)]
+    return f'"{"-".join(map(str, versions))}"'

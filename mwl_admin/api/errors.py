@@ -1,0 +1,64 @@
+"""How a request is refused: one form of answer (RFC 9457), made in one place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+
+from django.http import HttpResponse
+
+from mwl_admin.exchange.problems import ConflictError, EntryError, Problem, UnknownEntryError
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Refused(Exception):
+    """A request is refused with a status, a text for the client's developer, and headers."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        problems: Iterable[Problem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.problems = tuple(problems)
+        self.headers = dict(headers or {})
+
+
+def bad_request(detail: str, attribute: str = "") -> Refused:
+    """Return the refusal of a request that is wrong in itself."""
+    problems = [Problem(attribute, detail)] if attribute else []
+    return Refused(HTTPStatus.BAD_REQUEST, detail, problems)
+
+
+def of_entry(error: EntryError) -> Refused:
+    """Return the refusal of an entry."""
+    if isinstance(error, UnknownEntryError):
+        return Refused(HTTPStatus.NOT_FOUND, "There is no such entry.", error.problems)
+    if isinstance(error, ConflictError):
+        return Refused(HTTPStatus.CONFLICT, "The entry contradicts what the worklist holds.", error.problems)
+    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "The entry can't be taken as it is.", error.problems)
+
+
+def response(refused: Refused) -> HttpResponse:
+    """Return the answer to a refused request."""
+    body = {
+        "title": refused.status.phrase,
+        "status": int(refused.status),
+        "detail": refused.detail,
+        "problems": [
+            {"attribute": problem.attribute, "message": problem.message, "code": problem.code}
+            for problem in refused.problems
+        ],
+    }
+    return HttpResponse(
+        json.dumps(body, ensure_ascii=False),
+        status=int(refused.status),
+        content_type=CONTENT_TYPE,
+        headers=refused.headers,
+    )

@@ -1,0 +1,147 @@
+"""Search for Modality Scheduled Procedure Steps (PS3.18 section 14.4): C-FIND's matching, answered over HTTP."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Iterable
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from mwl_admin.api import dicomjson, nativexml
+from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.parameters import Search, parse
+from mwl_admin.environment import environment
+from mwl_admin.exchange.problems import Problem
+from mwl_admin.models import APIClient
+from mwl_admin.worklist import policy as policies
+from mwl_admin.worklist.errors import IdentifierError, MatchingKeyError, QueryError
+from mwl_admin.worklist.identifier import parse as parse_identifier
+from mwl_admin.worklist.identifier import tag_name
+from mwl_admin.worklist.query import Query, prepare
+from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
+
+_MULTIPART = "multipart/related"
+FORMS = (
+    dicomjson.MEDIA_TYPE,
+    "application/json",
+    nativexml.MEDIA_TYPE,
+    f'{_MULTIPART}; type="{dicomjson.MEDIA_TYPE}"',
+    f'{_MULTIPART}; type="{nativexml.MEDIA_TYPE}"',
+)
+"""What a search is answered in, the preferred one first."""
+
+
+@cache
+def policy() -> policies.Policy:
+    """Return the department's rules for what a query may see, read once."""
+    return policies.load(environment())
+
+
+def search(request: HttpRequest, client: APIClient) -> HttpResponse:
+    """Answer a search."""
+    form = accepted(request.headers.get("Accept", ""))
+    asked = parse(request.GET)
+    query = _prepare(asked, client, request.META.get("REMOTE_ADDR", ""))
+    limit = query.maximum if asked.limit is None else min(asked.limit, query.maximum)
+    if query.refuse_above and asked.limit is None and query.rows()[limit : limit + 1].exists():
+        raise Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"More than {limit} entries match: ask for less, or by limit and offset.",
+        )
+    rows = list(query.rows()[asked.offset : asked.offset + limit + 1]) if limit else []
+    more = len(rows) > limit and (asked.limit is None or asked.limit > limit)
+    found = [dicomjson.to_dicom_json(parse_identifier(query.plan.encode(row), EXPLICIT_LITTLE)) for row in rows[:limit]]
+    response = _encoded(found, form) if found else HttpResponse(status=HTTPStatus.NO_CONTENT)
+    warnings = list(_warnings(asked, more=more))
+    if warnings:
+        service = request.build_absolute_uri("/dicom-web")
+        response["Warning"] = ", ".join(f'299 {service}: "{text}"' for text in warnings)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _prepare(asked: Search, client: APIClient, address: str) -> Query:
+    station = client.station
+    # A token says more than an AE title: whoever has one is known, and sees the list unless it is a station's own.
+    rules = dataclasses.replace(policy(), unknown_see=True)
+    try:
+        return prepare(
+            asked.identifier,
+            station.ae_title if station else "",
+            EXPLICIT_LITTLE,
+            rules,
+            address=address if station else "",
+        )
+    except (IdentifierError, MatchingKeyError) as error:
+        raise Refused(
+            HTTPStatus.BAD_REQUEST,
+            error.comment,
+            [Problem(tag_name(tag), error.comment) for tag in error.offending],
+        ) from error
+    except QueryError as error:
+        raise bad_request(error.comment) from error
+
+
+def _warnings(asked: Search, *, more: bool) -> Iterable[str]:
+    # The texts of PS3.18 sections 8.3.4.2 and 8.3.4.4, by which user agents know them.
+    if asked.fuzzy:
+        yield "The fuzzymatching parameter is not supported. Only literal matching has been performed."
+    if asked.empty_values:
+        yield "The emptyvaluematching parameter is not supported."
+    if more:
+        yield "The number of results exceeded the maximum supported by the server. Additional results can be requested."
+
+
+def accepted(header: str) -> str:
+    """Return the form to answer in, by the Accept header (PS3.18 section 8.7.5)."""
+    if not header.strip():
+        return FORMS[0]
+    best, best_quality = "", 0.0
+    for part in header.split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        values = dict(piece.split("=", 1) for piece in parameters if "=" in piece)
+        quality = _quality(values.get("q", "1"))
+        inner = values.get("type", "").strip('"')
+        wanted = f'{name.lower()}; type="{inner.lower()}"' if name.lower() == _MULTIPART and inner else name.lower()
+        form = _ANY.get(wanted, wanted)
+        if form in FORMS and quality > best_quality:
+            best, best_quality = form, quality
+    if not best:
+        raise Refused(HTTPStatus.NOT_ACCEPTABLE, f"Answers are {', '.join(FORMS)}.")
+    return best
+
+
+_ANY = {"*/*": FORMS[0], "application/*": FORMS[0], _MULTIPART: FORMS[3], f'{_MULTIPART}; type="*/*"': FORMS[3]}
+
+
+def _quality(text: str) -> float:
+    try:
+        return max(0.0, min(1.0, float(text)))
+    except ValueError:
+        return 0.0
+
+
+def _encoded(found: list[dict[str, Any]], form: str) -> HttpResponse:
+    if form == nativexml.MEDIA_TYPE and len(found) == 1:
+        return HttpResponse(nativexml.to_xml(found[0]), content_type=f"{form}; charset=utf-8")
+    if form in FORMS[:2]:
+        return HttpResponse(json.dumps(found, ensure_ascii=False).encode(), content_type=form)
+    # A document of XML holds one data set (PS3.18 section 8.7.4), so several of them make several parts.
+    inner = nativexml.MEDIA_TYPE if nativexml.MEDIA_TYPE in form else dicomjson.MEDIA_TYPE
+    if inner == nativexml.MEDIA_TYPE:
+        parts = [nativexml.to_xml(data_set) for data_set in found]
+    else:
+        parts = [json.dumps(found, ensure_ascii=False).encode()]
+    return _multipart(parts, inner)
+
+
+def _multipart(parts: list[bytes], inner: str) -> HttpResponse:
+    boundary = uuid.uuid4().hex
+    head = f"--{boundary}\r\nContent-Type: {inner}\r\n\r\n".encode()
+    body = b"".join(head + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
+    return HttpResponse(body, content_type=f'{_MULTIPART}; type="{inner}"; boundary={boundary}')

@@ -1,0 +1,79 @@
+"""Who asks: a token per client, what it may do, and how often."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from ninja.security import HttpBearer
+
+from mwl_admin.api.errors import Refused
+from mwl_admin.models import APIClient
+
+
+class Scope(Enum):
+    """What a client may do."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class Token(HttpBearer):
+    """`Authorization: Bearer gw_…`, of a client with the scope that the operation needs."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        self.scope = scope
+
+    def authenticate(self, request: HttpRequest, token: str) -> Any:
+        client = APIClient.objects.by_token(token.strip())
+        if client is None:
+            return None
+        request.api_client = client  # type: ignore[attr-defined]  # for the access log
+        allowed = client.can_read if self.scope is Scope.READ else client.can_write
+        if not allowed:
+            raise Refused(HTTPStatus.FORBIDDEN, f"This token may not {self.scope.value}.")
+        wait = BUCKETS.take(client.pk, client.requests_per_minute or settings.API_REQUESTS_PER_MINUTE)
+        if wait:
+            raise Refused(
+                HTTPStatus.TOO_MANY_REQUESTS, "Too many requests.", headers={"Retry-After": str(math.ceil(wait))}
+            )
+        APIClient.objects.filter(pk=client.pk).note_use()
+        return client
+
+
+class Buckets:
+    """How many requests each client has left: buckets that fill steadily, so that bursts are taken and floods are not.
+
+    Each web worker counts for itself; with several the limit is that many times higher at most.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: dict[int, tuple[float, float]] = {}
+
+    def take(self, client: int, per_minute: int, now: float | None = None) -> float:
+        """Take one request; return 0, or the seconds to wait when none is left."""
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            left, since = self._left.get(client, (float(per_minute), now))
+            left = min(float(per_minute), left + (now - since) * per_minute / 60)
+            if left < 1:
+                self._left[client] = (left, now)
+                return (1 - left) * 60 / per_minute
+            self._left[client] = (left - 1, now)
+            return 0.0
+
+    def clear(self) -> None:
+        """Forget all clients."""
+        with self._lock:
+            self._left.clear()
+
+
+BUCKETS = Buckets()

@@ -1,0 +1,113 @@
+"""What does not fit: images without an entry, images of somebody else, an examination without images.
+
+The staff's pages show these; nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from enum import Enum
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from mwl_admin.models import ReceivedStudy, ScheduledProcedureStep, StepStatus
+from mwl_admin.models.received import ALARM_DAYS, ReceivedStudyQuerySet
+
+
+class Kind(Enum):
+    """What is wrong; the value is how staff read it."""
+
+    MIXED_UP = "Images under another patient"
+    NO_ENTRY = "Images without an entry"
+    NO_IMAGES = "Started, but no images"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One thing to look at. ``text`` names the patient; ``study`` or ``step`` is what it is about."""
+
+    kind: Kind
+    since: datetime.datetime
+    text: str
+    study: ReceivedStudy | None = None
+    step: ScheduledProcedureStep | None = None
+
+
+def images_of_others() -> ReceivedStudyQuerySet:
+    """Studies whose patient ID or name is not that of their entry: the mix-up alarm."""
+    return ReceivedStudy.objects.to_be_looked_at().mixed_up().select_related("requested_procedure__patient")
+
+
+def images_without_entry() -> ReceivedStudyQuerySet:
+    """Studies that belong to no entry."""
+    return ReceivedStudy.objects.to_be_looked_at().without_entry()
+
+
+def steps_without_images(now: datetime.datetime | None = None) -> QuerySet[ScheduledProcedureStep]:
+    """Steps that started longer ago than ``IMAGES_OVERDUE_MINUTES`` and whose images have not come.
+
+    None while no receiver has ever told of a study: a site without one is not to be alarmed.
+    """
+    steps = ScheduledProcedureStep.objects.all()
+    if not ReceivedStudy.objects.exists():
+        return steps.none()
+    now = now or timezone.now()
+    late = now - datetime.timedelta(minutes=settings.IMAGES_OVERDUE_MINUTES)
+    images = ReceivedStudy.objects.filter(requested_procedure=OuterRef("requested_procedure"))
+    started = steps.filter(
+        status=StepStatus.STARTED, scheduled_date__gte=timezone.localdate(now) - datetime.timedelta(days=ALARM_DAYS)
+    ).annotate(since=Coalesce("started_by__created_at", "updated_at"))
+    overdue = started.filter(~Exists(images), since__lt=late)
+    return overdue.select_related("requested_procedure__patient").order_by("since")
+
+
+def alarms(limit: int = 50) -> list[Alarm]:
+    """Return what is to be looked at, the gravest first, at most ``limit`` of each kind."""
+    return [
+        *(_mixed_up(study) for study in images_of_others()[:limit]),
+        *(_no_entry(study) for study in images_without_entry()[:limit]),
+        *(_no_images(step) for step in steps_without_images()[:limit]),
+    ]
+
+
+def count() -> dict[Kind, int]:
+    """Return how many there are of each kind."""
+    return {
+        Kind.MIXED_UP: images_of_others().count(),
+        Kind.NO_ENTRY: images_without_entry().count(),
+        Kind.NO_IMAGES: steps_without_images().count(),
+    }
+
+
+def _images(study: ReceivedStudy) -> str:
+    return "1 image" if study.instance_count == 1 else f"{study.instance_count} images"
+
+
+def _mixed_up(study: ReceivedStudy) -> Alarm:
+    order = study.requested_procedure
+    entered = f"{order.patient} ({order.accession_number})" if order else ""
+    text = f"{_images(study)} of {_shown(study)} arrived for the entry of {entered}."
+    return Alarm(Kind.MIXED_UP, study.last_arrival_at, text, study=study)
+
+
+def _no_entry(study: ReceivedStudy) -> Alarm:
+    senders = ", ".join(study.senders) or "an unknown sender"
+    return Alarm(
+        Kind.NO_ENTRY, study.last_arrival_at, f"{_images(study)} of {_shown(study)} from {senders}.", study=study
+    )
+
+
+def _no_images(step: ScheduledProcedureStep) -> Alarm:
+    order = step.requested_procedure
+    since: datetime.datetime = step.since  # type: ignore[attr-defined]  # an annotation
+    text = f"{order.patient}, {step} ({order.accession_number}): started {timezone.localtime(since):%H:%M}, no images."
+    return Alarm(Kind.NO_IMAGES, since, text, step=step)
+
+
+def _shown(study: ReceivedStudy) -> str:
+    name = " ".join(filter(None, study.patient_name.split("=")[0].replace("^", ", ", 1).split("^")))
+    return f"{name or 'nobody named'} ({study.patient_id or 'no patient ID'})"

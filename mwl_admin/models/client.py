@@ -1,0 +1,89 @@
+"""Other systems of the hospital that use the HTTP API, each known by a token."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Self
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from mwl_admin.models.station import Station
+
+TOKEN_MARK = "gw_"  # noqa: S105 - how each token begins, so that one in a wrong place is recognised
+_SHOWN = 8
+
+
+def hashed(token: str) -> str:
+    """Return what is kept of a token. It is random and long, so a plain hash can't be turned back."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class APIClientQuerySet(models.QuerySet["APIClient"]):
+    """Clients of the API."""
+
+    def by_token(self, token: str) -> "APIClient | None":
+        """Return the client that a token belongs to, unless it is switched off."""
+        return self.filter(token_hash=hashed(token), enabled=True).select_related("station").first()
+
+    def note_use(self) -> None:
+        """Remember that these clients have just asked for something; once a minute is exact enough."""
+        now = timezone.now()
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=now - timedelta(minutes=1))
+        self.filter(stale).update(last_used_at=now)
+
+
+class APIClient(models.Model):
+    """A system that may use the API."""
+
+    name = models.CharField(
+        max_length=64, unique=True, help_text="Which system it is; the history of entries names it."
+    )
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    token_start = models.CharField("token begins with", max_length=16, editable=False)
+    can_read = models.BooleanField("may read", default=True, help_text="Search the worklist and read entries.")
+    can_write = models.BooleanField("may write", default=False, help_text="Make, change and cancel entries.")
+    enabled = models.BooleanField(default=True, help_text="A client that is switched off is refused at once.")
+    station = models.ForeignKey(
+        Station,
+        models.SET_NULL,
+        related_name="api_clients",
+        null=True,
+        blank=True,
+        help_text="A modality that asks by DICOMweb: its profile applies. Left empty: sees everything.",
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text="Left empty: the limit of all clients.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = APIClientQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "API client"
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    def make_token(self) -> str:
+        """Give the client a new token, which is told here and never again; the old one ends when this is saved."""
+        token = TOKEN_MARK + secrets.token_urlsafe(32)
+        self.token_hash = hashed(token)
+        self.token_start = token[:_SHOWN]
+        return token
+
+    @classmethod
+    def create(cls, **values: object) -> tuple[Self, str]:
+        """Make a client; return it and its token."""
+        client = cls(**values)
+        token = client.make_token()
+        client.full_clean()
+        client.save()
+        return client, token

@@ -1,0 +1,108 @@
+"""Studies that the image receiver says are complete, and how they fit the worklist."""
+
+from datetime import timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q, Value
+from django.db.models.functions import Concat
+from django.utils import timezone
+
+from mwl_admin.fields import UIDField
+from mwl_admin.models.requested import RequestedProcedure
+
+ALARM_DAYS = 30
+"""How long a study that does not fit is shown, unless somebody settles it before."""
+
+
+class ReceivedStudyQuerySet(models.QuerySet["ReceivedStudy"]):
+    """Received studies."""
+
+    def to_be_looked_at(self) -> Self:
+        """Those of late that nobody has settled."""
+        return self.filter(settled_at=None, last_arrival_at__gte=timezone.now() - timedelta(days=ALARM_DAYS))
+
+    def without_entry(self) -> Self:
+        """Those that no entry of the worklist was found for."""
+        return self.filter(requested_procedure=None)
+
+    def mixed_up(self) -> Self:
+        """Those whose patient ID, or name, is not that of their entry.
+
+        Names are compared by family and given name, without regard to case and accents: what a modality copies from the
+        worklist, or has typed. Where images name nobody there is nothing to compare.
+        """
+        patient = "requested_procedure__patient__"
+        whole = Concat(F(f"{patient}name_folded"), Value("^^"))
+        other_id = ~Q(patient_id="") & ~Q(patient_id=F(f"{patient}patient_id"))
+        other_name = ~Q(name_folded="") & ~Q(entry_name__startswith=F("name_folded"))
+        entered = self.exclude(requested_procedure=None).annotate(entry_name=whole)
+        return entered.filter(other_id | other_name)
+
+    def settle(self, user: object) -> int:
+        """Note that somebody has looked at these; return how many."""
+        return self.filter(settled_at=None).update(settled_at=timezone.now(), settled_by=user)
+
+    def find_entries(self, requested: RequestedProcedure) -> int:
+        """Give the studies that have no entry to one that is theirs; return how many."""
+        theirs = Q(study_instance_uid=requested.study_instance_uid)
+        if requested.accession_number:
+            theirs |= Q(accession_number=requested.accession_number)
+        return self.filter(theirs, requested_procedure=None).update(requested_procedure=requested)
+
+
+class ReceivedStudy(models.Model):
+    """A study as the receiver last told of it. Its values are those of the images, whatever the worklist says."""
+
+    study_instance_uid = UIDField("Study Instance UID", unique=True)
+    requested_procedure = models.ForeignKey(
+        RequestedProcedure,
+        models.SET_NULL,
+        related_name="received_studies",
+        null=True,
+        blank=True,
+        verbose_name="entry",
+    )
+    accession_number = models.CharField(max_length=64, blank=True, db_index=True)
+    patient_id = models.CharField("patient ID", max_length=64, blank=True, db_index=True)
+    patient_name = models.CharField(max_length=200, blank=True)
+    name_folded = models.CharField(max_length=200, blank=True, editable=False)
+    patient_birth_date = models.DateField("birth date", null=True, blank=True)
+    description = models.CharField(max_length=64, blank=True)
+    modalities = models.JSONField(default=list)
+    senders = models.JSONField(default=list, help_text="AE titles that sent the images.")
+    series_count = models.PositiveIntegerField("series", default=0)
+    instance_count = models.PositiveIntegerField("images", default=0)
+    first_arrival_at = models.DateTimeField("first image")
+    last_arrival_at = models.DateTimeField("last image")
+    announced_at = models.DateTimeField("complete since")
+    settled_at = models.DateTimeField(null=True, blank=True, editable=False)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, related_name="+", null=True, blank=True, editable=False
+    )
+
+    objects = ReceivedStudyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-last_arrival_at", "-id"]
+        verbose_name_plural = "received studies"
+        indexes = [models.Index(fields=["-last_arrival_at"], name="received_last_arrival")]
+
+    def __str__(self) -> str:
+        return str(self.accession_number or self.study_instance_uid)
+
+
+class StudyNotice(models.Model):
+    """A notice that has been dealt with: the receiver sends each at least once, and repeats are dropped by its ID."""
+
+    event_id = models.CharField(max_length=64, unique=True)
+    study = models.ForeignKey(ReceivedStudy, models.CASCADE, related_name="notices")
+    announced_at = models.DateTimeField()
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-received_at"]
+
+    def __str__(self) -> str:
+        return str(self.event_id)
