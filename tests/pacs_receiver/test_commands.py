@@ -185,12 +185,12 @@ def test_status_tells_the_runway(receiver: ReceiverProcess, study: str) -> None:
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     commands = ("serve", "list", "show", "status", "verify", "reindex", "export", "delete", "retention")
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         parser().parse_args(["--help"])
     overview = capsys.readouterr().out
     for command in commands:
-        assert f"  {command} " in overview
-        with pytest.raises(SystemExit, match="^0$"):
+        assert f"  {command}" in overview
+        with pytest.raises(SystemExit, match=r"^0$"):
             parser().parse_args([command, "--help"])
-    with pytest.raises(SystemExit, match="^2$"):
+    with pytest.raises(SystemExit, match=r"^2$"):
         parser().parse_args(["nonsense"])
