@@ -1,5 +1,6 @@
 """C-ECHO to a station: is it there, and does it speak DICOM?"""
 
+import socket
 import time
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -29,14 +30,19 @@ def echo(station: Station) -> Echoed:
     if not address:
         return Echoed(ok=False, text=_("The station has no address of its own to send to: give one on its page."))
     port = station.port or DEFAULT_PORT
+    try:
+        # First without DICOM: a machine that is switched off is told apart from one that refuses us.
+        socket.create_connection((address, port), timeout=_SECONDS).close()
+    except OSError:
+        return Echoed(ok=False, text=_("%(address)s does not answer.") % {"address": f"{address}:{port}"})
     ae = AE(ae_title=environment.environment().str("MWL_AE_TITLE", "MWL_SCP"))
     ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _SECONDS
     ae.add_requested_context(Verification)
     started = time.perf_counter()
     association = ae.associate(address, port, ae_title=station.ae_title)
     if not association.is_established:
-        what = _("rejects our association") if association.is_rejected else _("does not answer")
-        return Echoed(ok=False, text=f"{address}:{port} {what}.")
+        text = _("%(address)s can be reached, but accepts no association from us.")
+        return Echoed(ok=False, text=text % {"address": f"{address}:{port}"})
     try:
         status = association.send_c_echo()
     finally:

@@ -34,7 +34,8 @@ class RecordedQuerySet(PreparedQuerySet[Entry]):
             rows = self.order_by().select_for_update(of=("self",)).values_list("pk", flat=True)
             changing = self.model._base_manager.filter(pk__in=list(rows))
             count = changing.update(**values)
-            self.model.history.bulk_history_create(list(changing), update=True)  # type: ignore[attr-defined]
+            for entry in changing:
+                self.model.history_records.create_historical_record(entry, "~", using=self.db)
         return count
 
 
@@ -43,6 +44,7 @@ class PreparedModel(models.Model):
 
     derived_fields: Sequence[str] = ()
     """Columns that ``prepare`` writes anew each time."""
+    history_records: Any
     recorded_fields: Sequence[str] = ()
     """Columns of which the history tells although they are changed by ``update()``, row by row or many at once."""
     generated_fields: Sequence[str] = ()
@@ -84,6 +86,14 @@ class EditedModel(PreparedModel):
         super().save(*args, update_fields=update_fields, **kwargs)
 
 
+class _Records(HistoricalRecords):  # type: ignore[misc]
+    """Records that are found again from the model, to write one where no signal is sent."""
+
+    def contribute_to_class(self, cls: Any, name: str) -> None:
+        super().contribute_to_class(cls, name)
+        cls.history_records = self
+
+
 def history(*derived: str, **options: Any) -> Any:
     """Return the history of a model: each version, who made it, and when; without what is only derived."""
-    return HistoricalRecords(excluded_fields=["version", "created_at", "updated_at", *derived], **options)
+    return _Records(excluded_fields=["version", "created_at", "updated_at", *derived], **options)

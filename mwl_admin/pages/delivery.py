@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
+from pydicom.datadict import dictionary_description, tag_for_keyword
 
 from mwl_admin import preflight, reading
 from mwl_admin.models import ScheduledProcedureStep, Station, WorklistDelivery, WorklistQuery
@@ -69,7 +70,9 @@ def _verdict(step: ScheduledProcedureStep, station: Station, delivered: dict[str
 def reason(effect: Effect) -> str:
     """Return in words what a condition is."""
     if effect.condition.keyword:
-        return _("its key %(keyword)s") % {"keyword": effect.condition.keyword}
+        tag = tag_for_keyword(effect.condition.keyword)
+        name = dictionary_description(tag) if tag is not None else effect.condition.keyword
+        return _("its key %(attribute)s") % {"attribute": name}
     return effect.condition.name
 
 

@@ -89,6 +89,11 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("formset:added", showAllSlots);
   showAllSlots();
 
+  // A new entry begins with the patient: straight to typing.
+  if (field("new_family_name") && !document.querySelector(".errorlist")) {
+    document.querySelector("#id_patient + .select2 .select2-selection")?.focus();
+  }
+
   const newPatient = ["family_name", "given_name", "patient_birth_date", "patient_id"];
   const box = document.createElement("div");
   box.className = "g-page";

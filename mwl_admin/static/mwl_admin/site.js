@@ -46,3 +46,11 @@ document.addEventListener("keydown", (event) => {
     menu.querySelector("summary").focus();
   }
 });
+
+// What was done is told for a while; taking it back stays possible in the line itself.
+let noticeTimer = null;
+document.addEventListener("htmx:oobAfterSwap", (event) => {
+  if (event.detail.target.id !== "notice") return;
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => document.getElementById("notice").replaceChildren(), 15000);
+});

@@ -1,0 +1,148 @@
+"""The pages about modalities: their state, what they would get, and why not."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from mwl_admin.echo import echo
+from mwl_admin.models import Station, WorklistDelivery, WorklistQuery
+from mwl_admin.pages.stations import usual_keys
+from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+
+pytestmark = pytest.mark.django_db
+
+
+def make_query(title: str = "CT1", *, day: Any = None, minutes: int = 5, **values: Any) -> WorklistQuery:
+    station = Station(ae_title=title, modality="CT")
+    return WorklistQuery.objects.create(
+        **{
+            "received_at": timezone.now() - timedelta(minutes=minutes),
+            "calling_ae_title": title,
+            "called_ae_title": "MWL_SCP",
+            "address": "192.0.2.7",
+            "keys": usual_keys(station, day or timezone.localdate()),
+            "status": 0,
+            "milliseconds": 3.5,
+            **values,
+        }
+    )
+
+
+def make_todays(**values: Any) -> Any:
+    entry = make_requested(make_patient(), requested_procedure_description="CT")
+    return make_step(entry, scheduled_date=timezone.localdate(), **values)
+
+
+def page(client: Client, name: str, *keys: int, **query: str) -> str:
+    response = client.get(reverse(name, args=keys), query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_each_station_tells_its_last_query(manager: Client) -> None:
+    make_station(last_echo_at=timezone.now() - timedelta(hours=2))
+    make_query(minutes=90, matches=7)
+    make_query(matches=4)
+    html = page(manager, "stations")
+    assert "5 min ago" in html
+    assert "from 192.0.2.7, 4 matches, 4 ms" in html
+    assert "2 h ago" in html
+
+
+def test_unknown_callers_are_listed_and_added_with_one_click(login: Any) -> None:
+    boss = login("Administrator")
+    make_station()
+    make_query()
+    make_query("STRANGER")
+    make_query("STRANGER", minutes=9)
+    html = page(boss, "stations")
+    assert "1 unknown AE title" in html
+    assert "2 queries" in html
+    response = boss.get(reverse("stations"))
+    add = response.context_data["unknown"][0]["add"]
+    form = boss.get(add).content.decode()
+    for value in ("STRANGER", "192.0.2.7", "CT"):
+        assert value in form
+
+
+def test_query_as_a_station_shows_exactly_what_it_would_get(manager: Client) -> None:
+    station, other = make_station(), make_station(ae_title="CT2")
+    make_todays().stations.add(station)
+    html = page(manager, "query_as_station", station.pk)
+    assert "1 response" in html
+    assert "Müller^Änne" in html
+    assert "0 responses" in page(manager, "query_as_station", other.pk)
+    make_query(day=timezone.localdate() - timedelta(days=3))
+    assert "0 responses" in page(manager, "query_as_station", station.pk)
+    assert "1 response" in page(manager, "query_as_station", station.pk, usual="")
+
+
+def test_a_query_that_found_nothing_is_explained(manager: Client) -> None:
+    station = make_station()
+    make_todays().stations.add(station)
+    query = make_query(day=timezone.localdate() - timedelta(days=1))
+    html = page(manager, "query_explained", query.pk)
+    assert "its key Scheduled Procedure Step Start Date" in html
+    assert "Müller, Änne (P-1001)" in html
+    admin_page = manager.get(reverse("admin:mwl_admin_worklistquery_change", args=[query.pk]))
+    assert admin_page["Location"] == reverse("query_explained", args=[query.pk])
+
+
+def test_a_query_without_keys_can_be_opened(manager: Client) -> None:
+    page(manager, "query_explained", make_query(keys={}, status=0xA900, error_comment="bad").pk)
+
+
+def test_a_step_tells_who_got_it_and_whose_last_query_would_show_it(manager: Client) -> None:
+    ct1, _ct2 = make_station(), make_station(ae_title="CT2")
+    step = make_todays()
+    step.stations.add(ct1)
+    query = make_query()
+    WorklistDelivery.objects.create(
+        query=query, step=step, station_ae_title="CT1", delivered_at=timezone.now() - timedelta(minutes=5)
+    )
+    make_query("CT2", day=timezone.localdate() - timedelta(days=1))
+    html = page(manager, "step_delivery", step.pk)
+    first, second = html.partition("CT1 (CT room 1)")[2].split("CT2 (CT room 1)")
+    assert "1 ×" in first
+    assert "Yes." in first
+    assert "never" in second
+    assert "its key Scheduled Procedure Step Start Date" in second
+
+
+@pytest.fixture
+def scanner() -> Iterator[int]:
+    """A modality that answers C-ECHO; its port."""
+    ae = AE("CT1")
+    ae.add_supported_context(Verification)
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_ECHO, lambda _event: 0)])
+    assert server.socket is not None
+    yield server.socket.getsockname()[1]
+    server.shutdown()
+
+
+def test_the_echo_button_tells_whether_a_station_answers(manager: Client, scanner: int, free_port: int) -> None:
+    station = make_station(expected_addresses="192.0.2.0/24\n127.0.0.1", port=scanner)
+    html = manager.post(reverse("echo_station", args=[station.pk])).content.decode()
+    assert f"127.0.0.1:{scanner} answers in" in html
+    station.port = free_port
+    assert echo(station).text == f"127.0.0.1:{free_port} does not answer."
+    station.expected_addresses = "192.0.2.0/24"
+    assert "no address of its own" in echo(station).text
+
+
+def test_the_stations_page_takes_the_same_number_of_queries_however_many(
+    manager: Client, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(12):
+        make_station(ae_title=f"CT{number}")
+        make_query(f"CT{number}")
+    page(manager, "stations")
+    with django_assert_max_num_queries(10):
+        page(manager, "stations")
