@@ -68,6 +68,7 @@ class Order:
 MUELLER = Person("P-1001", "Müller", "Änne", date(1950, 7, 1), "F")
 DOE = Person("P-1002", "Doe", "John", date(1971, 2, 28), "M")
 YAMADA = Person("P-1003", "Yamada", "Tarou", date(1988, 11, 30), "M")
+BYRON = Person("P-1004", "Byron", "Augusta", date(1962, 12, 10), "F")
 
 CT1 = Scanner("CT1", "CT room 1", "CT")
 MR1 = Scanner("MR1", "MR room 1", "MR")
@@ -78,3 +79,7 @@ MUELLER_CT = Order(
     MUELLER, CT1, DAY, "10:30", "A-5001", "RP-5001", "2.25.100001", "House^Gregory", "CT thorax with contrast"
 )
 DOE_MR = Order(DOE, MR1, DAY, "11:15", "A-5002", "RP-5002", "2.25.100002", "Grey^Meredith", "MR knee left")
+YAMADA_CT = Order(
+    YAMADA, CT1, date(2026, 6, 1), "08:00", "A-5003", "RP-5003", "2.25.100004", "House^Gregory", "CT abdomen"
+)
+BYRON_MR = Order(BYRON, MR1, DAY, "12:00", "A-5004", "RP-5004", "2.25.100005", "Grey^Meredith", "MR head")

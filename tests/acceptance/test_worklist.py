@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cast import DOE_MR, MUELLER_CT
+from tests.cast import BYRON_MR, DOE_MR, MUELLER_CT, YAMADA_CT
 from tests.clients import dcmtk
 from tests.clients.site import Site
 from tests.components import requires
@@ -99,9 +99,10 @@ def test_the_response_carries_what_was_typed(entries: Processes) -> None:
 
 def test_identifiers_that_were_left_empty_are_made_and_differ(entries: Processes) -> None:
     site = Site(entries.web_url, PASSWORD)
-    form = {**MUELLER_CT.form(), "new_patient_id": "P-1009", "step_scheduled_date": "2026-06-01"}
-    site.add_entry(**{**form, "accession_number": "", "requested_procedure_id": "", "study_instance_uid": ""})
-    asked = {**dict.fromkeys(RETURN_KEYS, ""), "PatientID": "P-1009", f"{STEP}.ScheduledProcedureStepID": ""}
+    site.add_entry(
+        **{**YAMADA_CT.form(), "accession_number": "", "requested_procedure_id": "", "study_instance_uid": ""}
+    )
+    asked = {**dict.fromkeys(RETURN_KEYS, ""), "PatientID": "P-1003", f"{STEP}.ScheduledProcedureStepID": ""}
     (found,) = dcmtk.find(entries.mwl_port, asked)
     made = {
         found.AccessionNumber,
@@ -116,15 +117,9 @@ def test_identifiers_that_were_left_empty_are_made_and_differ(entries: Processes
 
 def test_an_edit_on_the_site_is_seen_by_the_next_query(entries: Processes) -> None:
     site = Site(entries.web_url, PASSWORD)
-    form = {
-        **DOE_MR.form(),
-        "new_patient_id": "P-1010",
-        "accession_number": "A-5010",
-        "requested_procedure_id": "RP-10",
-    }
-    site.add_entry(**{**form, "study_instance_uid": ""})
-    path = site.path_of("scheduledprocedurestep", "A-5010")
-    assert query(entries, AccessionNumber="A-5010", **{f"{STEP}.ScheduledProcedureStepStartDate": "20260504"})
+    site.add_entry(**BYRON_MR.form())
+    path = site.path_of("scheduledprocedurestep", "A-5004")
+    assert query(entries, AccessionNumber="A-5004", **{f"{STEP}.ScheduledProcedureStepStartDate": "20260504"})
     site.fill(path, {"scheduled_date": "2026-05-06"})
-    assert not query(entries, AccessionNumber="A-5010", **{f"{STEP}.ScheduledProcedureStepStartDate": "20260504"})
-    assert query(entries, AccessionNumber="A-5010", **{f"{STEP}.ScheduledProcedureStepStartDate": "20260506"})
+    assert not query(entries, AccessionNumber="A-5004", **{f"{STEP}.ScheduledProcedureStepStartDate": "20260504"})
+    assert query(entries, AccessionNumber="A-5004", **{f"{STEP}.ScheduledProcedureStepStartDate": "20260506"})
