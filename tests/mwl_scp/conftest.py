@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 
 from mwl_admin.models import (
     Patient,
@@ -89,9 +89,27 @@ def provider(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def _empty(request: pytest.FixtureRequest) -> Iterator[None]:
     """Leave an empty worklist behind; the provider sees only what is committed."""
     yield
-    if "database" not in request.fixturenames:
-        return
-    for model in (WorklistDelivery, WorklistQuery, ScheduledProcedureStep, RequestedProcedure, Patient, ProtocolCode):
-        model.objects.all().delete()
-    Station.objects.all().delete()
-    connection.close()
+    if "database" in request.fixturenames:
+        wait_until(_emptied, what="the worklist is empty")
+        connection.close()
+
+
+def _emptied() -> bool:
+    try:
+        with transaction.atomic():
+            for model in _MODELS:
+                model._base_manager.all().delete()
+    except IntegrityError:
+        return False  # the provider has just recorded what it delivered
+    return True
+
+
+_MODELS = (
+    WorklistDelivery,
+    WorklistQuery,
+    ScheduledProcedureStep,
+    RequestedProcedure,
+    Patient,
+    ProtocolCode,
+    Station,
+)
