@@ -24,7 +24,7 @@ from mwl_admin.exchange import arrivals
 from mwl_admin.exchange.entries import Entry, Mode, cancel, store
 from mwl_admin.exchange.jsonform import entry_from_json
 from mwl_admin.exchange.problems import EntryError, Problem
-from mwl_admin.models import APIClient, RequestedProcedure, StepStatus
+from mwl_admin.models import APIClient, RequestedProcedure, ScheduledProcedureStep, StepStatus
 
 MAX_BODY = 1024 * 1024
 MAX_ENTRIES = 500
@@ -213,9 +213,9 @@ def list_entries(  # noqa: PLR0917 - each is a query parameter
         orders = orders.filter(patient__patient_id=patient_id)
     if updated_since:
         moment = updated_since if updated_since.tzinfo else timezone.make_aware(updated_since)
-        changed = RequestedProcedure.objects.filter(updated_at__gte=moment).values("pk")
-        step_changed = RequestedProcedure.objects.filter(scheduled_procedure_steps__updated_at__gte=moment).values("pk")
-        orders = orders.filter(pk__in=changed.union(step_changed))
+        changed = RequestedProcedure.objects.order_by().filter(updated_at__gte=moment).values("pk")
+        steps_changed = ScheduledProcedureStep.objects.order_by().filter(updated_at__gte=moment)
+        orders = orders.filter(pk__in=changed.union(steps_changed.values("requested_procedure")))
     data_sets, kind = _in_form(request, shown(orders[offset : offset + limit]))
     response = HttpResponse(json.dumps(data_sets, ensure_ascii=False).encode(), content_type=kind)
     response["Cache-Control"] = "no-store"
