@@ -48,7 +48,8 @@ class Account:
             self.failures += not good
             if self._as_json:
                 entry = {"station": station, "step": what, "text": text, "good": good, "seconds": seconds}
-                print(json.dumps(entry, ensure_ascii=False), file=self._output, flush=True)
+                self._output.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                self._output.flush()
                 return
             took = "" if seconds is None else f"{seconds * 1000:>8,.0f} ms" if seconds < 10 else f"{seconds:>9,.1f} s"
             written = Text(f"{station:<12} {what:<12} ")

@@ -72,10 +72,11 @@ class Query:
 
 @dataclass(slots=True)
 class Committed:
-    """The result of a commitment request: how many are safe, and which are not, with their Failure Reasons."""
+    """The result of a commitment request: how many are safe, which are not and why, and over what it came."""
 
     committed: int
     failed: dict[str, int]
+    association: Association
 
 
 class Results:
@@ -92,7 +93,7 @@ class Results:
             str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason") or 0)
             for item in ds.get("FailedSOPSequence") or []
         }
-        result = Committed(len(ds.get("ReferencedSOPSequence") or []), failed)
+        result = Committed(len(ds.get("ReferencedSOPSequence") or []), failed, event.assoc)
         with self._arrived:
             self._results[str(ds.get("TransactionUID"))] = result
             self._arrived.notify_all()
@@ -182,11 +183,20 @@ class Scanner:
         ds.TransactionUID = new_uid()
         ds.ReferencedSOPSequence = [_reference(*reference) for reference in references]
         role = build_role(COMMITMENT, scu_role=True, scp_role=True)
-        handlers = [(evt.EVT_N_EVENT_REPORT, self._results.take)]
+        answered = threading.Event()
+
+        def sent(event: Any) -> None:
+            if type(event.message).__name__ == "N_EVENT_REPORT_RSP":
+                answered.set()
+
+        handlers = [(evt.EVT_N_EVENT_REPORT, self._results.take), (evt.EVT_DIMSE_SENT, sent)]
         with self._association(peer, COMMITMENT, evt_handlers=handlers, ext_neg=[role]) as assoc:
             status, _ = assoc.send_n_action(ds, 1, COMMITMENT, COMMITMENT_INSTANCE)
             answer = _answer(status)
             result = self._results.wait(str(ds.TransactionUID), seconds) if answer.good else None
+            if result is not None and result.association is assoc:
+                # The result is there before its response is sent; a release in between would break the association.
+                answered.wait(_CONNECT_SECONDS)
         return answer, result
 
 

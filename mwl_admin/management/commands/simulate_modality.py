@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import logging
 import re
 import sys
 import warnings
@@ -80,6 +81,7 @@ class Command(BaseCommand):
         with warnings.catch_warnings():
             # What others send is judged by the account, in its own words.
             warnings.simplefilter("ignore")
+            logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
             try:
                 Department(plan, account).work(stations)
             except KeyboardInterrupt:
