@@ -20,7 +20,7 @@ _PLACEHOLDERS = {"PatientID": "UNKNOWN", "StudyID": "1", "Modality": "OT", "Seri
 
 
 def _with_all_keys(ds: Dataset, arrived_at: float) -> Dataset:
-    """Fill the keys that a directory record must have (PS3.3 §F.5) and that devices leave empty; the copy stays as is."""
+    """Fill what a directory record must have (PS3.3 §F.5) and devices leave empty; the copied file stays as it is."""
     arrival = time.localtime(arrived_at)
     dates = {"StudyDate": time.strftime("%Y%m%d", arrival), "StudyTime": time.strftime("%H%M%S", arrival)}
     for keyword, value in (_PLACEHOLDERS | dates).items():

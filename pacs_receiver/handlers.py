@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_listener.access import rule_from
 from dicom_listener.dimse import CommandField
@@ -58,6 +59,8 @@ def build(config: PacsConfig) -> Iterator[Service]:
         give_up_seconds=config.commit_give_up_days * _DAY,
     )
     jobs = Jobs(_jobs(config, engine, storage, index, commitments))
+    with suppress(SQLAlchemyError):  # an index that is away keeps no worker from starting
+        _runway(config, engine)
     jobs.start()
     try:
         yield Service(
@@ -91,7 +94,8 @@ def _jobs(
                 announce=bool(config.notify_url),
             ),
         ),
-        Job("housekeeping", 15, partial(_housekeeping, config, engine, storage, index)),
+        Job("runway", 300, partial(_runway, config, engine)),
+        Job("housekeeping", 60, partial(_housekeeping, config, engine, storage, index)),
     ]
     if config.notify_url:
         deliver = partial(notify.deliver_due, engine, url=config.notify_url, secret=config.notify_secret)
@@ -99,10 +103,13 @@ def _jobs(
     return jobs
 
 
-def _housekeeping(config: PacsConfig, engine: Engine, storage: Storage, index: IndexWriter) -> None:
+def _runway(config: PacsConfig, engine: Engine) -> None:
     runway = retention.runway(engine, config)
     metrics.FREE_BYTES.set(runway.free_bytes)
     metrics.RUNWAY_DAYS.set(float("inf") if runway.days is None else runway.days)
+
+
+def _housekeeping(config: PacsConfig, engine: Engine, storage: Storage, index: IndexWriter) -> None:
     if not take_lease(engine, "housekeeping", time.time(), _HOUR):
         return
     notify.forget_delivered(engine)
