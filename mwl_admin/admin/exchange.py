@@ -44,6 +44,9 @@ class _Rows(Dataset):  # type: ignore[misc]
 class _Format(base_formats.Format):  # type: ignore[misc]
     """A kind of file. Our own reader finds out by itself what a file is."""
 
+    def __init__(self, encoding: str | None = None) -> None:
+        super().__init__()
+
     def is_binary(self) -> bool:
         return True
 
@@ -97,6 +100,10 @@ class EntryResource(Resource):  # type: ignore[misc]
 
     class Meta:
         use_transactions = True
+
+    @classmethod
+    def get_display_name(cls) -> str:
+        return "Entries"
 
     def import_data(self, dataset: _Rows, dry_run: bool = False, raise_errors: bool = False, **kwargs: Any) -> Result:
         result = Result()
@@ -173,6 +180,14 @@ class EntryExchange(ImportExportMixin):  # type: ignore[misc]
             super().add_data_read_fail_error_to_form(form, error)
             return
         form.add_error("import_file", str(error))
+
+    def process_import(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        try:
+            response: HttpResponse = super().process_import(request, **kwargs)
+        except FileNotFoundError:
+            messages.error(request, "The file has waited for too long, or was taken already: choose it again.")
+            return redirect("admin:mwl_admin_requestedprocedure_import")
+        return response
 
     def process_result(self, result: Result, request: HttpRequest) -> HttpResponse:
         if result.has_errors() or result.has_validation_errors():

@@ -21,11 +21,12 @@ class FitFilter(admin.SimpleListFilter):
         return [("mixed_up", "Another patient than the entry's"), ("no_entry", "Without an entry")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
+        studies: ReceivedStudyQuerySet = queryset
         if self.value() == "mixed_up":
-            return queryset.to_be_looked_at().mixed_up()
+            return studies.to_be_looked_at().mixed_up()
         if self.value() == "no_entry":
-            return queryset.to_be_looked_at().without_entry()
-        return queryset
+            return studies.to_be_looked_at().without_entry()
+        return studies
 
 
 @admin.register(ReceivedStudy)

@@ -50,12 +50,14 @@ def parse(query: QueryDict) -> Search:
             if len(values) > 1:
                 raise bad_request("stands twice.", name)
             _match(root, name, values[0])
+    switches = {name: _switch(query, name) for name in _SWITCHES}
     return Search(
         _identifier(root, _BY_KEYWORD),
         limit=_number(query, "limit"),
         offset=_number(query, "offset") or 0,
-        fuzzy=_switch(query, "fuzzymatching"),
-        empty_values=_switch(query, "emptyvaluematching"),
+        # Several values for one key are always taken, so that switch has nothing to do.
+        fuzzy=switches["fuzzymatching"],
+        empty_values=switches["emptyvaluematching"],
     )
 
 

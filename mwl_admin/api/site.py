@@ -29,14 +29,21 @@ from mwl_admin.models import APIClient, RequestedProcedure, ScheduledProcedureSt
 MAX_BODY = 1024 * 1024
 MAX_ENTRIES = 500
 
-api = NinjaAPI(
+
+class _API(NinjaAPI):
+    def get_openapi_schema(self, **options: Any) -> Any:
+        document = super().get_openapi_schema(**options)
+        document["components"].setdefault("schemas", {}).update(Problem=schema.problem(), Entry=schema.entry())
+        return document
+
+
+api = _API(
     title="Worklist",
     version="1",
     description="Search the worklist, make, change and cancel entries. docs/api.md tells it in full.",
     urls_namespace="api",
     docs_url="/api/docs",
     openapi_url="/api/openapi.json",
-    openapi_extra={"components": {"schemas": {"Problem": schema.problem(), "Entry": schema.entry()}}},
 )
 _read, _write = Token(Scope.READ), Token(Scope.WRITE)
 _ENTRY = {"$ref": "#/components/schemas/Entry"}

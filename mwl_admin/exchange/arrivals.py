@@ -17,6 +17,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from mwl_admin import names, validators
 from mwl_admin.exchange.problems import InvalidEntryError, Problem
@@ -32,7 +33,7 @@ from mwl_admin.models.status import OPEN
 
 TOLERANCE = datetime.timedelta(minutes=5)
 """How far the clocks of both sides may differ, and how old a copy of a notice may be."""
-_UID_ROOT = re.compile(r"[0-9a-fA-F-]{8,64}")
+_EVENT_ID = re.compile(r"[0-9a-fA-F-]{8,64}")
 
 
 class NoticeRefused(Exception):
@@ -98,7 +99,7 @@ class _Reader:
         if self.content.get("event") != "study.complete":
             self.problems.append(Problem("event", "must be study.complete."))
         event_id = _text(self.content.get("id"), 200)
-        if not _UID_ROOT.fullmatch(event_id):
+        if not _EVENT_ID.fullmatch(event_id):
             self.problems.append(Problem("id", "must be a UUID."))
         uid = _text(study.get("uid"), 200)
         try:
@@ -242,7 +243,5 @@ def complete_steps(study: ReceivedStudy) -> list[str]:
 
 
 def _is_due(step: ScheduledProcedureStep, study: ReceivedStudy) -> bool:
-    from django.utils import timezone
-
     last = timezone.localtime(study.last_arrival_at)
     return step.status == StepStatus.STARTED or step.scheduled_date <= last.date()
