@@ -62,7 +62,7 @@ class Process:
                 start_new_session=True,
             )
 
-    def wait_until_healthy(self, timeout: float = 30) -> None:
+    def wait_until_healthy(self, timeout: float = 90) -> None:
         try:
             wait_until(self._healthy_or_ended, timeout=timeout)
         except TimeoutError:
@@ -77,13 +77,13 @@ class Process:
     def is_running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
-    def stop(self, timeout: float = 30) -> int:
+    def stop(self, timeout: float = 60) -> int:
         """Send SIGTERM, wait, return the exit status."""
         assert self._popen is not None
         self._popen.terminate()
         return self.wait(timeout)
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = 60) -> int:
         """Wait until it has ended, return the exit status."""
         assert self._popen is not None
         return self._popen.wait(timeout)
