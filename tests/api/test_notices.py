@@ -25,6 +25,7 @@ from mwl_admin.models import (
     StudyNotice,
 )
 from pacs_receiver.notify import headers as signed_headers
+from pacs_receiver.notify import post
 from tests.api.bodies import problems
 from tests.api.conftest import Caller
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
@@ -316,3 +317,12 @@ def test_the_list_of_received_studies_may_be_seen_but_not_edited(secret: str, cl
     study = ReceivedStudy.objects.get()
     assert client.get(reverse("admin:mwl_admin_receivedstudy_change", args=[study.pk])).status_code == 200
     assert RequestedProcedure.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_receivers_own_delivery_is_taken(secret: str, live_server: Any) -> None:
+    body = notice()
+    data = json.dumps(body).encode()
+    assert post(live_server.url + PATH, data, event_id=body["id"], secret=secret) == ""
+    assert post(live_server.url + PATH, data, event_id=body["id"], secret="wrong") == "the answer was 403"
+    assert ReceivedStudy.objects.count() == 1
