@@ -13,10 +13,11 @@ RUN_STAMP := $(VENV)/run-$(call hash,requirements.txt)
 DEV_STAMP := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all:
 
-.PHONY: help run status restart test lint types format tests test-containers system-packages requirements
+.PHONY: help run demo status restart test lint types format tests test-containers system-packages requirements
 
 help:
 	@echo "make run               start the site, the worklist provider and the image receiver; Ctrl-C stops them"
+	@echo "make demo              a synthetic day, all three processes, and three simulated scanners at work; Ctrl-C ends it"
 	@echo "make status            what runs, and since when"
 	@echo "make restart           restart all three, or one: make restart SERVICE=pacs_receiver"
 	@echo "make test              lint, types and all tests (make lint, types or tests: only that)"
@@ -29,6 +30,9 @@ help:
 
 run: $(RUN_STAMP)
 	@exec $(BIN)/python embedded.py
+
+demo: $(RUN_STAMP)
+	@exec $(BIN)/python demo.py
 
 status: $(RUN_STAMP)
 	@exec $(BIN)/python embedded.py status

@@ -43,6 +43,8 @@ def faults(entry: Dataset) -> list[str]:
     uid = entry.get("StudyInstanceUID")
     if uid and not UID(uid).is_valid:
         found.append("StudyInstanceUID is not a UID")
+    if not entry.get("SpecificCharacterSet") and not str(entry.get("PatientName") or "").isascii():
+        found.append("PatientName is not ASCII, and no Specific Character Set says what it is")
     return found
 
 

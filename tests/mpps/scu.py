@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.sequence import Sequence
+from pydicom.datadict import keyword_for_tag
+from pydicom.tag import Tag
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -40,15 +41,13 @@ class Answer:
         """Offending Element, which Attribute Identifier List repeats, as keywords."""
         named = _many(self.command.get("OffendingElement"))
         assert named == _many(self.command.get("AttributeIdentifierList"))
-        from pydicom.datadict import keyword_for_tag
-
         return [keyword_for_tag(tag) for tag in named]
 
 
 def _many(value: Any) -> list[int]:
     if value is None:
         return []
-    return list(value) if isinstance(value, list | Sequence) or hasattr(value, "__iter__") else [value]
+    return list(value) if hasattr(value, "__iter__") else [value]
 
 
 @dataclass
@@ -67,7 +66,7 @@ class Modality:
         return Answer(self.received[-1], data)
 
     def get(self, uid: str, *tags: int) -> Answer:
-        _, data = self.assoc.send_n_get(list(tags), RETRIEVE, uid)
+        _, data = self.assoc.send_n_get([Tag(tag) for tag in tags], RETRIEVE, uid)
         return Answer(self.received[-1], data)
 
 

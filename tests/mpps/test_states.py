@@ -214,7 +214,8 @@ def test_each_scheduled_step_names_its_study(ct: Modality) -> None:
 def test_a_final_state_tells_when_it_was_reached(ct: Modality, keyword: str) -> None:
     step = make_step()
     uid = started(ct, step)
-    answer = ct.set(final(**{keyword: None}), uid)
+    missing: Any = {keyword: None}
+    answer = ct.set(final(**missing), uid)
     assert (answer.status, answer.offending) == (0x0121, [keyword])
     assert status_of(step) == "STARTED"
     assert ct.set(final(), uid).status == 0x0000
@@ -244,7 +245,8 @@ def test_what_is_given_at_creation_cannot_be_set_later(ct: Modality, keyword: st
     step = make_step()
     uid = started(ct, step)
     before = stored(uid).data_set
-    answer = ct.set(final(**{keyword: FIXED[keyword]}), uid)
+    given: Any = {keyword: FIXED[keyword]}
+    answer = ct.set(final(**given), uid)
     assert (answer.status, answer.offending) == (0x0105, [keyword])
     assert stored(uid).data_set == before
     assert status_of(step) == "STARTED"

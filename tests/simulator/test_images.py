@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from mwl_admin.simulator.examination import Examination, walk_in
+from mwl_admin.simulator.examination import Examination, faults, walk_in
 from mwl_admin.simulator.images import MODALITIES, image
+from mwl_admin.simulator.pattern import frame
 from tests.components import requires
 
 STARTED = datetime.datetime(2026, 5, 4, 10, 30)  # noqa: DTZ001 - a scanner's wall clock
@@ -68,3 +69,56 @@ def test_images_pass_dciodvfy(tmp_path: Path, modality: str, scheduled: bool) ->
         path = tmp_path / f"{number}.dcm"
         image(examination, number, 4, size=64).save_as(path, enforce_file_format=True)
         assert verdict(path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, []),
+        ({"PatientID": ""}, ["PatientID has no value"]),
+        ({"StudyInstanceUID": "1.02"}, ["StudyInstanceUID is not a UID"]),
+        (
+            {"SpecificCharacterSet": None},
+            ["PatientName is not ASCII, and no Specific Character Set says what it is"],
+        ),
+        (
+            {"ScheduledProcedureStepSequence": []},
+            [
+                "ScheduledProcedureStepID has no value",
+                "Modality has no value",
+                "ScheduledProcedureStepStartDate has no value",
+                "ScheduledProcedureStepStartTime has no value",
+            ],
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_what_a_scanner_misses_in_an_entry_is_told(change: dict[str, object], told: list[str]) -> None:
+    ds = entry()
+    for keyword, value in change.items():
+        setattr(ds, keyword, value)
+    assert faults(ds) == told
+
+
+def test_images_carry_what_scheduled_workflow_demands() -> None:
+    examination = Examination(entry(), "ROOM1", "CT", STARTED)
+    ds = image(examination, 1, 1, size=64)
+    assert (ds.StudyInstanceUID, ds.AccessionNumber, ds.PatientID) == ("2.25.100001", "A-5001", "P-1001")
+    assert str(ds.PatientName) == "Müller^Änne"
+    assert ds.ReferencedStudySequence[0].ReferencedSOPInstanceUID == "2.25.100001"
+    assert ds.ProcedureCodeSequence[0].CodeValue == "169069000"
+    (request,) = ds.RequestAttributesSequence
+    assert (request.RequestedProcedureID, request.ScheduledProcedureStepID) == ("RP-5001", "S-1")
+    assert request.ScheduledProtocolCodeSequence[0].CodeValue == "P1"
+    assert ds.PerformedProtocolCodeSequence[0].CodeValue == "P1"
+    created = examination.creation()
+    assert ds.PerformedProcedureStepID == created.PerformedProcedureStepID
+    assert ds.PerformedProcedureStepStartTime == created.PerformedProcedureStepStartTime == "103000"
+    assert ds.ReferencedPerformedProcedureStepSequence[0].ReferencedSOPInstanceUID == examination.mpps_uid
+    assert ds.BurnedInAnnotation == "YES"
+
+
+def test_the_mark_is_in_the_pixels() -> None:
+    pixels = frame(128, 128, 8, 1, 1)
+    bright = sum(value == 255 for value in pixels[: 128 * 20])
+    assert bright > 60

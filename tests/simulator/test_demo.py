@@ -1,0 +1,54 @@
+"""`make demo`: everything starts, three scanners do the whole list, Ctrl-C ends everything and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from tests.ports import free_port
+from tests.processes import ROOT, clean_environment
+from tests.waiting import wait_until
+
+
+def test_the_demonstration_works_through_the_list_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    names = ("WEB_BIND", "MWL_BIND", "PACS_BIND", "MWL_HEALTH_BIND", "PACS_HEALTH_BIND")
+    settings = {name: f"127.0.0.1:{free_port()}" for name in names}
+    # What must not matter: the demonstration keeps to data of its own.
+    foreign = {"DATABASE_URL": f"sqlite:///{tmp_path}/real.sqlite3", "PACS_STORAGE_DIR": str(tmp_path / "real")}
+    output = tmp_path / "output"
+    with output.open("wb") as out:
+        demo = subprocess.Popen(
+            [sys.executable, str(ROOT / "demo.py"), "--rate", "0", "--pause", "0", "--entries", "6"],
+            env={**clean_environment({**settings, **foreign}), "TMPDIR": str(tmp_path)},
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: _done(demo, output), timeout=100, what="the list is done")
+        family = psutil.Process(demo.pid).children(recursive=True)
+        assert len(family) >= 4
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) == 0
+    finally:
+        if demo.poll() is None:
+            os.kill(demo.pid, signal.SIGTERM)
+            demo.wait(60)
+    text = output.read_text()
+    assert not [process for process in family if process.is_running() and process.status() != "zombie"]
+    assert len(re.findall(r"examination over", text)) == 6, text
+    assert "BAD" not in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["output"]
+
+
+def _done(demo: subprocess.Popen[bytes], output: Path) -> bool:
+    assert demo.poll() is None, output.read_text()
+    return "The list is done" in output.read_text()
