@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import NinjaAPI
@@ -22,9 +23,10 @@ from mwl_admin.api.search import search
 from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.exchange import arrivals
 from mwl_admin.exchange.entries import Entry, Mode, cancel, store
-from mwl_admin.exchange.jsonform import entry_from_json
+from mwl_admin.exchange.jsonform import entry_from_json, is_storable
 from mwl_admin.exchange.problems import EntryError, Problem
 from mwl_admin.models import APIClient, RequestedProcedure, ScheduledProcedureStep, StepStatus
+from mwl_admin.validators import validate_long_string
 
 MAX_BODY = 1024 * 1024
 MAX_ENTRIES = 500
@@ -147,14 +149,22 @@ def _answer(request: HttpRequest, order: RequestedProcedure, status: HTTPStatus 
 
 
 def _find(accession_number: str) -> RequestedProcedure:
+    _refuse_impossible(accession_number)
     order = RequestedProcedure.objects.select_related("patient").filter(accession_number=accession_number).first()
     if order is None:
-        raise Refused(
-            HTTPStatus.NOT_FOUND,
-            "There is no such entry.",
-            [Problem("AccessionNumber", "No entry has this accession number.", "unknown")],
-        )
+        raise _no_such_entry()
     return order
+
+
+def _no_such_entry() -> Refused:
+    problem = Problem("AccessionNumber", "No entry has this accession number.", "unknown")
+    return Refused(HTTPStatus.NOT_FOUND, "There is no such entry.", [problem])
+
+
+def _refuse_impossible(*texts: str) -> None:
+    """Refuse what can't be looked up: nothing is there by such a name."""
+    if not all(is_storable(text) for text in texts):
+        raise _no_such_entry()
 
 
 def _check_tag(request: HttpRequest, accession_number: str) -> None:
@@ -206,8 +216,8 @@ def list_entries(  # noqa: PLR0917 - each is a query parameter
         raise bad_request(f"must be from 1 to {MAX_ENTRIES}.", "limit")
     if not 0 <= offset < 10**9:
         raise bad_request("must not be negative.", "offset")
-    if "\0" in patient_id:
-        raise bad_request("holds a null character.", "patient_id")
+    if not is_storable(patient_id):
+        raise bad_request("holds a character that can't be stored.", "patient_id")
     orders = RequestedProcedure.objects.order_by("-pk")
     steps: dict[str, Any] = {}
     if date:
@@ -293,6 +303,7 @@ def change_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
 
 
 def _store(request: HttpRequest, accession_number: str, mode: Mode) -> HttpResponse:
+    _refuse_impossible(accession_number)
     entry = _addressed(_body(request), accession_number)
     stored = store(entry, mode, source=_source(request), before=lambda: _check_tag(request, accession_number))
     return _answer(request, stored.requested, HTTPStatus.CREATED if stored.created else HTTPStatus.OK)
@@ -308,11 +319,16 @@ def _store(request: HttpRequest, accession_number: str, mode: Mode) -> HttpRespo
 )
 def cancel_entry(request: HttpRequest, accession_number: str, step: str = "", reason: str = "") -> HttpResponse:
     """Steps become CANCELLED and stay readable. A step that has started is not cancelled: 409."""
+    _refuse_impossible(accession_number, step)
+    try:
+        validate_long_string(reason)
+    except DjangoValidationError as error:
+        raise bad_request(" ".join(error.messages), "reason") from error
     cancel(
         accession_number,
         step,
         source=_source(request),
-        reason=reason[:64],
+        reason=reason,
         before=lambda: _check_tag(request, accession_number),
     )
     return _answer(request, _find(accession_number))

@@ -29,6 +29,11 @@ def entry_from_json(body: Any) -> Entry:
     return Entry(values, tuple(steps or ()))
 
 
+def is_storable(text: str) -> bool:
+    """Whether a database takes the text at all, be it only to compare: no null character, no half of a pair."""
+    return "\0" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 class _Reader:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -84,9 +89,12 @@ class _Reader:
         if attribute.vr == "PN" and isinstance(value, dict):
             groups = [value.get(group) or "" for group in _GROUPS]
             if value.keys() <= {*_GROUPS} and all(isinstance(group, str) for group in groups):
-                return "=".join(groups).rstrip("=")
+                value = "=".join(groups).rstrip("=")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             self.problems.append(Problem(where, "must be a text or a number."))
+            return ""
+        if isinstance(value, str) and not is_storable(value):
+            self.problems.append(Problem(where, "holds a character that can't be stored."))
             return ""
         return value
 

@@ -15,6 +15,7 @@ from mwl_admin.exchange.attributes import PROCEDURE_CODE, STEPS
 from mwl_admin.exchange.columns import BY_KEYWORD, CODE_PARTS, HEADINGS, NAME_PARTS, PROCEDURE, Heading, find
 from mwl_admin.exchange.entries import Entry, Mode, Stored, store
 from mwl_admin.exchange.files import Table, TableError
+from mwl_admin.exchange.jsonform import is_storable
 from mwl_admin.exchange.problems import EntryError, Problem
 from mwl_admin.models import RequestedProcedure
 
@@ -104,6 +105,8 @@ def _read_row(headings: Sequence[Heading], number: int, cells: Sequence[Any]) ->
         if cell is None or (isinstance(cell, str) and not cell.strip()):
             continue  # an empty cell says nothing
         try:
+            if isinstance(cell, str) and not is_storable(cell):
+                raise ValueError("holds a character that can't be stored.")
             row.values[heading.name] = heading.read(cell)
         except ValueError as error:
             row.complain(heading.name, str(error))
