@@ -64,9 +64,11 @@ def embedded(tmp_path: Path) -> Iterator[Embedded]:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     """Started, and shared by the tests that leave it running."""
     made = Embedded(tmp_path_factory.mktemp("embedded"))
-    made.start()
-    yield made
-    end(made)
+    try:
+        made.start()
+        yield made
+    finally:
+        end(made)
 
 
 def end(embedded: Embedded) -> None:
