@@ -17,6 +17,9 @@ from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 MAXIMUM = 200
 """How many patients, or entries, a search takes from each table; who finds more has to type more."""
 
+SHORTEST = 3
+"""Signs that a word needs for PostgreSQL to find any part by its index (pg_trgm)."""
+
 _PATIENT = "requested_procedure__patient__"
 _IDENTIFIERS = ("accession_number", "requested_procedure_id")
 _LONG_IDENTIFIER = ("study_instance_uid",)
@@ -27,6 +30,16 @@ def words(text: str) -> list[str]:
     if not text.isprintable():
         return []
     return [word for word in re.split(r"[\s,^=]+", text.strip()) if word]
+
+
+def _telling(found: list[str]) -> list[str]:
+    """Return the words that an index can find: with three signs or more, unless there are only shorter ones."""
+    return [word for word in found if len(word) >= SHORTEST] or found
+
+
+def reaches_all_days(text: str) -> bool:
+    """Whether a text says enough to be looked for among all days; names in other scripts may have two signs."""
+    return any(len(word) >= SHORTEST or not word.isascii() for word in words(text))
 
 
 def _any(conditions: Iterable[Q]) -> Q:
@@ -71,7 +84,7 @@ def requested_procedures(text: str) -> Q:
     if not found:
         return _without_words(text)
     whole = _all(_in_patient(word, "patient__") | _in(word, (*_IDENTIFIERS, *_LONG_IDENTIFIER), "") for word in found)
-    some = _any(_in(word, _IDENTIFIERS) | Q(study_instance_uid=word) for word in found)
+    some = _any(_in(word, _IDENTIFIERS) | Q(study_instance_uid=word) for word in _telling(found))
     entries = RequestedProcedure.objects.order_by("-pk").filter(some)
     if len(found) > 1:
         entries = entries.filter(whole)
@@ -84,7 +97,7 @@ def steps(text: str) -> Q:
     if not found:
         return _without_words(text)
     by_step = ScheduledProcedureStep.objects.order_by("-pk").filter(
-        _any(_in(word, ("scheduled_procedure_step_id",)) for word in found)
+        _any(_in(word, ("scheduled_procedure_step_id",)) for word in _telling(found))
     )
     if len(found) > 1:
         by_step = by_step.filter(steps_among(text))

@@ -17,7 +17,7 @@ from mwl_admin.models.status import OPEN, SOURCES, WAITING
 
 LATE_MINUTES = 15
 LONG_STARTED_HOURS = 4
-FOUND_ELSEWHERE = 100
+FOUND_ELSEWHERE = 30
 """How many steps of other days a search shows."""
 
 NEXT: dict[str, StepStatus] = {
@@ -111,7 +111,7 @@ def steps_of(filters: Filters) -> list[ScheduledProcedureStep]:
 
 def steps_of_other_days(filters: Filters) -> list[ScheduledProcedureStep]:
     """Return what a search finds on other days, the latest first; nothing unless something is searched for."""
-    if not filters.text.strip():
+    if not finding.reaches_all_days(filters.text):
         return []
     found = ScheduledProcedureStep.objects.filter(finding.steps(filters.text)).exclude(scheduled_date=filters.day)
     return list(_with_all_that_is_shown(found).order_by("-scheduled_date", "-scheduled_time", "-pk")[:FOUND_ELSEWHERE])

@@ -122,6 +122,7 @@ def scanner() -> Iterator[int]:
     ae = AE("CT1")
     ae.add_supported_context(Verification)
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_ECHO, lambda _event: 0)])
+    assert server is not None
     assert server.socket is not None
     yield server.socket.getsockname()[1]
     server.shutdown()

@@ -91,7 +91,9 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // A new entry begins with the patient: straight to typing.
   if (field("new_family_name") && !document.querySelector(".errorlist")) {
-    document.querySelector("#id_patient + .select2 .select2-selection")?.focus();
+    const begin = () => document.querySelector("#id_patient + .select2 .select2-selection")?.focus();
+    if (document.readyState === "complete") begin();
+    else window.addEventListener("load", begin); // the field is made by then
   }
 
   const newPatient = ["family_name", "given_name", "patient_birth_date", "patient_id"];

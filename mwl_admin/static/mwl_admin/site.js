@@ -54,3 +54,32 @@ document.addEventListener("htmx:oobAfterSwap", (event) => {
   clearTimeout(noticeTimer);
   noticeTimer = setTimeout(() => document.getElementById("notice").replaceChildren(), 15000);
 });
+
+// The search fields (select2) do not name themselves to screen readers; they get the name of the field they stand for.
+function nameSearchFields() {
+  for (const select of document.querySelectorAll("select.admin-autocomplete")) {
+    const container = select.nextElementSibling;
+    if (!container || !container.classList.contains("select2-container")) continue;
+    const label = document.querySelector(`label[for="${select.id}"]`);
+    const name = label ? label.textContent.trim() : select.name;
+    for (const part of container.querySelectorAll("[role=combobox], [role=textbox], .select2-search__field")) {
+      part.setAttribute("aria-label", name);
+      if (part.getAttribute("role") !== "textbox") part.removeAttribute("aria-labelledby");
+    }
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  // Among the items of a list, its button to clear them all is no item.
+  for (const select of document.querySelectorAll("select.admin-autocomplete[multiple]")) select.dataset.allowClear = "false";
+  if (window.django && django.jQuery) {
+    django.jQuery(document).on("change", "select.admin-autocomplete", () => setTimeout(nameSearchFields, 0));
+    django.jQuery(document).on("select2:open", () => {
+      for (const field of document.querySelectorAll(".select2-dropdown .select2-search__field")) {
+        field.setAttribute("aria-label", document.querySelector(".select2-container--open [aria-label]")?.getAttribute("aria-label") || "");
+      }
+    });
+  }
+});
+window.addEventListener("load", () => setTimeout(nameSearchFields, 0));
+document.addEventListener("formset:added", () => setTimeout(nameSearchFields, 0));
