@@ -114,7 +114,9 @@ class EntryResource(Resource):  # type: ignore[misc]
         except TableError as error:
             result.append_base_error(Error(error))
             return result
-        result.diff_headers = ["Row", *report.headings, "Note"]
+        # The page of errors numbers its rows by itself, the preview does not.
+        wrong = report.count(ERROR) > 0
+        result.diff_headers = report.headings if wrong else ["Row", *report.headings, "Note"]
         for row in report.rows:
             self._add(result, row, report.headings)
         return result
@@ -132,8 +134,7 @@ class EntryResource(Resource):  # type: ignore[misc]
             problems: dict[str, list[str]] = {}
             for heading, message in row.problems:
                 problems.setdefault(heading or "Row", []).append(message)
-            values = {"Row": row.number, "Note": "", **told.row_values}
-            result.append_invalid_row(row.number, values, ValidationError(problems))
+            result.append_invalid_row(row.number, told.row_values, ValidationError(problems))
         result.append_row_result(told)
 
     def export(self, queryset: Any = None, **kwargs: Any) -> Dataset:

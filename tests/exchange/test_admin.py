@@ -69,6 +69,8 @@ def test_errors_are_told_by_row_and_column_and_can_not_be_confirmed(browser: Cli
     assert "must be a time of day" in page
     assert "<b>CT" not in page
     assert "Confirm" not in page
+    headings = re.findall(r"<th[^>]*>\s*([^<]*?)\s*</th>", page)
+    assert headings.count("Row") == 1
     assert not RequestedProcedure.objects.exists()
 
 
