@@ -1,7 +1,7 @@
 """PostgreSQL: indexes by which any part of a name or of an identifier is found among a million entries.
 
 They need `pg_trgm`, an extension that the owner of a database may install. Where that is not allowed the site works
-without them, more slowly, and check mwl_admin.W007 says what is missing.
+without them, more slowly.
 """
 
 from typing import Any

@@ -59,7 +59,7 @@ def enter(browser: Browser, url: str, user: str = "anna", **options: Any) -> Pag
     return page
 
 
-def in_database(statement: str, *values: object) -> list[Any]:
+def in_database(statement: str, *values: int | str) -> list[Any]:
     """Run SQL from the browser's thread, where Django's own checks stand in the way."""
     import threading
 
