@@ -20,7 +20,7 @@ from pydicom.datadict import dictionary_description
 from pydicom.filereader import read_dataset
 
 from mwl_admin.echo import echo
-from mwl_admin.models import PerformedProcedureStep, Station, WorklistQuery
+from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, WorklistQuery
 from mwl_admin.pages.page import page, render
 from mwl_admin.worklist.errors import QueryError
 from mwl_admin.worklist.identifier import Identifier
@@ -29,6 +29,7 @@ from mwl_admin.worklist.query import prepare
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 
 UNKNOWN_DAYS = 14
+STUDIES_LOOKED_AT = 300
 SHOWN = 200
 
 
@@ -36,7 +37,11 @@ SHOWN = 200
 @require_GET
 def stations(request: HttpRequest) -> HttpResponse:
     """All stations, and those that ask without being known."""
-    context = {"stations": _with_last(Station.objects.order_by("ae_title")), "unknown": unknown_callers()}
+    context = {
+        "stations": _with_last(Station.objects.order_by("ae_title")),
+        "unknown": unknown_callers(),
+        "images": last_images(),
+    }
     return render(request, "stations.html", context, title=_("Stations"))
 
 
@@ -55,6 +60,15 @@ def _with_last(found: QuerySet[Station]) -> QuerySet[Any]:
         **{name: Subquery(queries.values(column)[:1]) for name, column in columns.items()},
         performed_pk=Subquery(performed.order_by("-created_at").values("pk")[:1]),
     )
+
+
+def last_images() -> dict[str, ReceivedStudy]:
+    """Return the study with the latest images by the AE title that sent them, as far as the receiver told lately."""
+    found: dict[str, ReceivedStudy] = {}
+    for study in ReceivedStudy.objects.order_by("-last_arrival_at")[:STUDIES_LOOKED_AT]:
+        for sender in study.senders:
+            found.setdefault(sender, study)
+    return found
 
 
 def unknown_callers() -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from mwl_admin.echo import echo
-from mwl_admin.models import Station, WorklistDelivery, WorklistQuery
+from mwl_admin.models import ReceivedStudy, Station, WorklistDelivery, WorklistQuery
 from mwl_admin.pages.stations import usual_keys
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
 
@@ -54,6 +54,16 @@ def test_each_station_tells_its_last_query(manager: Client) -> None:
     assert "5 min ago" in html
     assert "from 192.0.2.7, 4 matches, 4 ms" in html
     assert "2 h ago" in html
+
+
+def test_each_station_tells_its_last_images(manager: Client) -> None:
+    make_station()
+    moment = timezone.now() - timedelta(minutes=7)
+    times = dict.fromkeys(("first_arrival_at", "last_arrival_at", "announced_at"), moment)
+    ReceivedStudy.objects.create(study_instance_uid="1.2.3", senders=["CT1"], instance_count=120, **times)
+    html = page(manager, "stations")
+    assert "7 min ago" in html
+    assert "120 images" in html
 
 
 def test_unknown_callers_are_listed_and_added_with_one_click(login: Any) -> None:
