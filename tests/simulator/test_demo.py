@@ -7,33 +7,44 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.ports import free_port
 from tests.processes import ROOT, clean_environment
 from tests.waiting import wait_until
 
 
-def test_the_demonstration_works_through_the_list_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name: the supervisor's socket lies below it, and its path is limited."""
+    with tempfile.TemporaryDirectory(prefix="demo") as name:
+        yield Path(name)
+
+
+@pytest.mark.timeout(300)  # it starts six processes one after the other
+def test_the_demonstration_works_through_the_list_and_ends_with_ctrl_c(folder: Path) -> None:
     names = ("WEB_BIND", "MWL_BIND", "PACS_BIND", "MWL_HEALTH_BIND", "PACS_HEALTH_BIND")
     settings = {name: f"127.0.0.1:{free_port()}" for name in names}
     # What must not matter: the demonstration keeps to data of its own.
-    foreign = {"DATABASE_URL": f"sqlite:///{tmp_path}/real.sqlite3", "PACS_STORAGE_DIR": str(tmp_path / "real")}
-    output = tmp_path / "output"
+    foreign = {"DATABASE_URL": f"sqlite:///{folder}/real.sqlite3", "PACS_STORAGE_DIR": str(folder / "real")}
+    output = folder / "output"
     with output.open("wb") as out:
         demo = subprocess.Popen(
             [sys.executable, str(ROOT / "demo.py"), "--rate", "0", "--pause", "0", "--entries", "6"],
-            env={**clean_environment({**settings, **foreign}), "TMPDIR": str(tmp_path)},
-            cwd=tmp_path,
+            env={**clean_environment({**settings, **foreign}), "TMPDIR": str(folder)},
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        wait_until(lambda: _done(demo, output), timeout=100, what="the list is done")
+        wait_until(lambda: _done(demo, output), timeout=240, what="the list is done")
         family = psutil.Process(demo.pid).children(recursive=True)
         assert len(family) >= 4
         demo.send_signal(signal.SIGINT)
@@ -46,7 +57,7 @@ def test_the_demonstration_works_through_the_list_and_ends_with_ctrl_c(tmp_path:
     assert not [process for process in family if process.is_running() and process.status() != "zombie"]
     assert len(re.findall(r"examination over", text)) == 6, text
     assert "BAD" not in text
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["output"]
+    assert sorted(path.name for path in folder.iterdir()) == ["output"]
 
 
 def _done(demo: subprocess.Popen[bytes], output: Path) -> bool:

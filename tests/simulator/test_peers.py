@@ -47,7 +47,7 @@ def test_storescp_takes_the_images(tmp_path: Path, modality: str) -> None:
     folder.mkdir()
     with running(port, "storescp", "-od", str(folder), str(port)):
         status, lines = simulate(
-            tmp_path, "--unscheduled", "--mwl", "none", "--mpps", "none", "--pacs", f"127.0.0.1:{port}",
+            "--unscheduled", "--mwl", "none", "--mpps", "none", "--pacs", f"127.0.0.1:{port}",
             "--modality", modality, "--images", "2",
         )  # fmt: skip
     assert status == 0, lines
@@ -70,7 +70,7 @@ def test_wlmscpfs_answers_each_profile(tmp_path: Path, profile: str) -> None:
     ds.save_as(folder / "entry.wl", enforce_file_format=False)
     with running(port, "wlmscpfs", "-csk", "-dfr", "-dfp", str(folder.parent), str(port)):
         status, lines = simulate(
-            tmp_path, "--station", f"ROOM1:{profile}", "--date", "2026-05-04",
+            "--station", f"ROOM1:{profile}", "--date", "2026-05-04",
             "--mwl", f"127.0.0.1:{port}", "--mpps", "none", "--pacs", "none",
         )  # fmt: skip
     assert status == 0, lines

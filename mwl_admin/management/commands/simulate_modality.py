@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import logging
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -78,10 +80,7 @@ class Command(BaseCommand):
         )
         stations = _stations(options)
         account = Account(cast(IO[str], self.stdout), as_json=options["json"])
-        with warnings.catch_warnings():
-            # What others send is judged by the account, in its own words.
-            warnings.simplefilter("ignore")
-            logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+        with _undisturbed():
             try:
                 Department(plan, account).work(stations)
             except KeyboardInterrupt:
@@ -90,6 +89,20 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{account.examinations} examinations; {account.failures} answers were not what a scanner needs"
             )
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without the libraries' own words: what others send is judged by the account."""
+    network = logging.getLogger("pynetdicom")
+    level = network.level
+    network.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        network.setLevel(level)
 
 
 def _profiles() -> str:
