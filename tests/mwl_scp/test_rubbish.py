@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 
 import psutil
 import pytest
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_FIND
 
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
@@ -45,10 +48,10 @@ def test_each_damaged_identifier_gets_an_answer(provider: Provider, syntax: str)
     make_step()
     workers = {child.pid for child in psutil.Process(provider.process.pid).children()}
     seen: set[int] = set()
-    with association(provider.port, transfer_syntax=syntax) as opened:
+    with association(provider.port, transfer_syntax=syntax) as opened, paused(opened):
         context = next(one for one in opened.accepted_contexts if one.abstract_syntax == MODALITY_WORKLIST)
         for number, data in enumerate(rubbish(syntax, 200)):
-            status, comment = ask(opened, context.context_id, number + 1, data)
+            status, comment = ask(opened, context.context_id or 0, number + 1, data)
             seen.add(status)
             assert status in ALLOWED
             for word in ("Error", "Traceback", "Exception", "sqlite", "psycopg", "SELECT"):
@@ -59,26 +62,30 @@ def test_each_damaged_identifier_gets_an_answer(provider: Provider, syntax: str)
     assert find(provider.port, identifier(step={"Modality": "CT"})).statuses == [0xFF00, 0x0000]
 
 
-def ask(opened, context_id: int | None, message_id: int, data: bytes) -> tuple[int, str]:  # type: ignore[no-untyped-def]
-    """Send one C-FIND with these bytes and return the final status and its comment."""
-    from io import BytesIO
+@contextmanager
+def paused(opened: Association) -> Iterator[None]:
+    """Keep pynetdicom's own thread from taking the answers, as its own operations do while they wait."""
+    opened._reactor_checkpoint.clear()
+    wait_until(lambda: opened._is_paused, what="pynetdicom's thread has paused")
+    try:
+        yield
+    finally:
+        opened._reactor_checkpoint.set()
 
+
+def ask(opened: Association, context_id: int, message_id: int, data: bytes) -> tuple[int, str]:
+    """Send one C-FIND with these bytes and return the final status and its comment."""
     request = C_FIND()
     request.MessageID = message_id
     request.AffectedSOPClassUID = MODALITY_WORKLIST
     request.Priority = 2
     request.Identifier = BytesIO(data)
-    opened._reactor_checkpoint.clear()
-    wait_until(lambda: opened._is_paused, what="pynetdicom's own thread leaves the answers alone")
-    try:
-        opened.dimse.send_msg(request, context_id)
-        while True:
-            _, response = opened.dimse.get_msg(block=True)
-            assert response is not None, "no answer"
-            if response.Status not in {0xFF00, 0xFF01}:
-                return response.Status, str(response.ErrorComment or "")
-    finally:
-        opened._reactor_checkpoint.set()
+    opened.dimse.send_msg(request, context_id)
+    while True:
+        _, response = opened.dimse.get_msg(block=True)
+        assert response is not None, "no answer"
+        if response.Status not in {0xFF00, 0xFF01}:
+            return int(response.Status or 0), str(response.ErrorComment or "")
 
 
 def test_an_association_leaves_no_connection_to_the_database_behind(provider: Provider) -> None:
