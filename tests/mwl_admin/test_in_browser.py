@@ -66,7 +66,7 @@ def test_a_second_step_is_added_on_the_same_page(page: Page, live_server: Any) -
     page.locator("#id_new_patient_id").fill("P-2")
     pick(page, "#id_procedure", "thorax", "CT thorax")
     page.locator("#id_scheduled_procedure_steps-0-scheduled_time").fill("09:00")
-    page.get_by_role("button", name="Add another Step").click()
+    page.get_by_role("link", name="Add another Step").click()
     page.locator("#id_scheduled_procedure_steps-1-scheduled_time").fill("09:30")
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("was added successfully").wait_for()
