@@ -13,7 +13,7 @@ RUN_STAMP := $(VENV)/run-$(call hash,requirements.txt)
 DEV_STAMP := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all:
 
-.PHONY: help run demo status restart test screenshots lint types format tests test-containers system-packages requirements
+.PHONY: help run demo status restart test benchmark screenshots lint types format tests test-containers system-packages requirements
 
 help:
 	@echo "make run               start the site, the worklist provider and the image receiver; Ctrl-C stops them"
@@ -23,6 +23,7 @@ help:
 	@echo "make test              lint, types and all tests (make lint, types or tests: only that)"
 	@echo "make test-containers   build the image, run compose.yaml and break it; needs a Docker engine"
 	@echo "make system-packages   install what the tests use besides Python packages (Debian)"
+	@echo "make benchmark         measure the receiver beside its peers, into docs/performance.md; minutes, on an idle machine"
 	@echo "make screenshots       pictures of the site's main pages, into docs/images/"
 	@echo "make format            format the code"
 	@echo "make requirements      compile requirements*.in into requirements*.txt"
@@ -42,6 +43,9 @@ restart: $(RUN_STAMP)
 	@exec $(BIN)/python embedded.py restart 'gateway:$(SERVICE)'
 
 test: lint types tests
+
+benchmark: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks --docs docs --json docs/performance.json
 
 screenshots: $(DEV_STAMP)
 	$(BIN)/python -m tests.site.screenshots
