@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
@@ -21,6 +22,7 @@ def worklist_database(url: str, blocker: DjangoDbBlocker) -> Iterator[str]:
     with blocker.unblock():
         connections.settings["default"] = {**original, "OPTIONS": {}, "TEST": {}, **environment.database(url)}
         connections["default"] = connections.create_connection("default")
+        ContentType.objects.clear_cache()  # its numbers are those of one database
         call_command("migrate", verbosity=0)
         try:
             yield url
@@ -28,6 +30,7 @@ def worklist_database(url: str, blocker: DjangoDbBlocker) -> Iterator[str]:
             connections["default"].close()
             connections.settings["default"] = original
             connections["default"] = replaced
+            ContentType.objects.clear_cache()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
