@@ -158,8 +158,8 @@ class Server:
     def _drop_silent(self, sock: socket.socket) -> None:
         del self._silent[sock]
         self._selector.unregister(sock)
-        sock.close()
         metrics.LIMITED.labels("first_pdu").inc()
+        sock.close()
 
     def _spoke(self, sock: socket.socket) -> None:
         """The peer sent its first bytes, or left: from here a thread serves it."""

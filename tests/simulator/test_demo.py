@@ -35,7 +35,19 @@ def test_the_demonstration_works_through_the_list_and_ends_with_ctrl_c(folder: P
     output = folder / "output"
     with output.open("wb") as out:
         demo = subprocess.Popen(
-            [sys.executable, str(ROOT / "demo.py"), "--rate", "0", "--pause", "0", "--entries", "6"],
+            # a parent that runs in the background hands down an ignored SIGINT; a terminal's Ctrl-C is what is meant
+            [
+                "env",
+                "--default-signal=INT",
+                sys.executable,
+                str(ROOT / "demo.py"),
+                "--rate",
+                "0",
+                "--pause",
+                "0",
+                "--entries",
+                "6",
+            ],
             env={**clean_environment({**settings, **foreign}), "TMPDIR": str(folder)},
             cwd=folder,
             stdin=subprocess.DEVNULL,

@@ -92,8 +92,9 @@ document.addEventListener("DOMContentLoaded", () => {
   // A new entry begins with the patient: straight to typing.
   if (field("new_family_name") && !document.querySelector(".errorlist")) {
     const begin = () => document.querySelector("#id_patient + .select2 .select2-selection")?.focus();
-    if (document.readyState === "complete") begin();
-    else window.addEventListener("load", begin); // the field is made by then
+    // The field is made by a callback of jQuery's, which may come after the window's load on a slow machine.
+    if (document.readyState === "complete") $(begin);
+    else window.addEventListener("load", () => $(begin));
   }
 
   const newPatient = ["family_name", "given_name", "patient_birth_date", "patient_id"];
