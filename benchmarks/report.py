@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
@@ -74,6 +75,7 @@ def machine() -> dict[str, str]:
         "date": date.today().isoformat(),  # noqa: DTZ011 - the day of whoever runs it
         "processor": _processor(),
         "cores": str(psutil.cpu_count()),
+        "load when the report was made": "{:.1f}, {:.1f}, {:.1f} (last 1, 5, 15 minutes)".format(*os.getloadavg()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "kernel": platform.release(),
         "file system": _file_system(),
@@ -145,7 +147,8 @@ def as_markdown(rows: tuple[Row, ...], results: list[Result], found: list[Verdic
         "# Performance",
         "",
         "Made by `make benchmark`: every server in turn on one machine, in one run, with the same data and clients.",
-        "Each row ran three times; medians are shown. A ratio is the peer's time divided by ours.",
+        "Medians are shown, and every run behind them. A ratio is the peer's time divided by ours, and holds for this",
+        "run alone; the load below tells whether the machine was idle.",
         "",
         f"![Time of each server]({chart})",
         "",
