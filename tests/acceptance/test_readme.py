@@ -22,7 +22,11 @@ BLOCKS = re.findall(r"^```console\n(.*?)^```", TOUR, re.MULTILINE | re.DOTALL)
 SUPERVISED = "make status"  # shown by the tests of the supervisor
 
 # what differs from run to run: identifiers that are made, dates and times, process numbers
-CHANGING = [(r"2\.25\.\d+ ?\] +# +\d+", "2.25.N"), (r"20\d{6}\b", "DAY"), (r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", "MOMENT")]
+CHANGING = [
+    (r"2\.25\.\d+ ?\] +# +\d+", "2.25.N"),
+    (r"20\d{6}\b", "DAY"),
+    (r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", "MOMENT"),
+]
 
 
 def steps() -> Iterator[tuple[str, list[str]]]:
