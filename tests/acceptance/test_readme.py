@@ -23,7 +23,7 @@ SUPERVISED = "make status"  # shown by the tests of the supervisor
 
 # what differs from run to run: identifiers that are made, dates and times, process numbers
 CHANGING = [
-    (r"2\.25\.\d+ ?\] +# +\d+", "2.25.N"),
+    (r"2\.25\.\d+[ \0]?\] +# +\d+", "2.25.N"),
     (r"20\d{6}\b", "DAY"),
     (r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", "MOMENT"),
 ]
