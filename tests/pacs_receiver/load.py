@@ -42,10 +42,11 @@ def store(peer: raw.RawPeer, instance: str, data: bytes) -> int:
 
 @dataclass
 class Acknowledged:
-    """What got Success: SOP Instance UID to the SHA-256 of the data set, and where it belongs."""
+    """What got Success: SOP Instance UID to the SHA-256 of the data set; and the same of all that was ever sent."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     digests: dict[str, bytes] = field(default_factory=dict)
+    sent: dict[str, bytes] = field(default_factory=dict)
     refused: list[int] = field(default_factory=list)
     studies: set[str] = field(default_factory=set)
 
@@ -100,7 +101,9 @@ class Load:
         while not self._stop.is_set():
             if not unanswered:
                 ds = image(study=study, series=series, size=chance.choice(SIZES))
-                unanswered.append((ds.SOPInstanceUID, encode(ds)))
+                data = encode(ds)
+                self._acknowledged.sent[ds.SOPInstanceUID] = hashlib.sha256(data).digest()
+                unanswered.append((ds.SOPInstanceUID, data))
             instance, data = unanswered[-1]
             status = store(peer, instance, data)
             if status == 0:

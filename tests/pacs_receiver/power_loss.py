@@ -1,0 +1,307 @@
+"""Taking the power away under load, and looking for what was acknowledged: the short form runs as a test.
+
+``python -m tests.pacs_receiver.power_loss --cuts 50`` prints figures for docs/reliability.md. Storage and index (SQLite)
+lie on a disk with a volatile write cache (:mod:`tests.pacs_receiver.volatile_disk`). At a random moment nothing reaches
+it any more; the receiver is killed, the disk comes back with what was flushed and a random part of the rest, and the
+receiver is started on it again. ``--setting PACS_FSYNC=0`` shows that losses would be found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import struct
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy import select
+
+from pacs_receiver.config import database_url
+from pacs_receiver.database import connect, reading
+from pacs_receiver.index_tables import instance, series, study
+from tests.pacs_receiver.load import Acknowledged, Load, temporary_files
+from tests.pacs_receiver.process import ReceiverProcess
+from tests.pacs_receiver.testdata import data_set_of
+from tests.pacs_receiver.volatile_disk import MAKE, VolatileDisk, why_not
+from tests.waiting import wait_until
+
+FULL = 0.4
+"""With more of it in use a disk makes way for a new one."""
+
+
+@dataclass
+class Figures:
+    """What the cuts came to. All but the first group should be zero."""
+
+    cuts: int = 0
+    acknowledged: int = 0
+    unanswered: int = 0
+    """Stored, though the answer was cut off: whole, and indexed."""
+    flushes: int = 0
+    kept: int = 0
+    torn: int = 0
+    dropped: int = 0
+    """Writes that were in the disk's cache at a cut, by what became of them."""
+    seconds: float = 0
+
+    lost: int = 0
+    changed: int = 0
+    """Acknowledged, and other bytes now."""
+    not_indexed: int = 0
+    damaged: int = 0
+    """Never acknowledged, and under its final name with other bytes than were sent."""
+    without_file: int = 0
+    """Rows."""
+    miscounted: int = 0
+    leftovers: int = 0
+    """Temporary files, and what was set aside: nothing here was sent with two contents."""
+    file_system: int = 0
+    """Disks whose file system is not in order: then the disk is not as disks are, or the file system has a bug."""
+
+    def add(self, faults: _Faults) -> None:
+        for name, found in vars(faults).items():
+            setattr(self, name, getattr(self, name) + len(found))
+
+    @property
+    def is_flawless(self) -> bool:
+        return not any((self.lost, self.changed, self.not_indexed, self.damaged, self.without_file, self.miscounted,
+                        self.leftovers, self.file_system))  # fmt: skip
+
+
+class _Gate:
+    """Gives senders the receiver's port, while it is open."""
+
+    def __init__(self, receiver: ReceiverProcess) -> None:
+        self._receiver = receiver
+        self.open = threading.Event()
+
+    def __call__(self) -> int:
+        self.open.wait()
+        return self._receiver.port
+
+
+@dataclass
+class _Faults:
+    """UIDs by what is wrong with them: a fault that stays is counted once."""
+
+    lost: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    not_indexed: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
+    without_file: set[str] = field(default_factory=set)
+    miscounted: set[str] = field(default_factory=set)
+    leftovers: set[str] = field(default_factory=set)
+
+    def look(self, receiver: ReceiverProcess, acknowledged: Acknowledged) -> int:
+        """Compare files and index with what was sent; nobody sends. Return how many instances are stored."""
+        stored = {path.stem: _digest(path) for path in receiver.storage.glob("??/*/*/*.dcm")}
+        rows, self_contradictions = _rows(receiver)
+        for uid, digest in acknowledged.digests.items():
+            if uid not in stored:
+                self.lost.add(uid)
+            elif stored[uid] != digest:
+                self.changed.add(uid)
+            if rows.get(uid) != digest:
+                self.not_indexed.add(uid)
+        for uid, found in stored.items():
+            if found != acknowledged.sent.get(uid) and uid not in acknowledged.digests:
+                self.damaged.add(uid)
+            if rows.get(uid) != found:
+                self.not_indexed.add(uid)
+        self.without_file |= rows.keys() - stored.keys()
+        self.miscounted |= self_contradictions
+        self.leftovers |= {str(path) for path in temporary_files(receiver.storage)}
+        self.leftovers |= {str(path) for path in (receiver.storage / "conflicts").iterdir()}
+        return len(stored)
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(data_set_of(path)).digest()
+    except struct.error:
+        return b"not even a header"
+
+
+def _rows(receiver: ReceiverProcess) -> tuple[dict[str, bytes], set[str]]:
+    """The index's hashes by SOP Instance UID, and the series and studies whose counts are wrong."""
+    engine = connect(database_url(receiver.environment["PACS_DATABASE_URL"]))
+    with reading(engine) as connection:
+        rows = connection.execute(select(instance.c.sop_instance_uid, instance.c.sha256, instance.c.series)).all()
+        of_series = connection.execute(
+            select(series.c.id, series.c.series_uid, series.c.instance_count, series.c.study)
+        ).all()
+        of_study = connection.execute(select(study.c.id, study.c.study_uid, study.c.instance_count)).all()
+    engine.dispose()
+    in_series = Counter(row.series for row in rows)
+    in_study: Counter[int] = Counter()
+    for row in of_series:
+        in_study[row.study] += in_series[row.id]
+    wrong = {row.series_uid for row in of_series if in_series[row.id] != row.instance_count}
+    wrong |= {row.study_uid for row in of_study if in_study[row.id] != row.instance_count}
+    return {row.sop_instance_uid: bytes(row.sha256) for row in rows}, wrong
+
+
+@dataclass
+class Trial:
+    """Cutting the power of a receiver, again and again, while four senders store.
+
+    ``folder`` holds what no cut touches (the log), ``settings`` are environment variables of the receiver.
+    """
+
+    folder: Path
+    cuts: int
+    file_system: str = "ext4"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 1
+    advance: Callable[[int], object] = lambda _count: None
+    figures: Figures = field(default_factory=Figures, init=False)
+
+    def __post_init__(self) -> None:
+        self._chance = random.Random(self.seed)
+
+    def run(self) -> Figures:
+        began = time.monotonic()
+        while self.figures.cuts < self.cuts:
+            with VolatileDisk(self.file_system) as disk:
+                self._wear_out(disk)
+        self.figures.seconds = time.monotonic() - began
+        return self.figures
+
+    def _wear_out(self, disk: VolatileDisk) -> None:
+        """Go on with one disk until it is full, or that was the last cut."""
+        receiver = ReceiverProcess(
+            self.folder,
+            {
+                "PACS_STORAGE_DIR": str(disk.folder / "storage"),
+                "PACS_DATABASE_URL": f"sqlite:///{disk.folder}/index.sqlite3",
+                **self.settings,
+            },
+        )
+        acknowledged = Acknowledged()
+        faults = _Faults()
+        gate = _Gate(receiver)
+        try:
+            receiver.start()
+            with Load(gate, acknowledged) as load:
+                try:
+                    self._cut_until_full(disk, receiver, gate, acknowledged, faults)
+                finally:
+                    gate.open.set()
+                # it goes on receiving
+                _more(acknowledged, 1)
+            assert not load.failures, load.failures
+            stored = faults.look(receiver, acknowledged)
+        finally:
+            receiver.kill()
+        self.figures.acknowledged += len(acknowledged)
+        self.figures.unanswered += max(0, stored - len(acknowledged))
+        self.figures.add(faults)
+        if complaints := disk.check():
+            self.figures.file_system += 1
+            print(complaints, file=sys.stderr)
+
+    def _cut_until_full(
+        self, disk: VolatileDisk, receiver: ReceiverProcess, gate: _Gate, acknowledged: Acknowledged, faults: _Faults
+    ) -> None:
+        flushes = 0
+        while self.figures.cuts < self.cuts and disk.used < FULL:
+            fate = _cut(disk, receiver, gate, acknowledged, self._chance)
+            faults.look(receiver, acknowledged)
+            self.figures.cuts += 1
+            self.figures.kept += fate["kept"]
+            self.figures.torn += fate["torn"]
+            self.figures.dropped += fate["dropped"]
+            self.figures.flushes += fate["flushes"] - flushes
+            flushes = fate["flushes"]
+            self.advance(1)
+
+
+def _cut(
+    disk: VolatileDisk, receiver: ReceiverProcess, gate: _Gate, acknowledged: Acknowledged, chance: random.Random
+) -> dict[str, int]:
+    """Let the senders work, take the power away, and bring disk and receiver back, the senders still waiting."""
+    gate.open.set()
+    _more(acknowledged, chance.choice((0, 1, 5, 40)))
+    threading.Event().wait(chance.random() * 0.05)
+    gate.open.clear()
+    fate = disk.cut_power(chance.getrandbits(32))
+    receiver.kill()
+    disk.restore_power()
+    receiver.start()
+    return fate
+
+
+def _more(acknowledged: Acknowledged, count: int) -> None:
+    least = len(acknowledged) + count
+    wait_until(lambda: len(acknowledged) >= least, timeout=60, what=f"{count} more instances are acknowledged")
+
+
+def _row(file_system: str, settings: Mapping[str, str], found: Figures) -> str:
+    what = ", ".join([file_system, *(f"`{name}={value}`" for name, value in settings.items())])
+    values = [found.cuts, found.acknowledged, found.unanswered, found.flushes,
+              f"{found.kept} / {found.torn} / {found.dropped}", found.lost, found.changed, found.not_indexed,
+              found.damaged, found.without_file, found.miscounted, found.leftovers, found.file_system,
+              round(found.seconds)]  # fmt: skip
+    return f"| {what} | {' | '.join(map(str, values))} |"
+
+
+HEAD = (
+    "| disk | cuts | acknowledged | stored besides | flushes | cached writes kept / torn / dropped | lost | changed "
+    "| not indexed | damaged | rows without file | miscounted | left over | file system broken | s |\n"
+    "| --- |" + " ---: |" * 14
+)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError("NAME=VALUE is meant")
+    return name, value
+
+
+def main() -> int:
+    """Print a Markdown table, or JSON. 0: nothing acknowledged was lost, 1: something was, 2: not on this machine."""
+    parser = argparse.ArgumentParser(description="Take the power away from the receiver's disk under load.")
+    parser.add_argument("--cuts", type=int, default=50)
+    parser.add_argument("--file-system", choices=tuple(MAKE), action="append", help="default: ext4; may be repeated")
+    parser.add_argument("--setting", type=_setting, action="append", default=[], metavar="NAME=VALUE",
+                        help="an environment variable of the receiver; may be repeated")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    settings = dict(options.setting)
+    file_systems = options.file_system or ["ext4"]
+    for file_system in file_systems:
+        if reason := why_not(file_system):
+            print(f"power can't be cut here: {reason}", file=sys.stderr)
+            return 2
+    results: dict[str, Figures] = {}
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        for file_system in file_systems:
+            task = bar.add_task(file_system, total=options.cuts)
+            with tempfile.TemporaryDirectory(prefix="power-loss-") as folder:
+                trial = Trial(
+                    Path(folder), options.cuts, file_system, settings, options.seed, partial(bar.advance, task)
+                )
+                results[file_system] = trial.run()
+    if options.json:
+        print(json.dumps({name: asdict(found) for name, found in results.items()}))
+    else:
+        print("\n".join([HEAD, *(_row(name, settings, found) for name, found in results.items())]))
+    return 0 if all(found.is_flawless for found in results.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
