@@ -1,6 +1,6 @@
 """Taking the power away under load, and looking for what was acknowledged: the short form runs as a test.
 
-``python -m tests.pacs_receiver.power_loss --cuts 50`` prints figures for docs/reliability.md. Storage and index (SQLite)
+``python -m tests.pacs_receiver.power_loss --cuts 50`` prints figures for docs/reliability.md. Storage and SQLite index
 lie on a disk with a volatile write cache (:mod:`tests.pacs_receiver.volatile_disk`). At a random moment nothing reaches
 it any more; the receiver is killed, the disk comes back with what was flushed and a random part of the rest, and the
 receiver is started on it again. ``--setting PACS_FSYNC=0`` shows that losses would be found.

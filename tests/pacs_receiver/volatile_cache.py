@@ -1,7 +1,7 @@
 """A disk image with a volatile write cache, as a file system in user space that holds one file.
 
-``python -m tests.pacs_receiver.volatile_cache FOLDER BYTES SECONDS`` mounts it at FOLDER; a flush takes SECONDS. Commands
-come on standard input, a JSON object a line, each answered by one: see :mod:`tests.pacs_receiver.volatile_disk`.
+``python -m tests.pacs_receiver.volatile_cache FOLDER BYTES SECONDS`` mounts it at FOLDER; a flush takes SECONDS. It
+obeys standard input, where each line is a JSON object, answered by one: see :mod:`tests.pacs_receiver.volatile_disk`.
 
 Only what was written before the last flush (fsync) is on the medium. ``cut`` takes the power away: from then on every
 operation fails, and of what was written since the last flush each write has reached the medium whole, in part (some of

@@ -56,6 +56,7 @@ class VolatileDisk:
         self._image = self._place / "fuse" / "disk"
         self._log = self._place / "log"
         self._device = ""
+        self._is_mounted = False
 
     def __enter__(self) -> Self:
         self.folder.mkdir()
@@ -136,15 +137,16 @@ class VolatileDisk:
 
     def _mount(self) -> None:
         _run("mount", "-t", self.file_system, self._device, str(self.folder))
+        self._is_mounted = True
 
-    def _is_unmounted(self) -> bool:
-        if not self.folder.is_mount():
-            return True
+    def _try_to_unmount(self) -> bool:
         return subprocess.run(["umount", str(self.folder)], check=False, capture_output=True).returncode == 0
 
     def _unmount(self) -> None:
-        # the last threads of a process that was killed may still be on their way out of it
-        wait_until(self._is_unmounted, timeout=30, what=f"{self.folder} is unmounted")
+        if self._is_mounted:
+            # the last threads of a process that was killed may still be on their way out of it
+            wait_until(self._try_to_unmount, timeout=30, what=f"{self.folder} is unmounted")
+            self._is_mounted = False
         if self._device:
             _run("losetup", "--detach", self._device)
             if self.file_system == "btrfs":
