@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 
 from mwl_admin.api.site import api
 from mwl_admin.health import health
-from mwl_admin.pages import delivery, entry, merge, reschedule, stations, today
+from mwl_admin.pages import delivery, entry, merge, reschedule, settle, stations, today
 
 urlpatterns = [
     # The day's list is what staff come for.
@@ -16,6 +16,8 @@ urlpatterns = [
     path("steps/<int:pk>/status/<str:target>/", today.change_status, name="change_status"),
     path("steps/<int:pk>/end/<str:target>/", today.end_dialog, name="end_dialog"),
     path("steps/<int:pk>/delivery/", delivery.step_delivery, name="step_delivery"),
+    path("steps/<int:pk>/images/<str:action>/", settle.settle_step, name="settle_step"),
+    path("studies/<int:pk>/<str:action>/", settle.settle_study, name="settle_study"),
     path("steps/reschedule/", reschedule.reschedule, name="reschedule"),
     path("entry/similar/", entry.similar_patients, name="similar_patients"),
     path("entry/procedure/<int:pk>/", entry.procedure, name="entry_procedure"),

@@ -47,7 +47,7 @@ class ReceivedStudyAdmin(RecordAdmin):
     list_filter = (FitFilter,)
     search_fields = ("=study_instance_uid", "accession_number", "patient_id", "name_folded")
     date_hierarchy = "last_arrival_at"
-    actions = ("settle",)
+    actions = ("settle", "reopen")
 
     @admin.display(description="modalities")
     def modality_names(self, study: ReceivedStudy) -> str:
@@ -59,6 +59,14 @@ class ReceivedStudyAdmin(RecordAdmin):
         queryset.settle(request.user)
         for study in studies:
             self.log_change(request, study, "Looked at.")
+        self.message_user(request, f"{len(studies)} noted.", messages.SUCCESS)
+
+    @admin.action(description="Have these looked at again", permissions=["settle"])
+    def reopen(self, request: HttpRequest, queryset: ReceivedStudyQuerySet) -> None:
+        studies = list(queryset.exclude(settled_at=None))
+        queryset.reopen()
+        for study in studies:
+            self.log_change(request, study, "To be looked at again.")
         self.message_user(request, f"{len(studies)} noted.", messages.SUCCESS)
 
     def has_settle_permission(self, request: HttpRequest) -> bool:

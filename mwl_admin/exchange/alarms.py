@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from mwl_admin.models import ReceivedStudy, ScheduledProcedureStep, StepStatus
 from mwl_admin.models.received import ALARM_DAYS, ReceivedStudyQuerySet
@@ -48,7 +50,7 @@ def images_without_entry() -> ReceivedStudyQuerySet:
 
 
 def steps_without_images(now: datetime.datetime | None = None) -> QuerySet[ScheduledProcedureStep]:
-    """Steps that started longer ago than ``IMAGES_OVERDUE_MINUTES`` and whose images have not come.
+    """Steps that started longer ago than ``IMAGES_OVERDUE_MINUTES``, without images, and that nobody has settled.
 
     None while no receiver has ever told of a study: a site without one is not to be alarmed.
     """
@@ -59,7 +61,9 @@ def steps_without_images(now: datetime.datetime | None = None) -> QuerySet[Sched
     late = now - datetime.timedelta(minutes=settings.IMAGES_OVERDUE_MINUTES)
     images = ReceivedStudy.objects.filter(requested_procedure=OuterRef("requested_procedure"))
     started = steps.filter(
-        status=StepStatus.STARTED, scheduled_date__gte=timezone.localdate(now) - datetime.timedelta(days=ALARM_DAYS)
+        status=StepStatus.STARTED,
+        scheduled_date__gte=timezone.localdate(now) - datetime.timedelta(days=ALARM_DAYS),
+        images_settled=None,
     ).annotate(since=Coalesce("started_by__created_at", "updated_at"))
     overdue = started.filter(~Exists(images), since__lt=late)
     return overdue.select_related("requested_procedure__patient").order_by("since")
@@ -83,31 +87,38 @@ def count() -> dict[Kind, int]:
     }
 
 
-def _images(study: ReceivedStudy) -> str:
-    return "1 image" if study.instance_count == 1 else f"{study.instance_count} images"
-
-
 def _mixed_up(study: ReceivedStudy) -> Alarm:
     order = study.requested_procedure
-    entered = f"{order.patient} ({order.accession_number})" if order else ""
-    text = f"{_images(study)} of {_shown(study)} arrived for the entry of {entered}."
-    return Alarm(Kind.MIXED_UP, study.last_arrival_at, text, study=study)
+    entered = f"{order.patient}, {order.accession_number}" if order else ""
+    text = _("%(images)s of %(person)s arrived for the entry of %(entered)s.")
+    values = {"images": images(study.instance_count), "person": _shown(study), "entered": entered}
+    return Alarm(Kind.MIXED_UP, study.last_arrival_at, text % values, study=study)
 
 
 def _no_entry(study: ReceivedStudy) -> Alarm:
-    senders = ", ".join(study.senders) or "an unknown sender"
-    return Alarm(
-        Kind.NO_ENTRY, study.last_arrival_at, f"{_images(study)} of {_shown(study)} from {senders}.", study=study
-    )
+    values = {
+        "images": images(study.instance_count),
+        "person": _shown(study),
+        "senders": ", ".join(study.senders) or _("an unknown sender"),
+    }
+    text = _("%(images)s of %(person)s from %(senders)s.")
+    return Alarm(Kind.NO_ENTRY, study.last_arrival_at, text % values, study=study)
 
 
 def _no_images(step: ScheduledProcedureStep) -> Alarm:
     order = step.requested_procedure
     since: datetime.datetime = step.since  # type: ignore[attr-defined]  # an annotation
-    text = f"{order.patient}, {step} ({order.accession_number}): started {timezone.localtime(since):%H:%M}, no images."
-    return Alarm(Kind.NO_IMAGES, since, text, step=step)
+    what = step.scheduled_procedure_step_description or order.requested_procedure_description or step.modality
+    text = _("%(person)s: %(what)s, %(number)s.")
+    values = {"person": order.patient, "what": what, "number": order.accession_number}
+    return Alarm(Kind.NO_IMAGES, since, text % values, step=step)
+
+
+def images(count: int) -> str:
+    """Return a number of images in words."""
+    return ngettext("%(n)d image", "%(n)d images", count) % {"n": count}
 
 
 def _shown(study: ReceivedStudy) -> str:
     name = " ".join(filter(None, study.patient_name.split("=")[0].replace("^", ", ", 1).split("^")))
-    return f"{name or 'nobody named'} ({study.patient_id or 'no patient ID'})"
+    return f"{name or _('nobody named')} ({study.patient_id or _('no patient ID')})"

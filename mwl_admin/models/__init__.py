@@ -9,7 +9,7 @@ from mwl_admin.models.patient import Patient
 from mwl_admin.models.performed import PerformedProcedureStep
 from mwl_admin.models.query import WorklistDelivery, WorklistQuery
 from mwl_admin.models.reading import PatientRead
-from mwl_admin.models.received import ReceivedStudy, StudyNotice
+from mwl_admin.models.received import ReceivedStudy, SettledStep, StudyNotice
 from mwl_admin.models.requested import RequestedProcedure
 from mwl_admin.models.scheduled import ScheduledProcedureStep
 from mwl_admin.models.sequence import Sequence
@@ -27,6 +27,7 @@ __all__ = [
     "RequestedProcedure",
     "ScheduledProcedureStep",
     "Sequence",
+    "SettledStep",
     "Station",
     "StepStatus",
     "StudyNotice",

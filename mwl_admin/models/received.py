@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from mwl_admin.fields import UIDField
 from mwl_admin.models.requested import RequestedProcedure
+from mwl_admin.models.scheduled import ScheduledProcedureStep
 
 ALARM_DAYS = 30
 """How long a study that does not fit is shown, unless somebody settles it before."""
@@ -43,6 +44,10 @@ class ReceivedStudyQuerySet(models.QuerySet["ReceivedStudy"]):
     def settle(self, user: object) -> int:
         """Note that somebody has looked at these; return how many."""
         return self.filter(settled_at=None).update(settled_at=timezone.now(), settled_by=user)
+
+    def reopen(self) -> int:
+        """Have these looked at again; return how many were settled."""
+        return self.exclude(settled_at=None).update(settled_at=None, settled_by=None)
 
     def find_entries(self, requested: RequestedProcedure) -> int:
         """Give the studies that have no entry to one that is theirs; return how many."""
@@ -106,3 +111,17 @@ class StudyNotice(models.Model):
 
     def __str__(self) -> str:
         return str(self.event_id)
+
+
+class SettledStep(models.Model):
+    """A step without images that somebody has looked at: it is no alarm any more."""
+
+    step = models.OneToOneField(ScheduledProcedureStep, models.CASCADE, related_name="images_settled")
+    settled_at = models.DateTimeField(auto_now_add=True)
+    settled_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, related_name="+", null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.step_id)

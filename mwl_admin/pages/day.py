@@ -2,17 +2,19 @@
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from mwl_admin import finding
-from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
+from mwl_admin.exchange.alarms import images
+from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN, SOURCES, WAITING
 
 LATE_MINUTES = 15
@@ -70,6 +72,8 @@ class Row:
 
     step: ScheduledProcedureStep
     late: str = ""
+    images: str = ""
+    mixed_up: bool = False
     next: StepStatus | None = None
     others: Sequence[StepStatus] = field(default_factory=list)
 
@@ -118,7 +122,9 @@ def steps_of_other_days(filters: Filters) -> list[ScheduledProcedureStep]:
 
 
 def _with_all_that_is_shown(steps: QuerySet[ScheduledProcedureStep]) -> QuerySet[ScheduledProcedureStep]:
-    return steps.select_related("requested_procedure__patient").prefetch_related("stations")
+    arrived = ReceivedStudy.objects.only("requested_procedure", "modalities", "instance_count", "first_arrival_at")
+    studies = Prefetch("requested_procedure__received_studies", arrived.order_by("first_arrival_at"))
+    return steps.select_related("requested_procedure__patient").prefetch_related("stations", studies)
 
 
 def _narrowed(filters: Filters) -> Q:
@@ -140,8 +146,13 @@ def with_status(steps: Iterable[ScheduledProcedureStep], status: str) -> list[Sc
     return [step for step in steps if not status or step.status == status]
 
 
-def grouped(steps: Iterable[ScheduledProcedureStep], now: datetime.datetime) -> list[Group]:
-    """Return the steps by station; those of several stations stand under all their names, once."""
+def grouped(
+    steps: Iterable[ScheduledProcedureStep], now: datetime.datetime, mixed_up: Collection[int] = ()
+) -> list[Group]:
+    """Return the steps by station; those of several stations stand under all their names, once.
+
+    ``mixed_up`` are the keys of entries that have images of another patient.
+    """
     groups: dict[tuple[str, ...], Group] = {}
     for step in steps:
         stations = sorted(step.stations.all(), key=lambda station: station.ae_title)
@@ -153,11 +164,11 @@ def grouped(steps: Iterable[ScheduledProcedureStep], now: datetime.datetime) -> 
             key = ("2", step.modality)
             title = _("Any %(modality)s") % {"modality": step.modality}
             subtitle = _("no station assigned")
-        groups.setdefault(key, Group(title, subtitle)).rows.append(row(step, now))
+        groups.setdefault(key, Group(title, subtitle)).rows.append(row(step, now, mixed_up))
     return [groups[key] for key in sorted(groups)]
 
 
-def row(step: ScheduledProcedureStep, now: datetime.datetime) -> Row:
+def row(step: ScheduledProcedureStep, now: datetime.datetime, mixed_up: Collection[int] = ()) -> Row:
     """Return a line of the list; ``now`` is the department's wall clock."""
     next_status = NEXT.get(step.status)
     others = [
@@ -166,7 +177,31 @@ def row(step: ScheduledProcedureStep, now: datetime.datetime) -> Row:
         if step.status in SOURCES.get(target, ())
         and target not in {next_status, StepStatus.CANCELLED, StepStatus.DISCONTINUED}
     ]
-    return Row(step, _lateness(step, now), next_status, others)
+    return Row(
+        step,
+        _lateness(step, now),
+        _images(step),
+        step.requested_procedure_id in mixed_up,
+        next_status,
+        others,
+    )
+
+
+def _images(step: ScheduledProcedureStep) -> str:
+    """Return how many images the receiver has of the step's study, and while more may come since when."""
+    studies = list(step.requested_procedure.received_studies.all())
+    if not studies:
+        return ""
+    text = images(sum(study.instance_count for study in studies))
+    modalities = {modality for study in studies for modality in study.modalities}
+    if modalities and step.modality not in modalities:
+        # The study is the entry's: here its images are those of another step, or of another name for the modality.
+        text += f" ({', '.join(sorted(modalities))})"
+    if step.status == StepStatus.COMPLETED:
+        return text
+    since = timezone.localtime(studies[0].first_arrival_at)
+    form = "H:i" if since.date() == step.scheduled_date else "D j M, H:i"
+    return _("%(images)s since %(time)s") % {"images": text, "time": date_format(since, form)}
 
 
 def _lateness(step: ScheduledProcedureStep, now: datetime.datetime) -> str:

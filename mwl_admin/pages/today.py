@@ -16,8 +16,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from mwl_admin.exceptions import TransitionError
-from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
+from mwl_admin.models import ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.pages import day as days
+from mwl_admin.pages.alarms import Alarms
 from mwl_admin.pages.audit import note_change
 from mwl_admin.pages.page import page, render
 
@@ -85,16 +86,18 @@ def _list(request: HttpRequest, filters: days.Filters) -> tuple[str, str]:
     now = timezone.localtime().replace(tzinfo=None)
     everything = days.steps_of(filters)
     elsewhere = days.steps_of_other_days(filters)
+    alarms = Alarms.seen_by(request.user)
     context = {
         "filters": filters,
-        "groups": days.grouped(days.with_status(everything, filters.status), now),
+        "alarms": alarms,
+        "groups": days.grouped(days.with_status(everything, filters.status), now, alarms.mixed_up),
         "counts": [
             (value, label, count, _address("today", filters, status=value))
             for value, label, count in days.status_counts(step.status for step in everything)
         ],
         "total": len(everything),
         "all_address": _address("today", filters, status=""),
-        "elsewhere": [days.row(step, now) for step in elsewhere],
+        "elsewhere": [days.row(step, now, alarms.mixed_up) for step in elsewhere],
         "too_many": len(elsewhere) == days.FOUND_ELSEWHERE,
         "unmatched": days.unmatched(filters.day)
         if request.user.has_perm("mwl_admin.view_performedprocedurestep")
@@ -112,8 +115,10 @@ def _list(request: HttpRequest, filters: days.Filters) -> tuple[str, str]:
     return html.replace(_PLACE_OF_FINGERPRINT, fingerprint), fingerprint
 
 
-def _unmatched(request: HttpRequest, day: datetime.date) -> list[PerformedProcedureStep]:
-    return days.unmatched(day) if request.user.has_perm("mwl_admin.view_performedprocedurestep") else []
+def list_again(request: HttpRequest, notice: dict[str, Any]) -> HttpResponse:
+    """Return the list as it was narrowed on the page from which something was asked, and what became of that."""
+    shown = _filters(QueryDict(request.headers.get("X-Page-Query", "")), request.session.get(_SESSION_KEY, {}))
+    return HttpResponse(_list(request, shown)[0] + render_to_string("mwl_admin/notice.html", notice, request))
 
 
 @page("change_scheduledprocedurestep")
@@ -133,15 +138,9 @@ def change_status(request: HttpRequest, pk: int, target: str) -> HttpResponse:
             _change(request, step, target, reason)
     except TransitionError as problem:
         error = str(problem)
-    notice = {
-        "step": step,
-        "error": error,
-        "text": f"{step.requested_procedure.patient.display_name}: {error or step.get_status_display()}",
-        "undo": not error and bool(step.previous_status),
-    }
-    # The list as it was narrowed on the page from which this was asked.
-    shown = _filters(QueryDict(request.headers.get("X-Page-Query", "")), request.session.get(_SESSION_KEY, {}))
-    return HttpResponse(_list(request, shown)[0] + render_to_string("mwl_admin/notice.html", notice, request))
+    undo = reverse("change_status", args=[step.pk, "undo"]) if not error and step.previous_status else ""
+    text = f"{step.requested_procedure.patient.display_name}: {error or step.get_status_display()}"
+    return list_again(request, {"error": error, "text": text, "undo": undo})
 
 
 def _change(request: HttpRequest, step: ScheduledProcedureStep, target: str, reason: str) -> None:

@@ -27,6 +27,13 @@ def person(name: str) -> str:
 
 
 @register.filter
+def moment(then: datetime.datetime) -> str:
+    """Write when something was: the time, and the day unless it is today's: `10:30`, `Mon 4 May, 10:30`."""
+    local = timezone.localtime(then)
+    return date_format(local, "H:i" if local.date() == timezone.localdate() else "D j M, H:i")
+
+
+@register.filter
 def ago(moment: datetime.datetime) -> str:
     """Write how long ago something was, and beyond a day when: `4 min ago`, `3 h ago`, `Mon 4 May, 10:30`."""
     seconds = (timezone.now() - moment).total_seconds()

@@ -108,6 +108,7 @@ def fill(now: datetime.datetime) -> None:
             WorklistDelivery(query=query, step=step, station_ae_title=title, delivered_at=moment) for step in found
         )
     _performed(now, steps[0])
+    _images(steps)
 
 
 def _step(patient: Any, procedure: Any, now: datetime.datetime, number: int) -> Any:
@@ -179,6 +180,41 @@ def _performed(now: datetime.datetime, step: Any) -> None:
         if known:
             performed.scheduled_procedure_steps.add(step)
     Station.objects.filter(ae_title="CT1").update(last_mpps_at=performed.created_at)
+
+
+def _images(steps: list[Any]) -> None:
+    """Tell, as the image receiver does, of what arrived: three as they should be, one mixed up, one of nobody."""
+    from mwl_admin.exchange.arrivals import Notice, folded, take
+
+    def arrived(number: int, minutes: int, images: int, **values: Any) -> None:
+        from django.utils import timezone
+
+        step = steps[number]
+        entry = step.requested_procedure
+        name = values.get("patient_name", entry.patient.patient_name)
+        moment = timezone.now() - datetime.timedelta(minutes=minutes)
+        told = {
+            "accession_number": entry.accession_number,
+            "patient_id": entry.patient.patient_id,
+            "patient_name": name,
+            "name_folded": folded(name),
+            "modalities": [step.modality],
+            "senders": [station.ae_title for station in step.stations.all()] or [step.modality + "1"],
+            "series_count": 3,
+            "instance_count": images,
+            "first_arrival_at": moment - datetime.timedelta(minutes=4),
+            "last_arrival_at": moment,
+            **values,
+        }
+        uid = values.pop("uid", entry.study_instance_uid)
+        take(Notice(f"{number:08d}-{images:04d}", moment, uid, {k: v for k, v in told.items() if k != "uid"}))
+
+    arrived(0, 9, 212)
+    arrived(1, 95, 180)
+    arrived(2, 80, 64)
+    arrived(8, 30, 352, patient_id="P-1004", patient_name="Okafor^Chidi")
+    stray = {"accession_number": "", "patient_id": "EMERGENCY-7", "patient_name": "Trauma^Unknown"}
+    arrived(1, 20, 88, uid="2.25.903", **stray)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""What does not fit, as the day page shows it: images of somebody else first."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.urls import reverse
+from django.utils.translation import ngettext
+
+from mwl_admin.exchange import alarms
+from mwl_admin.exchange.alarms import Alarm, Kind
+
+SHOWN = 5
+"""How many of each kind the page shows; the others are a click away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """All alarms of one kind, the first of them shown. ``rest`` is where the others are, ``hidden`` how many."""
+
+    kind: Kind
+    title: str
+    alarms: Collection[Alarm]
+    hidden: int = 0
+    rest: str = ""
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether somebody's images may be taken for another's."""
+        return self.kind is Kind.MIXED_UP
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """What one person is shown. ``mixed_up`` are the keys of entries that have images of another patient."""
+
+    bands: Collection[Band] = ()
+    mixed_up: frozenset[int] = frozenset()
+    may_settle: bool = False
+
+    @classmethod
+    def seen_by(cls, user: Any) -> Self:
+        """Return what this person may see; whoever may not see received studies sees nothing."""
+        if not user.has_perm("mwl_admin.view_receivedstudy"):
+            return cls()
+        found: dict[Kind, list[Alarm]] = {}
+        for alarm in alarms.alarms():
+            found.setdefault(alarm.kind, []).append(alarm)
+        if not found:
+            return cls()
+        counts = alarms.count() if any(len(of_kind) > SHOWN for of_kind in found.values()) else {}
+        return cls(
+            [_band(kind, found[kind], counts.get(kind, 0)) for kind in Kind if kind in found],
+            frozenset(_entry(alarm) for alarm in found.get(Kind.MIXED_UP, ())),
+            user.has_perm("mwl_admin.change_receivedstudy"),
+        )
+
+
+def _entry(alarm: Alarm) -> int:
+    return (alarm.study.requested_procedure_id if alarm.study else None) or 0
+
+
+def _band(kind: Kind, found: list[Alarm], counted: int) -> Band:
+    total = max(counted, len(found))
+    return Band(kind, _title(kind, total), found[:SHOWN], max(total - SHOWN, 0), _rest(kind))
+
+
+def _title(kind: Kind, count: int) -> str:
+    titles = {
+        Kind.MIXED_UP: ngettext(
+            "Mix-up? %(n)d study has images of another patient",
+            "Mix-up? %(n)d studies have images of another patient",
+            count,
+        ),
+        Kind.NO_ENTRY: ngettext("%(n)d study has no entry", "%(n)d studies have no entry", count),
+        Kind.NO_IMAGES: ngettext(
+            "%(n)d step was started long ago, and no images came",
+            "%(n)d steps were started long ago, and no images came",
+            count,
+        ),
+    }
+    return titles[kind] % {"n": count}
+
+
+def _rest(kind: Kind) -> str:
+    if kind is Kind.NO_IMAGES:
+        return f"{reverse('admin:mwl_admin_scheduledprocedurestep_changelist')}?day=all&status=STARTED"
+    fit = "mixed_up" if kind is Kind.MIXED_UP else "no_entry"
+    return f"{reverse('admin:mwl_admin_receivedstudy_changelist')}?fit={fit}"
