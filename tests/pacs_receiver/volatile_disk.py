@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -30,18 +29,23 @@ CHECK = {
 """How each file system is checked without being changed, when nothing mounts it."""
 
 
-def why_not(file_system: str = "ext4") -> str:
-    """Say what this machine lacks for a :class:`VolatileDisk`; empty when nothing."""
-    if os.geteuid() != 0:
-        return "loop devices and mounts need root"
-    if not Path("/dev/fuse").exists():
-        return "no /dev/fuse"
-    if not Path("/dev/loop-control").exists():
-        return "no loop devices"
-    for program in ("fusermount3", "losetup", MAKE[file_system][0]):
-        if shutil.which(program) is None:
-            return f"no {program}"
-    return ""
+_MAY_MOUNT = 1 << 21  # CAP_SYS_ADMIN, capabilities(7)
+
+
+def why_not() -> str:
+    """Say what the machine itself lacks for a :class:`VolatileDisk`, what no package brings; empty when nothing."""
+    status = Path("/proc/self/status").read_text()
+    capabilities = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    if not int(capabilities, 16) & _MAY_MOUNT:
+        return "mounting needs root"
+    devices = [device for device in ("/dev/fuse", "/dev/loop-control") if not Path(device).exists()]
+    return f"no {' and no '.join(devices)}" if devices else ""
+
+
+def missing_program(file_system: str = "ext4") -> str:
+    """Say which program is not here, though Debian has a package of it; empty when all are."""
+    needed = ("fusermount3", "losetup", MAKE[file_system][0], CHECK[file_system][0])
+    return next((f"no {program}" for program in needed if shutil.which(program) is None), "")
 
 
 class VolatileDisk:
