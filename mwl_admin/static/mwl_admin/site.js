@@ -6,6 +6,11 @@ function mayRefresh() {
   return !document.hidden && !document.querySelector("#list details[open], #dialog[open]");
 }
 
+// The page is hidden until its scripts have run, by when the browser may have given up on autofocus.
+document.addEventListener("alpine:initialized", () => setTimeout(() => {
+  if (document.activeElement === document.body) document.querySelector("[autofocus]")?.focus();
+}, 0));
+
 document.addEventListener("htmx:configRequest", (event) => {
   const token = document.querySelector("meta[name=csrf-token]");
   if (token) event.detail.headers["X-CSRFToken"] = token.content;
