@@ -15,7 +15,8 @@ from mwl_admin import preflight, reading
 from mwl_admin.models import ScheduledProcedureStep, Station, WorklistDelivery, WorklistQuery
 from mwl_admin.pages.page import page, render
 from mwl_admin.pages.stations import readable
-from mwl_admin.worklist.explain import Effect, Explanation, explain_recorded
+from mwl_admin.worklist.explain import Explanation, explain_recorded
+from mwl_admin.worklist.matching import Condition
 
 QUERIES_ASKED = 30
 
@@ -61,19 +62,19 @@ def _verdict(step: ScheduledProcedureStep, station: Station, delivered: dict[str
     if query is None:
         return Verdict(station, None, delivered)
     explanation = explain_recorded(query, settings.WORKLIST_POLICY, step=step.pk)
-    reasons = tuple(reason(effect) for effect in explanation.effects if effect.ruled_out)
+    reasons = tuple(reason(effect.condition) for effect in explanation.effects if effect.ruled_out)
     if explanation.refused:
         reasons = (explanation.refused,)
     return Verdict(station, query, delivered, shows=bool(explanation.matches), reasons=reasons)
 
 
-def reason(effect: Effect) -> str:
+def reason(condition: Condition) -> str:
     """Return in words what a condition is."""
-    if effect.condition.keyword:
-        tag = tag_for_keyword(effect.condition.keyword)
-        name = dictionary_description(tag) if tag is not None else effect.condition.keyword
+    if condition.keyword:
+        tag = tag_for_keyword(condition.keyword)
+        name = dictionary_description(tag) if tag is not None else condition.keyword
         return _("its key %(attribute)s") % {"attribute": name}
-    return effect.condition.name
+    return condition.name
 
 
 @page("view_worklistquery", "view_scheduledprocedurestep", "view_patient")
@@ -82,14 +83,20 @@ def query_explained(request: HttpRequest, pk: int) -> HttpResponse:
     """Explain a recorded query: its keys, what it found, and which key kept out which of the day's entries."""
     query = get_object_or_404(WorklistQuery, pk=pk)
     explanation = explain_recorded(query, settings.WORKLIST_POLICY) if query.keys else None
+    effects = _effects(explanation) if explanation else []
+    delivered = query.deliveries.select_related("step__requested_procedure__patient").order_by("pk")[:50]
+    shown = [step for effect in effects for step in effect["steps"]] + [delivery.step for delivery in delivered]
+    reading.note_all(request, "query explained", map(reading.identifier, shown))
     context = {
         "query": query,
         "status": f"{query.status:04X}",
         "keys": readable(query.keys),
         "explanation": explanation,
-        "effects": _effects(explanation) if explanation else [],
+        "effects": effects,
+        "missed": _missed(explanation) if explanation else [],
+        "more_missed": explanation.entries - explanation.matches - len(explanation.missed) if explanation else 0,
         "station": Station.objects.filter(ae_title=query.calling_ae_title).first(),
-        "delivered": query.deliveries.select_related("step__requested_procedure__patient").order_by("pk")[:50],
+        "delivered": delivered,
     }
     return render(request, "query_explained.html", context, title=_("Query"))
 
@@ -99,10 +106,20 @@ def _effects(explanation: Explanation) -> list[dict[str, Any]]:
     steps = ScheduledProcedureStep.objects.select_related("requested_procedure__patient").in_bulk(wanted)
     return [
         {
-            "reason": reason(effect),
+            "reason": reason(effect.condition),
             "ruled_out": effect.ruled_out,
             "alone": effect.alone,
             "steps": [steps[pk] for pk in effect.alone_pks if pk in steps],
         }
         for effect in explanation.effects
+    ]
+
+
+def _missed(explanation: Explanation) -> list[tuple[ScheduledProcedureStep, list[str]]]:
+    wanted = [missed.pk for missed in explanation.missed]
+    steps = ScheduledProcedureStep.objects.select_related("requested_procedure__patient").in_bulk(wanted)
+    return [
+        (steps[missed.pk], [reason(condition) for condition in missed.conditions])
+        for missed in explanation.missed
+        if missed.pk in steps
     ]

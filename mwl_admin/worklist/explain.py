@@ -42,16 +42,26 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """An entry that is not found, and all the conditions that do not let it through."""
+
+    pk: int
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """What became of the entries of a day: how many there are, how many match, and what each condition does.
 
-    ``refused`` is the comment of the refusal when the query could not be answered at all.
+    ``missed`` are the first of those that do not match, what the fewest conditions keep out before the others; none
+    when only one entry is looked at. ``refused`` is the comment of the refusal when the query can't be answered at all.
     """
 
     day: datetime.date
     entries: int
     matches: int
     effects: tuple[Effect, ...]
+    missed: tuple[Missed, ...] = ()
     refused: str = ""
 
     @property
@@ -105,6 +115,7 @@ def explain(
         entries,
         _count(base, *(condition.q for condition in conditions)),
         tuple(_effect(base, entries, conditions, index) for index in range(len(conditions))),
+        _missed(base, conditions) if step is None else (),
     )
 
 
@@ -123,6 +134,16 @@ def _effect(base: Q, entries: int, conditions: Sequence[Condition], index: int) 
         if alone
         else (),
     )
+
+
+def _missed(base: Q, conditions: Sequence[Condition]) -> tuple[Missed, ...]:
+    steps = ScheduledProcedureStep.objects.filter(base)
+    passing = [set(steps.filter(condition.q).order_by().values_list("pk", flat=True)) for condition in conditions]
+    found = [
+        Missed(pk, tuple(condition for condition, passed in zip(conditions, passing, strict=True) if pk not in passed))
+        for pk in steps.order_by("scheduled_date", "scheduled_time", "pk").values_list("pk", flat=True)
+    ]
+    return tuple(sorted((one for one in found if one.conditions), key=lambda one: len(one.conditions))[:LISTED])
 
 
 def _count(*conditions: Q) -> int:

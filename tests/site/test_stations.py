@@ -105,6 +105,15 @@ def test_a_query_that_found_nothing_is_explained(manager: Client) -> None:
     assert admin_page["Location"] == reverse("query_explained", args=[query.pk])
 
 
+def test_an_entry_that_a_key_and_a_rule_keep_out_is_named_with_both(manager: Client) -> None:
+    make_todays().stations.add(make_station())
+    make_station(ae_title="CT2")
+    html = page(manager, "query_explained", make_query("CT2").pk)
+    _, _, missed = html.partition("Entries that it would not find")
+    assert "Müller, Änne (P-1001)" in missed
+    assert "its key Scheduled Station AE Title; a station sees its own steps" in missed
+
+
 def test_a_query_without_keys_can_be_opened(manager: Client) -> None:
     page(manager, "query_explained", make_query(keys={}, status=0xA900, error_comment="bad").pk)
 

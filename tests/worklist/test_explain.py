@@ -36,6 +36,15 @@ def test_an_entry_that_two_keys_rule_out_is_kept_out_by_neither_alone() -> None:
     assert [effect.ruled_out for effect in explanation.effects if effect.condition.keyword] == [1, 1]
 
 
+def test_every_entry_that_is_not_found_is_named_with_all_that_keeps_it_out() -> None:
+    both = make_step(modality="MR", patient={"patient_id": "X"})
+    one = make_step(modality="CT", patient={"patient_id": "Z"})
+    make_step(modality="CT", patient={"patient_id": "Y"})
+    missed = explained({"Modality": "CT"}, PatientID="Y").missed
+    named = [(entry.pk, {condition.keyword for condition in entry.conditions}) for entry in missed]
+    assert named == [(one.pk, {"PatientID"}), (both.pk, {"PatientID", "Modality"})]
+
+
 def test_a_rule_of_the_department_is_named_as_such() -> None:
     make_station("CT1")
     make_step(stations=[make_station("CT2")])
