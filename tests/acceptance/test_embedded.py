@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,42 +13,15 @@ import psutil
 import pydicom
 import pytest
 
+from tests.acceptance.embedded import Embedded, end
 from tests.cast import MUELLER_CT
 from tests.clients import dcmtk
 from tests.clients.site import Site
 from tests.components import requires
-from tests.processes import PASSWORD, ROOT, Process, Processes
+from tests.processes import PASSWORD, ROOT
 from tests.waiting import wait_until
 
 IMAGE = Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm"
-
-
-class Embedded(Process):
-    """The supervisor as `make run` starts it; ``parts`` says where its three processes listen."""
-
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self.parts = Processes(folder, settings)
-        super().__init__("embedded", [sys.executable, str(ROOT / "embedded.py")], self.parts.env, folder, "")
-
-    def is_healthy(self) -> bool:
-        return all(process.is_healthy() for process in self.parts.all)
-
-    def control(self, *arguments: str) -> str:
-        command = [*self._command, *arguments]
-        done = subprocess.run(
-            command, env=dict(self._env), cwd=self._folder, capture_output=True, text=True, timeout=60, check=False
-        )
-        return done.stdout
-
-    def pids(self) -> dict[str, int]:
-        """Return the process number of each program that runs."""
-        found = re.findall(r"gateway:(\w+)\s+RUNNING\s+pid (\d+)", self.control("status"))
-        return {name: int(pid) for name, pid in found}
-
-    def wait_until_up(self) -> dict[str, int]:
-        """Wait until all three are healthy and the supervisor is content with them; return their process numbers."""
-        wait_until(self.is_healthy, timeout=60, what="all three are healthy")
-        return wait_until(lambda: len(running := self.pids()) == 3 and running, timeout=60) or {}
 
 
 @pytest.fixture
@@ -69,16 +41,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
         yield made
     finally:
         end(made)
-
-
-def end(embedded: Embedded) -> None:
-    """End it and what it started, however the test left it."""
-    family = embedded.family() if embedded.is_running() else []
-    if embedded.is_running():
-        embedded.stop(timeout=60)
-    for member in family:
-        if member.is_running() and member.status() != psutil.STATUS_ZOMBIE:
-            member.kill()
 
 
 def left_over(data_dir: Path) -> list[psutil.Process]:

@@ -43,13 +43,19 @@ class Site:
         self.fill(ADD_STATION, values)
         return self.path_of("station", values["ae_title"]).split("/")[-3]
 
-    def path_of(self, model: str, search: str) -> str:
+    def path_of(self, model: str, search: str, *, application: str = "mwl_admin") -> str:
         """Return the path of the page of what the list of a model shows for a search; it must be one."""
-        listed = self.get(f"/admin/mwl_admin/{model}/?q={search}").text
-        found: set[str] = set(re.findall(rf"/admin/mwl_admin/{model}/\d+/change/", listed))
+        listed = self.get(f"/admin/{application}/{model}/?q={search}").text
+        found: set[str] = set(re.findall(rf"/admin/{application}/{model}/\d+/change/", listed))
         if len(found) != 1:
             raise LookupError(f"{len(found)} of {model} are found for {search!r}")
         return found.pop()
+
+    def options(self, path: str, field: str) -> dict[str, str]:
+        """Return what a page's field of choices offers: the value of each, by what it shows."""
+        select = re.search(rf'<select name="{field}".*?</select>', self.get(path).text, re.DOTALL)
+        found = re.findall(r'<option value="([^"]*)"[^>]*>([^<]*)', select[0] if select else "")
+        return {shown.strip(): value for value, shown in found}
 
     def add_entry(self, **values: str | list[str]) -> None:
         """Add patient, requested procedure and one step on one page; ``step_…`` are fields of the step."""

@@ -23,7 +23,7 @@ def main(folder: Path = IMAGES) -> None:
     """Start the site, fill it, look at it."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as data:
-        made = Processes(Path(data), {"TIME_ZONE": _where_it_is_late_morning()})
+        made = Processes(Path(data), {"TIME_ZONE": where_it_is_late_morning()})
         made.data_dir.mkdir()
         made.prepare()
         made.manage("collectstatic", "--noinput", "--verbosity", "0")
@@ -35,7 +35,7 @@ def main(folder: Path = IMAGES) -> None:
             made.mwl_admin.stop()
 
 
-def _where_it_is_late_morning() -> str:
+def where_it_is_late_morning() -> str:
     """Return a time zone in which a department is busy just now."""
     hours = (11 - datetime.datetime.now(datetime.UTC).hour + 12) % 24 - 12
     return f"Etc/GMT{-hours:+d}" if hours else "Etc/GMT"
