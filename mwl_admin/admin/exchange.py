@@ -17,6 +17,7 @@ from import_export.results import Error, Result, RowResult
 from tablib import Dataset
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
+from mwl_admin import reading
 from mwl_admin.exchange import export
 from mwl_admin.exchange.columns import HEADINGS
 from mwl_admin.exchange.files import Table, TableError, read, write_csv, write_xlsx
@@ -175,6 +176,19 @@ class EntryExchange(ImportExportMixin):  # type: ignore[misc]
             content_type=kind.get_content_type(),
             headers={"Content-Disposition": f'attachment; filename="entries.{extension}"'},
         )
+
+    def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().import_action(request, **kwargs)
+        result = (getattr(response, "context_data", None) or {}).get("result")
+        if result is not None:
+            rows = (getattr(row, "row_values", None) or {} for row in result.rows)
+            reading.note_all(request, "import preview", (str(row.get("Patient ID") or "") for row in rows))
+        return response
+
+    def get_export_data(self, file_format: Any, request: HttpRequest, queryset: Any, **kwargs: Any) -> Any:
+        patients = queryset.order_by().values_list("patient__patient_id", flat=True)
+        reading.note_all(request, "export", patients.distinct())
+        return super().get_export_data(file_format, request, queryset, **kwargs)
 
     def add_data_read_fail_error_to_form(self, form: Any, error: Exception) -> None:
         if not isinstance(error, TableError):

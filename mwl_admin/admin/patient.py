@@ -9,13 +9,15 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 
-from mwl_admin import finding, reading
+from mwl_admin import finding
 from mwl_admin.admin.editing import EditedAdmin
+from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.models import Patient
 
 
 @admin.register(Patient)
-class PatientAdmin(EditedAdmin):
+class PatientAdmin(PatientDataAdmin, EditedAdmin):
+    read_as = "patient"
     list_display = ("display_name", "patient_id", "issuer_of_patient_id", "patient_birth_date", "patient_sex")
     search_fields = ("name_folded", "patient_id")  # what is searched, see get_search_results
     search_help_text = "Any part of name or patient ID"
@@ -53,12 +55,6 @@ class PatientAdmin(EditedAdmin):
 
     def has_merge_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("mwl_admin.merge_patient")
-
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        response: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
-        if request.method == "GET" and object_id.isdecimal() and response.status_code == 200:
-            reading.note(request, Patient.objects.get(pk=object_id), "patient")
-        return response
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, time
 from typing import Any
 
@@ -13,6 +14,8 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from mwl_admin import reading
+from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.admin.records import RecordAdmin
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
@@ -35,7 +38,8 @@ class UnscheduledFilter(admin.SimpleListFilter):
 
 
 @admin.register(PerformedProcedureStep)
-class PerformedProcedureStepAdmin(RecordAdmin):
+class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
+    read_as = "examination"
     list_display = (
         "start",
         "end",
@@ -83,6 +87,12 @@ class PerformedProcedureStepAdmin(RecordAdmin):
             # The list needs none of the data sets, which may name thousands of images.
             performed = performed.defer("data_set")
         return performed.annotate(entry_count=Count("scheduled_procedure_steps"))
+
+    def patients_shown(self, record: PerformedProcedureStep) -> Iterable[str]:
+        yield reading.identifier(record)
+        # The entries that it is linked to are named on the page too.
+        for step in record.scheduled_procedure_steps.select_related("requested_procedure__patient"):
+            yield reading.identifier(step)
 
     # -- columns
 

@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.admin.records import RecordAdmin
 from mwl_admin.models import ReceivedStudy, StudyNotice
 from mwl_admin.models.received import ReceivedStudyQuerySet
@@ -30,7 +31,8 @@ class FitFilter(admin.SimpleListFilter):
 
 
 @admin.register(ReceivedStudy)
-class ReceivedStudyAdmin(RecordAdmin):
+class ReceivedStudyAdmin(PatientDataAdmin, RecordAdmin):
+    read_as = "received study"
     list_display = (
         "last_arrival_at",
         "patient_name",
@@ -74,7 +76,8 @@ class ReceivedStudyAdmin(RecordAdmin):
 
 
 @admin.register(StudyNotice)
-class StudyNoticeAdmin(RecordAdmin):
+class StudyNoticeAdmin(PatientDataAdmin, RecordAdmin):
+    read_as = "notice"
     list_display = ("received_at", "event_id", "study", "announced_at")
     list_select_related = ("study",)
     search_fields = ("=event_id",)

@@ -7,7 +7,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
 
+from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.models import PatientRead, WorklistDelivery, WorklistQuery
+from mwl_admin.models.reading import SEPARATOR
+
+_IDENTIFIERS_SHOWN = 5
 
 
 class RecordAdmin(ModelAdmin):  # type: ignore[misc]
@@ -25,9 +29,16 @@ class RecordAdmin(ModelAdmin):  # type: ignore[misc]
 
 @admin.register(PatientRead)
 class PatientReadAdmin(RecordAdmin):
-    list_display = ("read_at", "user_name", "patient_identifier", "page")
-    search_fields = ("=user_name", "patient_identifier")
+    list_display = ("read_at", "user_name", "page", "identifiers", "records")
+    search_fields = ("=user_name", "patient_identifiers")
+    search_help_text = "A user's name, or a part of a patient ID"
     date_hierarchy = "read_at"
+    exclude = ("patient",)
+
+    @admin.display(description="patient IDs")
+    def identifiers(self, read: PatientRead) -> str:
+        shown = read.patient_identifiers.split(SEPARATOR)
+        return ", ".join(shown[:_IDENTIFIERS_SHOWN]) + (" …" if len(shown) > _IDENTIFIERS_SHOWN else "")
 
 
 @admin.register(WorklistQuery)
@@ -59,8 +70,9 @@ class WorklistQueryAdmin(RecordAdmin):
 
 
 @admin.register(WorklistDelivery)
-class WorklistDeliveryAdmin(RecordAdmin):
+class WorklistDeliveryAdmin(PatientDataAdmin, RecordAdmin):
+    read_as = "delivery"
     list_display = ("delivered_at", "station_ae_title", "step", "query")
-    list_select_related = ("step", "query")
+    list_select_related = ("step__requested_procedure__patient", "query")
     search_fields = ("=step__scheduled_procedure_step_id", "=step__requested_procedure__accession_number")
     date_hierarchy = "delivered_at"

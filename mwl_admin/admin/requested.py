@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -20,9 +20,10 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from mwl_admin import finding, preflight, reading
+from mwl_admin import finding, preflight
 from mwl_admin.admin.editing import EditedAdmin, EditedForm
 from mwl_admin.admin.exchange import EntryExchange
+from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.similar import probable_duplicates
 
@@ -226,7 +227,8 @@ class StepInline(StackedInline):  # type: ignore[misc]
 
 
 @admin.register(RequestedProcedure)
-class RequestedProcedureAdmin(EntryExchange, EditedAdmin):
+class RequestedProcedureAdmin(PatientDataAdmin, EntryExchange, EditedAdmin):
+    read_as = "entry"
     form = EntryForm
     inlines = (StepInline,)
     list_display = (
@@ -325,12 +327,6 @@ class RequestedProcedureAdmin(EntryExchange, EditedAdmin):
         if not pk.isdecimal() or not self.has_view_permission(request):
             return None
         return RequestedProcedure.objects.filter(pk=pk).first()
-
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        response: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
-        if request.method == "GET" and object_id.isdecimal() and response.status_code == 200:
-            reading.note(request, Patient.objects.get(requested_procedures=int(object_id)), "entry")
-        return response
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

@@ -13,6 +13,7 @@ from django.utils.formats import date_format
 
 from mwl_admin import finding, preflight
 from mwl_admin.admin.editing import EditedAdmin
+from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import Procedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN
@@ -138,7 +139,8 @@ ACTIONS = (
 
 
 @admin.register(ScheduledProcedureStep)
-class ScheduledProcedureStepAdmin(EditedAdmin):
+class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
+    read_as = "step"
     list_display = (
         "start",
         "patient",

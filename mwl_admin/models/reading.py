@@ -5,15 +5,19 @@ from django.db import models
 
 from mwl_admin.models.patient import Patient
 
+SEPARATOR = "\n"
+"""Between patient IDs; a patient ID holds no control character (PS3.5 section 6.2, LO)."""
+
 
 class PatientRead(models.Model):
-    """One page with a patient's data, opened by one person."""
+    """One page with patients' data, opened by one person."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, related_name="+", null=True)
     user_name = models.CharField(max_length=150)
     # The patient ID outlives the record, which may be merged into another.
     patient = models.ForeignKey(Patient, models.SET_NULL, related_name="reads", null=True)
-    patient_identifier = models.CharField("patient ID", max_length=64)
+    patient_identifiers = models.TextField("patient IDs")
+    records = models.PositiveIntegerField(default=1, help_text="How many patients the page showed.")
     page = models.CharField(max_length=64)
     read_at = models.DateTimeField(auto_now_add=True)
 
@@ -24,4 +28,4 @@ class PatientRead(models.Model):
         indexes = [models.Index(fields=["-read_at"], name="patient_read_at")]
 
     def __str__(self) -> str:
-        return f"{self.user_name}: {self.patient_identifier}"
+        return f"{self.user_name}: {self.page}"

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Self
 
+from django.db.models import Model
 from django.urls import reverse
 from django.utils.translation import ngettext
 
@@ -37,6 +38,13 @@ class Alarms:
     bands: Collection[Band] = ()
     mixed_up: frozenset[int] = frozenset()
     may_settle: bool = False
+
+    @property
+    def records(self) -> list[Model]:
+        """The studies, steps and entries that are named."""
+        shown = [alarm for band in self.bands for alarm in band.alarms]
+        entries = [alarm.study.requested_procedure for alarm in shown if alarm.study]
+        return [record for record in (*(alarm.study or alarm.step for alarm in shown), *entries) if record]
 
     @classmethod
     def seen_by(cls, user: Any) -> Self:

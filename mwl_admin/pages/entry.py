@@ -9,7 +9,7 @@ from django.utils.dateparse import parse_date
 from django.utils.formats import get_format
 from django.views.decorators.http import require_GET
 
-from mwl_admin import slots
+from mwl_admin import reading, slots
 from mwl_admin.models import Procedure, Station
 from mwl_admin.pages.page import page, render
 from mwl_admin.similar import probable_duplicates
@@ -37,6 +37,7 @@ def similar_patients(request: HttpRequest) -> HttpResponse:
         parse_typed_date(request.GET.get("birth_date", "")),
         request.GET.get("patient_id", ""),
     )
+    reading.note_all(request, "probable duplicates", map(reading.identifier, found), again=True)
     return render(request, "similar.html", {"patients": found})
 
 

@@ -21,7 +21,6 @@ from mwl_admin.similar import probable_duplicates
 def merge_patients(request: HttpRequest, pk: int) -> HttpResponse:
     """Merge another record into the one with this key, which stays."""
     kept = get_object_or_404(Patient, pk=pk)
-    reading.note(request, kept, "merge")
     other = _other(request, kept)
     if other is None:
         return _choose(request, kept)
@@ -30,6 +29,7 @@ def merge_patients(request: HttpRequest, pk: int) -> HttpResponse:
     entries = list(
         RequestedProcedure.objects.filter(patient=other).prefetch_related("scheduled_procedure_steps").order_by("-pk")
     )
+    reading.note_all(request, "merge", map(reading.identifier, (kept, other)))
     context = {"kept": kept, "other": other, "differences": differences(kept, other), "entries": entries}
     return render(request, "merge_preview.html", context, title=_("Merge records"))
 
@@ -47,6 +47,7 @@ def _choose(request: HttpRequest, kept: Patient) -> HttpResponse:
         found = list(Patient.objects.filter(finding.patients(text)).exclude(pk=kept.pk)[:30])
     else:
         found = probable_duplicates(kept.family_name, kept.given_name, kept.patient_birth_date)
+    reading.note_all(request, "merge", map(reading.identifier, (kept, *found)))
     context = {"kept": kept, "text": text, "found": [patient for patient in found if patient.pk != kept.pk]}
     return render(request, "merge_choose.html", context, title=_("Merge records"))
 

@@ -19,6 +19,7 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_description
 from pydicom.filereader import read_dataset
 
+from mwl_admin import reading
 from mwl_admin.echo import echo
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, WorklistQuery
 from mwl_admin.pages.page import page, render
@@ -136,6 +137,8 @@ def query_as_station(request: HttpRequest, pk: int) -> HttpResponse:
     keys = usual_keys(station, timezone.localdate()) if usual or last is None else last.keys
     address = "" if usual or last is None else last.address or ""
     answered = ask(from_json(keys), station.ae_title, address)
+    patients = (str(response.get("PatientID", "")) for response in answered.responses)
+    reading.note_all(request, "query as station", patients)
     context = {
         "station": station,
         "last": last,

@@ -2,10 +2,13 @@
 
 import datetime
 import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
@@ -15,12 +18,13 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from mwl_admin import reading
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.pages import day as days
 from mwl_admin.pages.alarms import Alarms
 from mwl_admin.pages.audit import note_change
-from mwl_admin.pages.page import page, render
+from mwl_admin.pages.page import by_script, page, render
 
 REFRESH_SECONDS = 5
 _KEPT = ("station", "modality", "status")
@@ -46,7 +50,7 @@ def today(request: HttpRequest) -> HttpResponse:
         "following": _address("today", filters, day=filters.day + one_day),
         "today_address": _address("today", filters, day=timezone.localdate()),
         "is_today": filters.day == timezone.localdate(),
-        "list": _list(request, filters)[0],
+        "list": _seen(request, _list(request, filters), again=by_script(request)),
         "narrowed": any(kept.values()) or filters.text,
         "clear_address": f"{reverse('today')}?day={filters.day.isoformat()}&station=&modality=&status=",
     }
@@ -58,10 +62,10 @@ def today(request: HttpRequest) -> HttpResponse:
 def today_list(request: HttpRequest) -> HttpResponse:
     """The list alone: nothing (204) when it is what the page already shows."""
     filters = _filters(request.GET, {})
-    html, fingerprint = _list(request, filters)
-    if request.GET.get("seen") == fingerprint:
+    found = _list(request, filters)
+    if request.GET.get("seen") == found.fingerprint:
         return HttpResponse(status=204)
-    return HttpResponse(html)
+    return HttpResponse(_seen(request, found, again=True))
 
 
 def _filters(given: QueryDict, kept: dict[str, str]) -> days.Filters:
@@ -81,16 +85,31 @@ def _address(view: str, filters: days.Filters, **changes: Any) -> str:
     return f"{reverse(view)}?{query.urlencode()}"
 
 
-def _list(request: HttpRequest, filters: days.Filters) -> tuple[str, str]:
-    """Return the list and what it is recognised by."""
+@dataclass(frozen=True, slots=True)
+class _List:
+    """The list, what it is recognised by, and whom it shows."""
+
+    html: str
+    fingerprint: str
+    records: Collection[Model]
+
+
+def _seen(request: HttpRequest, found: _List, *, again: bool) -> str:
+    reading.note_all(request, "today", map(reading.identifier, found.records), again=again)
+    return found.html
+
+
+def _list(request: HttpRequest, filters: days.Filters) -> _List:
     now = timezone.localtime().replace(tzinfo=None)
     everything = days.steps_of(filters)
     elsewhere = days.steps_of_other_days(filters)
     alarms = Alarms.seen_by(request.user)
+    shown = days.with_status(everything, filters.status)
+    unmatched = days.unmatched(filters.day) if request.user.has_perm("mwl_admin.view_performedprocedurestep") else []
     context = {
         "filters": filters,
         "alarms": alarms,
-        "groups": days.grouped(days.with_status(everything, filters.status), now, alarms.mixed_up),
+        "groups": days.grouped(shown, now, alarms.mixed_up),
         "counts": [
             (value, label, count, _address("today", filters, status=value))
             for value, label, count in days.status_counts(step.status for step in everything)
@@ -99,9 +118,7 @@ def _list(request: HttpRequest, filters: days.Filters) -> tuple[str, str]:
         "all_address": _address("today", filters, status=""),
         "elsewhere": [days.row(step, now, alarms.mixed_up) for step in elsewhere],
         "too_many": len(elsewhere) == days.FOUND_ELSEWHERE,
-        "unmatched": days.unmatched(filters.day)
-        if request.user.has_perm("mwl_admin.view_performedprocedurestep")
-        else [],
+        "unmatched": unmatched,
         "labels": days.action_labels(),
         "may_change": request.user.has_perm("mwl_admin.change_scheduledprocedurestep"),
         "may_add": request.user.has_perm("mwl_admin.add_requestedprocedure"),
@@ -112,13 +129,15 @@ def _list(request: HttpRequest, filters: days.Filters) -> tuple[str, str]:
     }
     html = render_to_string("mwl_admin/today_list.html", context, request)
     fingerprint = hashlib.sha256(html.encode()).hexdigest()[:20]
-    return html.replace(_PLACE_OF_FINGERPRINT, fingerprint), fingerprint
+    records = [*shown, *elsewhere, *unmatched, *alarms.records]
+    return _List(html.replace(_PLACE_OF_FINGERPRINT, fingerprint), fingerprint, records)
 
 
 def list_again(request: HttpRequest, notice: dict[str, Any]) -> HttpResponse:
     """Return the list as it was narrowed on the page from which something was asked, and what became of that."""
     shown = _filters(QueryDict(request.headers.get("X-Page-Query", "")), request.session.get(_SESSION_KEY, {}))
-    return HttpResponse(_list(request, shown)[0] + render_to_string("mwl_admin/notice.html", notice, request))
+    html = _seen(request, _list(request, shown), again=True)
+    return HttpResponse(html + render_to_string("mwl_admin/notice.html", notice, request))
 
 
 @page("change_scheduledprocedurestep")
@@ -163,5 +182,6 @@ def _change(request: HttpRequest, step: ScheduledProcedureStep, target: str, rea
 def end_dialog(request: HttpRequest, pk: int, target: str) -> HttpResponse:
     """Ask why a step is cancelled or discontinued."""
     step = get_object_or_404(ScheduledProcedureStep.objects.select_related("requested_procedure__patient"), pk=pk)
+    reading.note_all(request, "today", [reading.identifier(step)], again=True)
     label = days.action_labels().get(target, "")
     return render(request, "end_dialog.html", {"step": step, "target": target, "label": label})

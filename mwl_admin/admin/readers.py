@@ -1,0 +1,78 @@
+"""Pages of the admin that show patients' data: who opened them is noted, where the department asks for it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+
+from mwl_admin import reading
+from mwl_admin.models import Patient
+
+
+class PatientDataAdmin:
+    """Admin of records of patients: to be named before the admin that it extends."""
+
+    read_as: str
+    """What the page of one record is called in the log; the list is ``… list``, and so on."""
+    get_object: Any
+
+    def patients_shown(self, record: Any) -> Iterable[str]:
+        """Yield the IDs of the patients that the page of one record shows."""
+        yield reading.identifier(record)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        response: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]
+        context = getattr(response, "context_data", None) or {}
+        shown = context["cl"].result_list if "cl" in context else context.get("queryset", ())  # to be deleted
+        reading.note_all(request, f"{self.read_as} list", (reading.identifier(record) for record in shown))
+        return response
+
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **named: Any) -> Any:
+        response: HttpResponse = super().changeform_view(request, object_id, *args, **named)  # type: ignore[misc]
+        if request.method == "GET":
+            self._note_one(request, object_id, response, self.read_as)
+        return response
+
+    def history_view(self, request: HttpRequest, object_id: str, *args: Any, **named: Any) -> HttpResponse:
+        response: HttpResponse = super().history_view(request, object_id, *args, **named)  # type: ignore[misc]
+        self._note_one(request, object_id, response, f"{self.read_as} history")
+        return response
+
+    def history_form_view(self, request: HttpRequest, object_id: str, *args: Any, **named: Any) -> HttpResponse:
+        response: HttpResponse = super().history_form_view(request, object_id, *args, **named)  # type: ignore[misc]
+        self._note_one(request, object_id, response, f"{self.read_as} history")
+        return response
+
+    def delete_view(self, request: HttpRequest, object_id: str, *args: Any, **named: Any) -> HttpResponse:
+        response: HttpResponse = super().delete_view(request, object_id, *args, **named)  # type: ignore[misc]
+        if request.method == "GET":
+            self._note_one(request, object_id, response, f"{self.read_as} deletion")
+        return response
+
+    def _note_one(self, request: HttpRequest, object_id: str | None, response: HttpResponse, page: str) -> None:
+        if object_id is None or response.status_code != 200:
+            return
+        reading.note_all(request, page, self._patients(request, object_id))
+
+    def _patients(self, request: HttpRequest, object_id: str) -> Iterable[str]:
+        record: Model | None = self.get_object(request, object_id)
+        if record is not None:
+            yield from self.patients_shown(record)
+
+
+class NotedAutocomplete(AutocompleteJsonView):
+    """What a search field of a form finds as it is typed in."""
+
+    def get(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+        self.patients: list[str] = []
+        response = super().get(request, *args, **named)
+        reading.note_all(request, "search as you type", self.patients, again=True)
+        return response
+
+    def serialize_result(self, obj: Any, to_field_name: str) -> dict[str, str]:
+        if isinstance(obj, Patient):
+            self.patients.append(reading.identifier(obj))
+        result: dict[str, str] = super().serialize_result(obj, to_field_name)
+        return result
