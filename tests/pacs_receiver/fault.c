@@ -1,5 +1,5 @@
 /* Makes file operations of a process fail when a trigger file says so: LD_PRELOAD=fault.so FAULT_FILE=path.
-   The file names the operation (write, fsync, link, rename); only files below FAULT_FOLDER are touched. */
+   The file names the operation (write, fsync, folder, link, rename); only files below FAULT_FOLDER are touched. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -89,4 +89,28 @@ int link(const char *old, const char *target)
     if (wanted("link") && below(target))
         FAIL;
     return real(old, target);
+}
+
+int rename(const char *old, const char *target)
+{
+    REAL(rename);
+    if (wanted("rename") && below(target))
+        FAIL;
+    return real(old, target);
+}
+
+int renameat(int from, const char *old, int to, const char *target)
+{
+    REAL(renameat);
+    if (wanted("rename") && below(target))
+        FAIL;
+    return real(from, old, to, target);
+}
+
+int renameat2(int from, const char *old, int to, const char *target, unsigned int flags)
+{
+    REAL(renameat2);
+    if (wanted("rename") && below(target))
+        FAIL;
+    return real(from, old, to, target, flags);
 }

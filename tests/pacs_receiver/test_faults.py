@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset
 
+from pacs_receiver.storage import relative_path
 from tests.components import requires
 from tests.pacs_receiver import load
 from tests.pacs_receiver.conftest import StartReceiver
 from tests.pacs_receiver.images import encode, image
 from tests.pacs_receiver.load import Acknowledged, Load, stored_digests, temporary_files
 from tests.pacs_receiver.process import ReceiverProcess
+from tests.pacs_receiver.testdata import data_set_of
 from tests.waiting import wait_until
 
 MEGABYTE = 1 << 20
@@ -114,18 +121,31 @@ def fault_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
+@dataclass
+class Failing:
+    """A receiver whose storage fails in the operation that is written into ``trigger``."""
+
+    start_receiver: StartReceiver
+    library: Path
+    storage: Path
+    trigger: Path
+
+    def start(self, **settings: str) -> ReceiverProcess:
+        placed = {"FAULT_FILE": self.trigger, "FAULT_FOLDER": self.storage, "PACS_STORAGE_DIR": self.storage}
+        return self.start_receiver(
+            **{name: str(value) for name, value in placed.items()} | {"LD_PRELOAD": str(self.library)} | settings
+        )
+
+
+@pytest.fixture
+def failing(start_receiver: StartReceiver, fault_library: Path, tmp_path: Path) -> Failing:
+    return Failing(start_receiver, fault_library, tmp_path / "images", tmp_path / "trigger")
+
+
 @pytest.mark.parametrize("operation", ["write", "fsync", "link", "folder"])
-def test_an_operation_that_fails_is_never_a_success(
-    start_receiver: StartReceiver, fault_library: Path, tmp_path: Path, operation: str
-) -> None:
-    trigger = tmp_path / "trigger"
-    storage = tmp_path / "images"
-    receiver = start_receiver(
-        LD_PRELOAD=str(fault_library),
-        FAULT_FILE=str(trigger),
-        FAULT_FOLDER=str(storage),
-        PACS_STORAGE_DIR=str(storage),
-    )
+def test_an_operation_that_fails_is_never_a_success(failing: Failing, operation: str) -> None:
+    storage, trigger = failing.storage, failing.trigger
+    receiver = failing.start()
     first, status = store_one(receiver)
     assert status == 0
     trigger.write_text(operation)
@@ -141,6 +161,90 @@ def test_an_operation_that_fails_is_never_a_success(
     later, status = store_one(receiver)
     assert status == 0
     assert {first, later} <= set(stored_digests(storage))
+
+
+def digest(ds: Dataset) -> bytes:
+    return hashlib.sha256(encode(ds)).digest()
+
+
+def another(ds: Dataset) -> Dataset:
+    """Another content under the same UIDs."""
+    return image(study=ds.StudyInstanceUID, series=ds.SeriesInstanceUID, instance=ds.SOPInstanceUID, size=65_536)
+
+
+def indexed_and_stored(receiver: ReceiverProcess) -> dict[str, bytes]:
+    """SOP Instance UID to SHA-256, when index and files agree on it."""
+    stored = stored_digests(receiver.storage)
+    with contextlib.closing(sqlite3.connect(receiver.data_dir / "pacs" / "index.sqlite3")) as connection:
+        assert dict(connection.execute("SELECT sop_instance_uid, sha256 FROM instance")) == stored
+    return stored
+
+
+@pytest.mark.parametrize("operation", ["link", "folder", "rename"])
+def test_a_replacement_that_fails_is_never_a_success_and_the_first_stays(failing: Failing, operation: str) -> None:
+    """With the policy ``replace`` the newcomer is renamed over the first, which is kept among the conflicts."""
+    receiver = failing.start(PACS_DUPLICATE_POLICY="replace")
+    first = image(size=4096)
+    other = another(first)
+    with load.connect(receiver.port) as peer:
+        assert load.store(peer, first.SOPInstanceUID, encode(first)) == 0
+        failing.trigger.write_text(operation)
+        for _ in range(3):
+            assert load.store(peer, first.SOPInstanceUID, encode(other)) == 0x0110
+        assert indexed_and_stored(receiver) == {first.SOPInstanceUID: digest(first)}
+        assert temporary_files(failing.storage) == []
+        failing.trigger.unlink()
+        assert load.store(peer, first.SOPInstanceUID, encode(other)) == 0
+        assert indexed_and_stored(receiver) == {first.SOPInstanceUID: digest(other)}
+        later = image()
+        assert load.store(peer, later.SOPInstanceUID, encode(later)) == 0
+        peer.release()
+    assert temporary_files(failing.storage) == []
+    kept = [hashlib.sha256(data_set_of(path)).digest() for path in (failing.storage / "conflicts").iterdir()]
+    assert kept == [digest(first)]
+
+
+@pytest.mark.parametrize("after", ["sent again", "restarted"])
+def test_a_replacement_that_nobody_vouches_for_is_no_success_and_is_completed(failing: Failing, after: str) -> None:
+    """The rename worked, the folder's fsync did not: the newcomer is there, its row is not."""
+    first = image(size=4096)
+    other = another(first)
+    path = failing.storage / relative_path(first.StudyInstanceUID, first.SeriesInstanceUID, first.SOPInstanceUID)
+    receiver = failing.start(PACS_DUPLICATE_POLICY="replace", FAULT_FOLDER=str(path.parent))
+    with load.connect(receiver.port) as peer:
+        assert load.store(peer, first.SOPInstanceUID, encode(first)) == 0
+        failing.trigger.write_text("folder")
+        assert load.store(peer, first.SOPInstanceUID, encode(other)) == 0x0110
+        failing.trigger.unlink()
+        assert set(stored_digests(failing.storage)) == {first.SOPInstanceUID}
+        if after == "sent again":
+            assert load.store(peer, first.SOPInstanceUID, encode(other)) == 0
+        peer.release()
+    if after == "restarted":
+        receiver.kill()
+        receiver.start()
+    assert indexed_and_stored(receiver) == {first.SOPInstanceUID: digest(other)}
+    assert temporary_files(failing.storage) == []
+
+
+def test_a_uid_of_another_study_is_set_aside_when_the_disk_works_again(failing: Failing) -> None:
+    """What can't be moved among the conflicts is no Success; sent again, it is moved."""
+    receiver = failing.start()
+    first = image(size=4096)
+    other = image(instance=first.SOPInstanceUID)
+    with load.connect(receiver.port) as peer:
+        assert load.store(peer, first.SOPInstanceUID, encode(first)) == 0
+        failing.trigger.write_text("rename")
+        for _ in range(2):
+            assert load.store(peer, first.SOPInstanceUID, encode(other)) == 0x0110
+        failing.trigger.unlink()
+        assert load.store(peer, first.SOPInstanceUID, encode(other)) == 0
+        peer.release()
+    assert indexed_and_stored(receiver) == {first.SOPInstanceUID: digest(first)}
+    assert len(list(failing.storage.glob("??/*/*/*.dcm"))) == 1
+    assert temporary_files(failing.storage) == []
+    kept = [hashlib.sha256(data_set_of(path)).digest() for path in (failing.storage / "conflicts").iterdir()]
+    assert kept == [digest(other)]
 
 
 @requires("postgresql")
