@@ -49,6 +49,9 @@ COMPONENTS = {
     "dcmtk": Component(
         "dcmtk", _on_path("echoscu", "findscu", "storescu", "dcmsend", "storescp", "wlmscpfs", "dcmdump")
     ),
+    "dcmtk-library": Component(
+        "libdcmtk-dev and g++", lambda: bool(shutil.which("g++")) and Path("/usr/include/dcmtk/dcmnet/scu.h").exists()
+    ),
     "postgresql": Component("postgresql", lambda: postgresql_bin() is not None),
     "chromium": Component("chromium", lambda: chromium() is not None),
     "orthanc": Component("orthanc", lambda: orthanc() is not None),

@@ -247,6 +247,34 @@ def test_rubbish_is_refused_and_nothing_else_is_raised(data: bytes, syntax: str)
         parse_request(data, syntax)
 
 
+@pytest.fixture(scope="module")
+def dcmtk_requestor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A requestor made with DCMTK's library, which can wait for the report on its own association."""
+    program = tmp_path_factory.mktemp("dcmtk") / "commitment_scu"
+    source = Path(__file__).with_name("commitment_scu.cc")
+    libraries = ("-ldcmnet", "-ldcmdata", "-loflog", "-lofstd")
+    subprocess.run(["g++", "-O0", "-o", str(program), str(source), *libraries], check=True, timeout=100)
+    return program
+
+
+@requires("dcmtk-library")
+def test_dcmtk_is_told_on_its_own_association(start_receiver: StartReceiver, dcmtk_requestor: Path) -> None:
+    receiver = start_receiver(PACS_COMMIT_WAIT_SECONDS="0.2")
+    stored = store(receiver, 2)
+    unknown = uid()
+    for instances, event, lines in (
+        (stored, 1, [f"safe {instance}" for instance in stored]),
+        ([stored[0], unknown], 2, [f"safe {stored[0]}", f"failed {unknown} 112"]),
+    ):
+        transaction = uid()
+        command = [str(dcmtk_requestor), str(receiver.port), transaction, CT, *instances]
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert asked.returncode == 0, asked.stderr
+        assert asked.stdout.splitlines() == [f"transaction {transaction}", f"event {event}", *lines]
+    # the requestor's answers were understood: nothing is left to be told
+    wait_until(lambda: json.loads(receiver.run("status", "--json").stdout)["commitments_waiting"] == 0)
+
+
 @contextmanager
 def running_orthanc(folder: Path, receiver_port: int, dicom_port: int) -> Iterator[str]:
     """Orthanc as a modality that stores and wants commitment; gives the URL of its REST interface."""
@@ -322,6 +350,33 @@ def test_orthanc_stores_and_is_told_that_its_images_are_safe(start_receiver: Sta
         assert found["Status"] == "Failure", found
         assert (len(found["Success"]), len(found["Failures"])) == (0, 1), found
         assert found["Failures"][0]["FailureReason"] == 0x0112
+
+
+@requires("orthanc")
+def test_orthanc_releases_as_soon_as_its_request_is_accepted_and_waits_for_no_report(tmp_path: Path) -> None:
+    """Which is why there is no trial of it with a report on the same association: nothing was said, and it leaves."""
+    seen: list[str] = []
+
+    def accept(_event: Event) -> tuple[int, None]:
+        return 0x0000, None
+
+    def note(event: Event) -> None:
+        seen.append(type(event.pdu).__name__)
+
+    ae = AE("PACS")
+    ae.add_supported_context(STORAGE_COMMITMENT)
+    handlers: list[Any] = [(evt.EVT_N_ACTION, accept), (evt.EVT_PDU_RECV, note)]
+    port = free_port()
+    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+    try:
+        with running_orthanc(tmp_path / "orthanc", port, free_port()) as url:
+            wanted = {"DicomInstances": [[CT, uid()]]}
+            assert requests.post(f"{url}/modalities/pacs/storage-commitment", json=wanted, timeout=30).ok
+            wait_until(lambda: "A_RELEASE_RQ" in seen, timeout=5, what="Orthanc releases its association")
+    finally:
+        server.shutdown()  # type: ignore[union-attr]
+    assert seen[0] == "A_ASSOCIATE_RQ"
+    assert set(seen[1:-1]) == {"P_DATA_TF"}
 
 
 def part10_of(ds: Dataset) -> bytes:
