@@ -14,7 +14,7 @@ RUN_STAMP := $(VENV)/run-$(call hash,requirements.txt)
 DEV_STAMP := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all:
 
-.PHONY: help run demo status restart test benchmark screenshots lint types format tests test-containers system-packages requirements
+.PHONY: help run demo status restart test benchmark reliability screenshots lint types format tests test-containers system-packages requirements
 
 help:
 	@echo "make run               start the site, the worklist provider and the image receiver; Ctrl-C stops them"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-containers   build the image, run compose.yaml and break it; needs a Docker engine"
 	@echo "make system-packages   install what the tests use besides Python packages (Debian)"
 	@echo "make benchmark         measure the receiver beside its peers, into docs/performance.md; minutes, on an idle machine"
+	@echo "make reliability       kill the receiver and its database, and cut its disk's power; most of an hour, needs root"
 	@echo "make screenshots       pictures of the site's main pages, into docs/images/"
 	@echo "make format            format the code"
 	@echo "make requirements      compile requirements*.in into requirements*.txt"
@@ -47,6 +48,11 @@ test: lint types tests
 
 benchmark: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks --docs docs --json docs/performance.json
+
+# the figures of docs/reliability.md
+reliability: $(DEV_STAMP)
+	$(BIN)/python -m tests.pacs_receiver.torture --kills 200 --database-kills 20
+	$(BIN)/python -m tests.pacs_receiver.power_loss --cuts 100
 
 screenshots: $(DEV_STAMP)
 	$(BIN)/python -m tests.site.screenshots

@@ -29,7 +29,8 @@ class PostgresServer:
     PostgreSQL refuses to run as root; there it is run as the user ``postgres`` that Debian's package makes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
+        self._fsync = "on" if fsync else "off"
         bin_dir = postgresql_bin()
         if bin_dir is None:
             raise FileNotFoundError("no PostgreSQL server programs on this machine")
@@ -69,8 +70,8 @@ class PostgresServer:
             "unix_socket_directories": self.folder,
             "listen_addresses": "127.0.0.1",
             # a test ends processes, not the machine, and what the kernel has been given survives that
-            "fsync": "off",
-            "full_page_writes": "off",
+            "fsync": self._fsync,
+            "full_page_writes": self._fsync,
             "max_connections": 200,
             "shared_buffers": "64MB",
         }

@@ -151,35 +151,54 @@ def kill_database_under_load(receiver: ReceiverProcess, server: PostgresServer, 
     return figures
 
 
+def _on_sqlite(folder: Path, kills: int, say: Callable[[str], object]) -> dict[str, Figures]:
+    return {
+        "receiver killed, SQLite": kill_under_load(ReceiverProcess(folder / "sqlite"), kills, say=say),
+        "one worker killed, SQLite": kill_workers_under_load(ReceiverProcess(folder / "workers"), kills // 4),
+    }
+
+
+def _on_postgresql(
+    folder: Path, kills: int, database_kills: int, say: Callable[[str], object], *, fsync: bool
+) -> dict[str, Figures]:
+    server = PostgresServer(fsync=fsync)
+    name = "PostgreSQL with fsync" if fsync else "PostgreSQL"
+    try:
+        receivers = [
+            ReceiverProcess(folder / what, {"PACS_DATABASE_URL": server.create_database()})
+            for what in ("postgres", "database")
+        ]
+        return {
+            f"receiver killed, {name}": kill_under_load(receivers[0], kills, say=say),
+            f"{name} killed or stopped": kill_database_under_load(receivers[1], server, database_kills),
+        }
+    finally:
+        server.remove()
+
+
 def main() -> int:
     """Run the long form and print a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="Kill the receiver and its database under load.")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--database-kills", type=int, default=20)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append", help="default: both")
+    parser.add_argument("--postgresql-fsync", action="store_true", help="let PostgreSQL flush what it commits")
     parser.add_argument("--folder", type=Path, help="where the data goes; removed afterwards")
     options = parser.parse_args()
+    databases = options.database or ["sqlite", "postgresql"]
     folder = Path(tempfile.mkdtemp(prefix="torture-", dir=options.folder))
-    server = PostgresServer()
     results: dict[str, Figures] = {}
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     try:
-        results["receiver killed, SQLite"] = kill_under_load(ReceiverProcess(folder / "sqlite"), options.kills, say=say)
-        on_postgres = {"PACS_DATABASE_URL": server.create_database()}
-        results["receiver killed, PostgreSQL"] = kill_under_load(
-            ReceiverProcess(folder / "postgres", on_postgres), options.kills, say=say
-        )
-        results["one worker killed, SQLite"] = kill_workers_under_load(
-            ReceiverProcess(folder / "workers"), options.kills // 4
-        )
-        again = {"PACS_DATABASE_URL": server.create_database()}
-        results["database server killed or stopped"] = kill_database_under_load(
-            ReceiverProcess(folder / "database", again), server, options.database_kills
-        )
+        if "sqlite" in databases:
+            results |= _on_sqlite(folder, options.kills, say)
+        if "postgresql" in databases:
+            fsync = options.postgresql_fsync
+            results |= _on_postgresql(folder, options.kills, options.database_kills, say, fsync=fsync)
     finally:
-        server.remove()
         shutil.rmtree(folder)
     print(
         "| what | times | acknowledged | refused | stored | lost | changed | not indexed | miscounted | left over | s |"
