@@ -1,5 +1,7 @@
 /* Makes file operations of a process fail when a trigger file says so: LD_PRELOAD=fault.so FAULT_FILE=path.
-   The file names the operation (write, fsync, folder, link, rename); only files below FAULT_FOLDER are touched. */
+   The file names the operation (write, fsync, folder, link, rename); only files below FAULT_FOLDER are touched.
+   "lie-folder" and "lie-file" let the fsync of folders or of files succeed without doing anything, as if it were
+   forgotten: tests/pacs_receiver/power_loss.py finds that out. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -62,6 +64,8 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 int fdatasync(int fd)
 {
     REAL(fdatasync);
+    if (wanted("lie-file") && concerns(fd))
+        return 0;
     if (wanted("fsync") && concerns(fd))
         FAIL;
     return real(fd);
@@ -70,6 +74,8 @@ int fdatasync(int fd)
 int fsync(int fd)
 {
     REAL(fsync);
+    if (wanted(is_folder(fd) ? "lie-folder" : "lie-file") && concerns(fd))
+        return 0;
     if (concerns(fd) && ((wanted("folder") && is_folder(fd)) || (wanted("fsync") && !is_folder(fd))))
         FAIL;
     return real(fd);

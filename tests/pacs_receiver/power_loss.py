@@ -156,7 +156,8 @@ def _rows(receiver: ReceiverProcess) -> tuple[dict[str, bytes], set[str]]:
 class Trial:
     """Cutting the power of a receiver, again and again, while four senders store.
 
-    ``folder`` holds what no cut touches (the log), ``settings`` are environment variables of the receiver.
+    ``folder`` holds what no cut touches (the log); ``settings`` are environment variables of the receiver, in which
+    ``{disk}`` stands for the folder that is on the disk.
     """
 
     folder: Path
@@ -185,7 +186,7 @@ class Trial:
             {
                 "PACS_STORAGE_DIR": str(disk.folder / "storage"),
                 "PACS_DATABASE_URL": f"sqlite:///{disk.folder}/index.sqlite3",
-                **self.settings,
+                **{name: value.replace("{disk}", str(disk.folder)) for name, value in self.settings.items()},
             },
         )
         acknowledged = Acknowledged()
@@ -229,16 +230,26 @@ class Trial:
 def _cut(
     disk: VolatileDisk, receiver: ReceiverProcess, gate: _Gate, acknowledged: Acknowledged, chance: random.Random
 ) -> dict[str, int]:
-    """Let the senders work, take the power away, and bring disk and receiver back, the senders still waiting."""
-    gate.open.set()
-    _more(acknowledged, chance.choice((0, 1, 5, 20, 60)))
-    threading.Event().wait(chance.random() * 0.05)
-    gate.open.clear()
+    """Take the power away, and bring disk and receiver back, the senders still waiting."""
+    if chance.random() < 0.15:
+        # while it still reconciles files and index, perhaps
+        receiver.kill()
+        receiver.launch()
+        _pause(chance.random() * 1.5)
+    else:
+        gate.open.set()
+        _more(acknowledged, chance.choice((0, 1, 5, 20, 60)))
+        _pause(chance.random() * 0.05)
+        gate.open.clear()
     fate = disk.cut_power(chance.getrandbits(32))
     receiver.kill()
     disk.restore_power()
     receiver.start()
     return fate
+
+
+def _pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
 
 
 def _more(acknowledged: Acknowledged, count: int) -> None:
@@ -275,7 +286,7 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=50)
     parser.add_argument("--file-system", choices=tuple(MAKE), action="append", help="default: ext4; may be repeated")
     parser.add_argument("--setting", type=_setting, action="append", default=[], metavar="NAME=VALUE",
-                        help="an environment variable of the receiver; may be repeated")  # fmt: skip
+                        help="an environment variable of the receiver, {disk} is its disk; may be repeated")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -55,6 +55,11 @@ class ReceiverProcess:
 
     def start(self) -> None:
         """Start it and wait until it is healthy."""
+        self.launch()
+        wait_until(self.is_healthy, timeout=20, what="the receiver is healthy")
+
+    def launch(self) -> None:
+        """Start it."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -66,7 +71,6 @@ class ReceiverProcess:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self.is_healthy, timeout=20, what="the receiver is healthy")
 
     def is_healthy(self) -> bool:
         if self.process is None or self.process.poll() is not None:
