@@ -342,8 +342,7 @@ class Storage:
                 continue
             with _locked(folder / _LOCK) as ours:
                 if ours or _was_never_locked(folder):
-                    removed += sum(1 for entry in folder.iterdir() if entry.name != _LOCK)
-                    shutil.rmtree(folder, ignore_errors=True)
+                    removed += _remove_folder(folder)
         return removed
 
     def _folders_in(self, name: str) -> list[Path]:
@@ -373,6 +372,17 @@ class Storage:
 
     def study_folder(self, study: str) -> Path:
         return self.root / _shard(study) / study
+
+
+def _remove_folder(folder: Path) -> int:
+    """Remove a folder of temporary files; return how many those were."""
+    try:
+        files = sum(1 for entry in folder.iterdir() if entry.name != _LOCK)
+    except FileNotFoundError:
+        # another process that starts now opened the lock before us and was done when we got it
+        return 0
+    shutil.rmtree(folder, ignore_errors=True)
+    return files
 
 
 @contextlib.contextmanager
