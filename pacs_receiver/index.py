@@ -18,14 +18,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
-from sqlalchemy import Engine, Table, bindparam, func, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy import Engine
 
 from pacs_receiver import attributes
 from pacs_receiver.database import open_turn_file
 from pacs_receiver.exceptions import IndexUnavailable
-from pacs_receiver.index_tables import instance, patient, series, study
+from pacs_receiver.index_statements import Statements
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +83,7 @@ class IndexWriter:
     def __init__(self, engine: Engine, *, retry_seconds: float) -> None:
         self._engine = engine
         self._retry_seconds = retry_seconds
-        self._statements = _Statements(engine)
+        self._statements = Statements(engine.dialect)
         self._lock = threading.Lock()
         self._queue: deque[_Pending] = deque()
         self._connection: Any = None
@@ -119,8 +117,9 @@ class IndexWriter:
         with contextlib.suppress(IndexError):
             while True:
                 batch.append(self._queue.popleft())
-        # One order for all writers: PostgreSQL's locks then never wait in a circle.
-        batch.sort(key=lambda pending: pending.record.sop_instance_uid)
+        # One order for all writers, so that PostgreSQL's locks do not wait in a circle. Where the same instance reaches
+        # two receivers at once they still may: PostgreSQL then ends one of the transactions, and it is tried again.
+        batch.sort(key=lambda pending: (*_series_key(pending.record), pending.record.sop_instance_uid))
         try:
             self._with_retries(batch)
         except self._dbapi_error() as exc:
@@ -165,6 +164,10 @@ class IndexWriter:
             pending.outcome = outcome
 
     def _write(self, batch: list[_Pending]) -> list[Outcome]:
+        if self._statements.insert_and_count:
+            series = [self._known_series.get(_series_key(pending.record)) for pending in batch]
+            if None not in series:
+                return self._write_at_once(batch, [ids[1] for ids in series if ids])
         found: dict[tuple[str, str], tuple[int, int]] = {}
         with self._transaction() as cursor:
             for key, record in sorted({_series_key(p.record): p.record for p in batch}.items()):
@@ -178,19 +181,32 @@ class IndexWriter:
         self._known_series.update(found)
         return outcomes
 
+    def _write_at_once(self, batch: list[_Pending], series: list[int]) -> list[Outcome]:
+        """Insert and count by one statement for each instance, all in one transaction and one way to the server."""
+        rows = [_row(pending.record, series_id) for pending, series_id in zip(batch, series, strict=True)]
+        with contextlib.closing(self._opened().cursor()) as cursor:
+            if len(rows) == 1:  # which a pipeline only makes slower
+                cursor.execute(self._statements.insert_and_count, rows[0])
+            else:
+                cursor.executemany(self._statements.insert_and_count, rows, returning=True)
+            added = [cursor.rowcount == 1]
+            while cursor.nextset():
+                added.append(cursor.rowcount == 1)
+            return [
+                Outcome.ADDED if is_new else self._outcome_of_old(cursor, pending.record, series_id)
+                for is_new, pending, series_id in zip(added, batch, series, strict=True)
+            ]
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[_Cursor]:
-        if self._connection is None:
-            self._connection = self._connect()
-        connection = self._connection
+        connection = self._opened()
         cursor = connection.cursor()
         if self._turn >= 0:
             fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
-            if self._turn >= 0:
-                cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("BEGIN IMMEDIATE" if self._turn >= 0 else "BEGIN")
             yield cursor
-            connection.commit()
+            cursor.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(self._dbapi_error()):
                 connection.rollback()
@@ -206,11 +222,18 @@ class IndexWriter:
         error: type[Exception] = dbapi.Error
         return error
 
+    def _opened(self) -> Any:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
     def _connect(self) -> Any:
         # The driver's own connection: the same few statements run for every instance, and each microsecond counts.
         borrowed = self._engine.raw_connection()
-        connection = borrowed.driver_connection
+        connection: Any = borrowed.driver_connection
         borrowed.detach()
+        if self._engine.dialect.name != "sqlite":
+            connection.autocommit = True  # transactions begin and end here by their own statements
         self._borrowed = borrowed  # closes the connection when it is collected
         return connection
 
@@ -251,24 +274,11 @@ class IndexWriter:
         return study_id, int(cursor.fetchone()[0])
 
     def _insert(self, cursor: _Cursor, record: Record, series_id: int) -> Outcome:
-        cursor.execute(
-            self._statements.insert_instance,
-            {
-                "sop_instance_uid": record.sop_instance_uid,
-                "series": series_id,
-                "sop_class_uid": record.sop_class_uid,
-                "transfer_syntax_uid": record.transfer_syntax,
-                **attributes.columns("instance", record.values),
-                "data_bytes": record.data_bytes,
-                "file_bytes": record.file_bytes,
-                "sha256": record.sha256,
-                "calling_ae": record.calling_ae,
-                "address": record.address,
-                "arrived_at": record.arrived_at,
-            },
-        )
-        if cursor.rowcount == 1:
-            return Outcome.ADDED
+        cursor.execute(self._statements.insert_instance, _row(record, series_id))
+        return Outcome.ADDED if cursor.rowcount == 1 else self._outcome_of_old(cursor, record, series_id)
+
+    def _outcome_of_old(self, cursor: _Cursor, record: Record, series_id: int) -> Outcome:
+        """Say how the row that has the SOP Instance UID already compares with the newcomer."""
         cursor.execute(self._statements.find_instance, {"sop_instance_uid": record.sop_instance_uid})
         row = cursor.fetchone()
         if row is None or row[0] != series_id:
@@ -323,68 +333,21 @@ class _Total:
         self.arrival = max(self.arrival, record.arrived_at)
 
 
+def _row(record: Record, series_id: int) -> dict[str, object]:
+    return {
+        "sop_instance_uid": record.sop_instance_uid,
+        "series": series_id,
+        "sop_class_uid": record.sop_class_uid,
+        "transfer_syntax_uid": record.transfer_syntax,
+        **attributes.columns("instance", record.values),
+        "data_bytes": record.data_bytes,
+        "file_bytes": record.file_bytes,
+        "sha256": record.sha256,
+        "calling_ae": record.calling_ae,
+        "address": record.address,
+        "arrived_at": record.arrived_at,
+    }
+
+
 def _series_key(record: Record) -> tuple[str, str]:
     return record.study_uid, record.series_uid
-
-
-class _Statements:
-    """The hot statements, compiled once from the tables into the driver's own SQL."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.find_patient = self._find(patient, "patient_id", "issuer", "name", "birth_date", "sex", "apart")
-        self.insert_patient = self._insert(patient, "patient_id", "issuer", "name", "birth_date", "sex", "apart")
-        self.find_study = self._find(study, "study_uid")
-        self.insert_study = self._insert(
-            study,
-            "study_uid",
-            "patient",
-            "first_arrival",
-            "last_arrival",
-            *(a.column for a in attributes.INDEXED if a.level == "study"),
-        )
-        self.find_series = self._find(series, "study", "series_uid")
-        self.insert_series = self._insert(
-            series, "study", "series_uid", *(a.column for a in attributes.INDEXED if a.level == "series")
-        )
-        self.insert_instance = self._insert(
-            instance, *(column.name for column in instance.columns if column.name not in ("id", "committed_at"))
-        )
-        self.find_instance = self._sql(
-            select(instance.c.series, instance.c.sha256).where(
-                instance.c.sop_instance_uid == bindparam("sop_instance_uid")
-            )
-        )
-        self.count_series = self._sql(
-            update(series)
-            .where(series.c.id == bindparam("key"))
-            .values(
-                instance_count=series.c.instance_count + bindparam("instances"),
-                file_bytes=series.c.file_bytes + bindparam("size"),
-            )
-            .returning(series.c.instance_count)
-        )
-        latest = func.max if engine.dialect.name == "sqlite" else func.greatest
-        self.count_study = self._sql(
-            update(study)
-            .where(study.c.id == bindparam("key"))
-            .values(
-                series_count=study.c.series_count + bindparam("series"),
-                instance_count=study.c.instance_count + bindparam("instances"),
-                file_bytes=study.c.file_bytes + bindparam("size"),
-                last_arrival=latest(study.c.last_arrival, bindparam("arrival")),
-                completed_at=null(),
-            )
-        )
-
-    def _find(self, table: Table, *names: str) -> str:
-        return self._sql(select(table.c.id).where(*(table.c[name] == bindparam(name) for name in names)))
-
-    def _insert(self, table: Table, *names: str) -> str:
-        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
-        return self._sql(insert(table).values({name: bindparam(name) for name in names}).on_conflict_do_nothing())
-
-    def _sql(self, statement: ClauseElement) -> str:
-        dialect = self._engine.dialect
-        style = "named" if dialect.name == "sqlite" else "pyformat"
-        return str(statement.compile(dialect=type(dialect)(paramstyle=style)))  # type: ignore[call-arg]
