@@ -286,7 +286,7 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=50)
     parser.add_argument("--file-system", choices=tuple(MAKE), action="append", help="default: ext4; may be repeated")
     parser.add_argument("--setting", type=_setting, action="append", default=[], metavar="NAME=VALUE",
-                        help="an environment variable of the receiver, {disk} is its disk; may be repeated")  # fmt: skip
+                        help="a variable of the receiver's environment; {disk} is its disk")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
