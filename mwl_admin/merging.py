@@ -6,6 +6,7 @@ from django.db import transaction
 
 from mwl_admin.exceptions import StaleError
 from mwl_admin.models import Patient, RequestedProcedure
+from mwl_admin.models.base import because
 
 _SHOWN = (
     "patient_id",
@@ -71,13 +72,16 @@ def merge(kept: Patient, given_up: Patient, *, seen: tuple[int, int], entries_se
     entries = list(RequestedProcedure.objects.select_for_update().filter(patient=given_up))
     if len(entries) != entries_seen:
         raise StaleError
-    for entry in entries:
-        entry.patient = kept
-        entry.save()
-    taken = [name for name in _SHOWN if _takes(kept, given_up, name)]
-    for name in taken:
-        setattr(kept, name, getattr(given_up, name))
-    if taken:
+    for name in _SHOWN:
+        if _takes(kept, given_up, name):
+            setattr(kept, name, getattr(given_up, name))
+    with because(f"merge: was of patient ID {given_up.patient_id}"):
+        for entry in entries:
+            entry.patient = kept
+            entry.save()
+    with because(f"merge: took in patient ID {given_up.patient_id}"):
+        # Also where nothing was taken over: the history of this record tells of the other.
         kept.save()
-    given_up.delete()
+    with because(f"merge: now patient ID {kept.patient_id}"):
+        given_up.delete()
     return len(entries)

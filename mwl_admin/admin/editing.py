@@ -69,6 +69,7 @@ class EditedAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     """Admin of a model that people edit."""
 
     form = EditedForm
+    object_history_list_template = "mwl_admin/history_list.html"
     formfield_overrides = {models.TextField: {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 3})}}
     show_full_result_count = False
     list_per_page = 50

@@ -29,6 +29,7 @@ from mwl_admin.models import (
     StepStatus,
     StudyNotice,
 )
+from mwl_admin.models.base import because
 from mwl_admin.models.status import OPEN
 
 TOLERANCE = datetime.timedelta(minutes=5)
@@ -176,13 +177,14 @@ def take(notice: Notice) -> Taken:
 
     One transaction: the receiver is told that it was taken only when it was.
     """
-    try:
-        with transaction.atomic():
-            return _take(notice)
-    except IntegrityError:
-        # The same notice, or another of the same study, was taken at the same moment: now it is there to be found.
-        with transaction.atomic():
-            return _take(notice)
+    with because("images received"):
+        try:
+            with transaction.atomic():
+                return _take(notice)
+        except IntegrityError:
+            # The same notice, or another of the same study, was taken at the same moment: now it is there to be found.
+            with transaction.atomic():
+                return _take(notice)
 
 
 def _take(notice: Notice) -> Taken:
@@ -236,7 +238,6 @@ def complete_steps(study: ReceivedStudy) -> list[str]:
     done = []
     for step in mine.distinct():
         if _is_due(step, study):
-            step._change_reason = "images have arrived"  # type: ignore[attr-defined]  # read by the history
             step.transition(StepStatus.COMPLETED)
             done.append(step.scheduled_procedure_step_id)
     return done

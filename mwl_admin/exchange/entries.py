@@ -25,6 +25,7 @@ from mwl_admin.exchange.problems import ConflictError, InvalidEntryError, Proble
 from mwl_admin.exchange.steps import StepWriter
 from mwl_admin.exchange.writing import Record, required
 from mwl_admin.models import Patient, Procedure, RequestedProcedure, ScheduledProcedureStep
+from mwl_admin.models.base import because
 from mwl_admin.models.status import WAITING
 
 ATTEMPTS = 3
@@ -86,9 +87,9 @@ def store(entry: Entry, mode: Mode, *, source: str = "", before: Callable[[], No
     """
     for attempt in range(ATTEMPTS):
         try:
-            with transaction.atomic():
+            with transaction.atomic(), because(source):
                 before()
-                return _Writer(entry, mode, source).write()
+                return _Writer(entry, mode).write()
         except IntegrityError as error:
             # Somebody else made the same patient or order since we looked: now it is there to be found.
             if attempt + 1 == ATTEMPTS:
@@ -97,10 +98,9 @@ def store(entry: Entry, mode: Mode, *, source: str = "", before: Callable[[], No
 
 
 class _Writer:
-    def __init__(self, entry: Entry, mode: Mode, source: str) -> None:
+    def __init__(self, entry: Entry, mode: Mode) -> None:
         self.entry = entry
         self.mode = mode
-        self.source = source
         self.problems: list[Problem] = []
         self.conflicts: list[Problem] = []
 
@@ -141,7 +141,7 @@ class _Writer:
     def _patient(self, order: RequestedProcedure | None) -> Record:
         given = self.entry.values
         patient = self._find_patient(order)
-        record = Record(patient or Patient(), Level.PATIENT, self.problems, self.source)
+        record = Record(patient or Patient(), Level.PATIENT, self.problems)
         if patient is None:
             self.problems += required(given, "PatientID", "PatientName")
         changed_name = self._name(record)
@@ -190,7 +190,7 @@ class _Writer:
     def _order(self, order: RequestedProcedure | None, patient: Record) -> Record:
         given = self.entry.values
         instance = order or RequestedProcedure()
-        record = Record(instance, Level.REQUESTED, self.problems, self.source, exclude={"patient"})
+        record = Record(instance, Level.REQUESTED, self.problems, exclude={"patient"})
         keywords = [name for name, column in COLUMNS.items() if column.level is Level.REQUESTED]
         if order is not None:
             keywords.remove("AccessionNumber")
@@ -255,7 +255,6 @@ class _Writer:
             requested.instance,
             self.problems,
             self.conflicts,
-            self.source,
             replace=self.mode is Mode.PUT,
             lenient=self.mode is Mode.UPSERT,
         )
@@ -289,7 +288,7 @@ def cancel(
     :raises UnknownEntryError: there is no such entry, or no such step in it.
     :raises ConflictError: a step has started, or has ended otherwise.
     """
-    with transaction.atomic():
+    with transaction.atomic(), because(source):
         before()
         order = RequestedProcedure.objects.select_for_update().filter(accession_number=accession_number).first()
         if order is None or not accession_number:
@@ -301,10 +300,10 @@ def cancel(
                 raise UnknownEntryError(
                     [Problem("ScheduledProcedureStepID", "The entry has no step of this ID.", "unknown")]
                 )
-        return _cancel(steps, source, reason)
+        return _cancel(steps, reason)
 
 
-def _cancel(steps: Iterable[ScheduledProcedureStep], source: str, reason: str) -> list[str]:
+def _cancel(steps: Iterable[ScheduledProcedureStep], reason: str) -> list[str]:
     waiting, past = [], []
     for step in steps:
         if step.status in WAITING:
@@ -319,5 +318,5 @@ def _cancel(steps: Iterable[ScheduledProcedureStep], source: str, reason: str) -
             for step in past
         )
     for step in waiting:
-        StepWriter.cancel(step, source, reason)
+        StepWriter.cancel(step, reason)
     return [step.scheduled_procedure_step_id for step in waiting]

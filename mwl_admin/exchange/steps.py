@@ -32,7 +32,6 @@ class StepWriter:
         order: RequestedProcedure,
         problems: list[Problem],
         conflicts: list[Problem],
-        source: str,
         *,
         replace: bool,
         lenient: bool,
@@ -40,7 +39,6 @@ class StepWriter:
         self._order = order
         self._problems = problems
         self._conflicts = conflicts
-        self._source = source
         self._replace = replace
         self._lenient = lenient
         self._writes: list[_StepWrite] = []
@@ -55,7 +53,7 @@ class StepWriter:
             self._existing = list(steps)
         for number, (item, step) in enumerate(zip(items, self._pair(items), strict=True), start=1):
             path = f"{STEPS}[{number}]."
-            write = _StepWrite(step, self._order, self._problems, self._source, path)
+            write = _StepWrite(step, self._order, self._problems, path)
             write.take(item, replace=self._replace)
             if step is not None and step.status in ENDED and write.changed:
                 self._ended.append(step)
@@ -107,15 +105,14 @@ class StepWriter:
             stored.steps_created += write.is_new
             stored.changed += write.save(self._order)
         for step in self._absent:
-            self.cancel(step, self._source)
+            self.cancel(step)
         stored.steps_cancelled = len(self._absent)
         stored.changed += [STEPS] if self._absent else []
         stored.ended = self._ended
 
     @staticmethod
-    def cancel(step: ScheduledProcedureStep, source: str, reason: str = "") -> None:
+    def cancel(step: ScheduledProcedureStep, reason: str = "") -> None:
         """Cancel a waiting step."""
-        step._change_reason = source or None  # type: ignore[attr-defined]  # read by the history
         step.transition(StepStatus.CANCELLED)
         if reason:
             step.status_reason = reason
@@ -128,14 +125,12 @@ class _StepWrite(Record):
         step: ScheduledProcedureStep | None,
         order: RequestedProcedure,
         problems: list[Problem],
-        source: str,
         path: str,
     ) -> None:
         super().__init__(
             step or ScheduledProcedureStep(requested_procedure=order),
             Level.STEP,
             problems,
-            source,
             path=path,
             exclude={"requested_procedure"},
         )
@@ -217,7 +212,6 @@ class _StepWrite(Record):
         own = {STATIONS, PROTOCOLS, STATUS}
         if self.is_new or set(self.changed) - own:
             step.requested_procedure = order
-            step._change_reason = self._source or None
             step.save()
         if self._stations is not None and (self.is_new or STATIONS in self.changed):
             step.stations.set(self._stations)

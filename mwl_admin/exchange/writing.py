@@ -27,7 +27,6 @@ class Record:
         instance: Any,
         level: Level,
         problems: list[Problem],
-        source: str,
         *,
         path: str = "",
         exclude: Collection[str] = (),
@@ -37,7 +36,6 @@ class Record:
         self.path = path
         self.changed: list[str] = []
         self._problems = problems
-        self._source = source
         self._exclude = set(exclude)
 
     def take(
@@ -105,13 +103,12 @@ class Record:
                     self.complain(keyword, " ".join(messages))
 
     def save(self, **relations: Any) -> list[str]:
-        """Save what has changed, and tell the history where it came from; return the keywords of what changed."""
+        """Save what has changed; return the keywords of it."""
         is_new = self.instance.pk is None
         for name, value in relations.items():
             if getattr(self.instance, f"{name}_id") != value.pk:
                 setattr(self.instance, name, value)
         if is_new or self.changed:
-            self.instance._change_reason = self._source or None
             self.instance.save()
         return [] if is_new else [self.path + keyword for keyword in self.changed]
 

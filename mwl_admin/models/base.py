@@ -1,6 +1,8 @@
 """What the models share: values made when left empty, and a version that tells two editors apart."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
 from django.db import models, transaction
@@ -86,8 +88,25 @@ class EditedModel(PreparedModel):
         super().save(*args, update_fields=update_fields, **kwargs)
 
 
+_REASON_LENGTH = 100
+_reason: ContextVar[str] = ContextVar("reason", default="")
+
+
+@contextmanager
+def because(reason: str) -> Iterator[None]:
+    """Have the history of all that is changed meanwhile say why, or by which system: nobody is logged in there."""
+    token = _reason.set(reason[:_REASON_LENGTH] or _reason.get())
+    try:
+        yield
+    finally:
+        _reason.reset(token)
+
+
 class _Records(HistoricalRecords):  # type: ignore[misc]
-    """Records that are found again from the model, to write one where no signal is sent."""
+    """Records that are found again from the model, to write one where no signal is sent, and that know why."""
+
+    def get_change_reason_for_object(self, instance: Any, history_type: str, using: Any) -> str | None:
+        return super().get_change_reason_for_object(instance, history_type, using) or _reason.get() or None
 
     def contribute_to_class(self, cls: Any, name: str) -> None:
         super().contribute_to_class(cls, name)

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from mwl_admin import validators
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
+from mwl_admin.models.base import because
 from mwl_admin.models.performed import PerformedStatus
 from mwl_admin.mpps import linking, report
 from mwl_admin.mpps.attributes import (
@@ -55,7 +56,7 @@ def create(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
         raise InvalidValueError("A procedure step is created IN PROGRESS", STATUS)
     kept = _kept(ds)
     try:
-        with transaction.atomic():
+        with transaction.atomic(), because(_reported_by(calling_ae)):
             steps = linking.scheduled_steps(kept)
             _lock(steps)
             performed = PerformedProcedureStep.objects.create(
@@ -76,7 +77,7 @@ def create(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
 
 def modify(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedProcedureStep:
     """Replace attributes of a performed procedure step in progress; its final state ends its scheduled steps."""
-    with transaction.atomic():
+    with transaction.atomic(), because(_reported_by(calling_ae)):
         # The lock makes two who modify at once take turns; the second finds what the first has left.
         rows = PerformedProcedureStep.objects.select_for_update(no_key=True)
         performed = rows.filter(sop_instance_uid=sop_instance_uid).first()
@@ -118,6 +119,10 @@ def retrieve(sop_instance_uid: str, tags: tuple[int, ...]) -> tuple[DataSet, tup
         else:
             unsupported.append(tag)
     return found, tuple(unsupported)
+
+
+def _reported_by(calling_ae: str) -> str:
+    return f"MPPS from {calling_ae}"
 
 
 def _kept(ds: DataSet) -> DataSet:

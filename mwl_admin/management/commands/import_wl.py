@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from mwl_admin.models.base import because
 from mwl_admin.worklist.importing import FileError, Imported, import_data_set, read_file, worklist_files
 
 
@@ -28,7 +29,8 @@ class Command(BaseCommand):
         with transaction.atomic() if options["dry_run"] else nullcontext():
             for path in files:
                 try:
-                    one = import_data_set(read_file(path))
+                    with because(f"import of {path.name}"):
+                        one = import_data_set(read_file(path))
                 except FileError as error:
                     failed += 1
                     self.stderr.write(f"{path}: {error}")
