@@ -85,7 +85,9 @@ def query_explained(request: HttpRequest, pk: int) -> HttpResponse:
     explanation = explain_recorded(query, settings.WORKLIST_POLICY) if query.keys else None
     effects = _effects(explanation) if explanation else []
     delivered = query.deliveries.select_related("step__requested_procedure__patient").order_by("pk")[:50]
+    missed = _missed(explanation) if explanation else []
     shown = [step for effect in effects for step in effect["steps"]] + [delivery.step for delivery in delivered]
+    shown += [step for step, _reasons in missed]
     reading.note_all(request, "query explained", map(reading.identifier, shown))
     context = {
         "query": query,
@@ -93,7 +95,7 @@ def query_explained(request: HttpRequest, pk: int) -> HttpResponse:
         "keys": readable(query.keys),
         "explanation": explanation,
         "effects": effects,
-        "missed": _missed(explanation) if explanation else [],
+        "missed": missed,
         "more_missed": explanation.entries - explanation.matches - len(explanation.missed) if explanation else 0,
         "station": Station.objects.filter(ae_title=query.calling_ae_title).first(),
         "delivered": delivered,
