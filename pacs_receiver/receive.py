@@ -187,8 +187,13 @@ class Reception:
         if stored is not None and stored.sha256 == record.sha256:
             # Whoever wrote it may not have finished: Success needs file and row to be durable all the same.
             storage.make_durable(path)
-            if self._receiver.index.add(replace(record, file_bytes=stored.file_bytes)) is Outcome.DIFFERENT_BYTES:
-                self._reindex(replace(record, file_bytes=stored.file_bytes))
+            record = replace(record, file_bytes=stored.file_bytes)
+            outcome = self._receiver.index.add(record)
+            if outcome is Outcome.DIFFERENT_BYTES:
+                self._reindex(record)
+            elif outcome is Outcome.ELSEWHERE:
+                # the last time it came, setting it aside failed
+                return self._other_study(record, relative)
             metrics.DUPLICATES.inc()
             return Response(Status.SUCCESS)
         if stored is None or self._was_stored(record):

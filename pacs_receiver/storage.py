@@ -102,16 +102,17 @@ class Incoming:
 
     def publish(self, relative: str) -> bool:
         """Give the durable file its name below the storage directory; False when that name is taken already."""
+        folder, _, name = relative.rpartition("/")
         try:
-            target = self._storage.folder_for(relative)
+            path = self._storage.folder_for(folder)
             try:
-                self._link(target)
+                self._link(f"{path}/{name}")
             except FileNotFoundError:
                 # the folder was deleted since this process saw it
-                self._storage.forget_folder(relative)
-                target = self._storage.folder_for(relative)
-                self._link(target)
-            self._storage.sync_folder(target.parent)
+                self._storage.forget_folder(folder)
+                path = self._storage.folder_for(folder)
+                self._link(f"{path}/{name}")
+            self._storage.sync_folder(path)
         except FileExistsError:
             return False
         except OSError as exc:
@@ -135,6 +136,8 @@ class Incoming:
             name.replace(target)
             self._storage.sync_folder(target.parent)
         except OSError as exc:
+            with contextlib.suppress(OSError):
+                name.unlink()
             raise _failure(exc) from exc
 
     def discard(self) -> None:
@@ -144,7 +147,7 @@ class Incoming:
             with contextlib.suppress(OSError):
                 self._name.unlink()
 
-    def _link(self, target: Path) -> None:
+    def _link(self, target: str | Path) -> None:
         if self._name is not None:
             os.link(self._name, target)
             return
@@ -163,7 +166,7 @@ class Storage:
         self._lock_fd = -1
         self._renewing = threading.Lock()
         self._anonymous = False
-        self._known_folders: set[Path] = set()
+        self._known_folders: dict[str, str] = {}
 
     def open(self) -> None:
         """Make the folders, and one of our own for temporary files, locked for as long as this process lives."""
@@ -220,27 +223,31 @@ class Storage:
     def create(self) -> Incoming:
         """Begin a new file. Raises :class:`StorageFull` below the reserve."""
         self.check_space()
-        name = self.temporary_name()
+        own = self._own_folder()
         try:
-            return self._create(name)
+            return self._create(own)
         except FileNotFoundError:
-            self._take_new_folder(name.parent)
+            self._take_new_folder(own)
         except OSError as exc:
             raise _failure(exc) from exc
         try:
-            return self._create(self.temporary_name())
+            return self._create(self._own_folder())
         except OSError as exc:
             raise _failure(exc) from exc
 
-    def _create(self, name: Path) -> Incoming:
+    def _create(self, folder: Path) -> Incoming:
         if self._anonymous:
-            return Incoming(self, os.open(name.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, _MODE), None)
+            return Incoming(self, os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, _MODE), None)
+        name = folder / secrets.token_hex(8)
         return Incoming(self, os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _MODE), name)
 
     def temporary_name(self) -> Path:
+        return self._own_folder() / secrets.token_hex(8)
+
+    def _own_folder(self) -> Path:
         if self._own is None:
             raise StorageFailed("storage is not open")
-        return self._own / secrets.token_hex(8)
+        return self._own
 
     def check_space(self) -> None:
         """Raise :class:`StorageFull` when the free space is below the reserve."""
@@ -254,24 +261,25 @@ class Storage:
             raise _failure(exc) from exc
         return status.f_bavail * status.f_frsize
 
-    def folder_for(self, relative: str) -> Path:
-        """Return the path of ``relative`` after making its folder, durably, where this process has not seen it yet."""
-        target = self.root / relative
-        folder = target.parent
-        if folder not in self._known_folders:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-            # A folder that another process just made may not be durable yet: whoever uses it first makes sure.
-            for parent in (folder.parent, folder.parent.parent, self.root):
-                self.sync_folder(parent)
-            if len(self._known_folders) >= _KNOWN_FOLDERS_LIMIT:
-                self._known_folders.clear()
-            self._known_folders.add(folder)
-        return target
+    def folder_for(self, relative: str) -> str:
+        """Return the path of a series' folder after making it, durably, where this process has not seen it yet."""
+        known = self._known_folders.get(relative)
+        if known is not None:
+            return known
+        folder = self.root / relative
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        # A folder that another process just made may not be durable yet: whoever uses it first makes sure.
+        for parent in (folder.parent, folder.parent.parent, self.root):
+            self.sync_folder(parent)
+        if len(self._known_folders) >= _KNOWN_FOLDERS_LIMIT:
+            self._known_folders.clear()
+        self._known_folders[relative] = path = str(folder)
+        return path
 
     def forget_folder(self, relative: str) -> None:
-        self._known_folders.discard((self.root / relative).parent)
+        self._known_folders.pop(relative, None)
 
-    def sync_folder(self, folder: Path) -> None:
+    def sync_folder(self, folder: str | Path) -> None:
         """Make the entries of ``folder`` durable."""
         if not self.fsync:
             return
