@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 from dicom_listener import dimse, metrics
@@ -17,6 +18,8 @@ from dicom_listener.structure import MalformedDataSet, NestedTooDeep, check_nest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from prometheus_client import Counter, Histogram
+
     from dicom_listener.association import Association
     from dicom_listener.message import Incoming
 
@@ -25,6 +28,12 @@ logger = logging.getLogger(__name__)
 _BATCH_BYTES = 16 * 1024
 _BATCH_SECONDS = 0.02
 _PENDING = (Status.PENDING, Status.PENDING_WARNING)
+
+
+@cache
+def _figures_of(name: str, status: int) -> tuple[Counter, Histogram]:
+    """Return the counter and the histogram of one kind of answer: looking them up costs more than counting."""
+    return metrics.MESSAGES.labels(name, f"{status:04X}"), metrics.OPERATION_SECONDS.labels(name)
 
 
 class PeerEnding(Exception):
@@ -116,9 +125,9 @@ class Exchange:
 
     def _count(self, field: int, status: int, started: float) -> None:
         self.answered += 1
-        name = dimse.name_of(field)
-        metrics.MESSAGES.labels(name, f"{status:04X}").inc()
-        metrics.OPERATION_SECONDS.labels(name).observe(time.perf_counter() - started)
+        messages, seconds = _figures_of(dimse.name_of(field), status)
+        messages.inc()
+        seconds.observe(time.perf_counter() - started)
 
     def _send_final(self, incoming: Incoming, response: Response, started: float) -> None:
         command = incoming.command
