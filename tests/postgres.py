@@ -29,21 +29,22 @@ class PostgresServer:
     PostgreSQL refuses to run as root; there it is run as the user ``postgres`` that Debian's package makes.
     """
 
-    def __init__(self, *, fsync: bool = False) -> None:
+    def __init__(self, *, fsync: bool = False, parent: Path | None = None) -> None:
         self._fsync = "on" if fsync else "off"
         bin_dir = postgresql_bin()
         if bin_dir is None:
             raise FileNotFoundError("no PostgreSQL server programs on this machine")
         self._bin = bin_dir
         self._user = pwd.getpwnam("postgres").pw_uid if os.geteuid() == 0 else None
-        self.folder = Path(tempfile.mkdtemp(prefix="gateway-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="gateway-postgres-", dir=parent))
         if self._user is not None:
             os.chown(self.folder, self._user, -1)
         self._data = self.folder / "data"
         self._log = self.folder / "log"
         self._spawn(
-            "initdb", "-D", str(self._data), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"
-        ).wait(60)
+            "initdb", "-D", str(self._data), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
+            *(() if fsync else ("-N",)),
+        ).wait(60)  # fmt: skip
         self.port = free_port()
         self.start()
 

@@ -1,7 +1,7 @@
 """Taking the power away under load, and looking for what was acknowledged: the short form runs as a test.
 
-``python -m tests.pacs_receiver.power_loss --cuts 50`` prints figures for docs/reliability.md. Storage and SQLite index
-lie on a disk with a volatile write cache (:mod:`tests.pacs_receiver.volatile_disk`). At a random moment nothing reaches
+``python -m tests.pacs_receiver.power_loss --cuts 50`` prints figures for docs/reliability.md. Storage and index lie
+on a disk with a volatile write cache (:mod:`tests.pacs_receiver.volatile_disk`). At a random moment nothing reaches
 it any more; the receiver is killed, the disk comes back with what was flushed and a random part of the rest, and the
 receiver is started on it again. ``--setting PACS_FSYNC=0`` shows that losses would be found.
 """
@@ -34,6 +34,7 @@ from tests.pacs_receiver.load import Acknowledged, Load, temporary_files
 from tests.pacs_receiver.process import ReceiverProcess
 from tests.pacs_receiver.testdata import data_set_of
 from tests.pacs_receiver.volatile_disk import MAKE, VolatileDisk, missing_program, why_not
+from tests.postgres import PostgresServer
 from tests.waiting import wait_until
 
 FULL = 0.4
@@ -79,16 +80,46 @@ class Figures:
                         self.leftovers, self.file_system))  # fmt: skip
 
 
-class _Gate:
-    """Gives senders the receiver's port, while it is open."""
+class _Machine:
+    """What the power goes away from: a receiver, its storage and its index, which are on the disk."""
 
-    def __init__(self, receiver: ReceiverProcess) -> None:
-        self._receiver = receiver
-        self.open = threading.Event()
+    def __init__(self, disk: VolatileDisk, folder: Path, database: str, settings: Mapping[str, str]) -> None:
+        self.disk = disk
+        self._server: PostgresServer | None = None
+        url = f"sqlite:///{disk.folder}/index.sqlite3"
+        if database == "postgresql":
+            # its server is another user
+            disk.folder.chmod(0o755)
+            self._server = PostgresServer(fsync=True, parent=disk.folder)
+            url = self._server.create_database()
+        placed = {"PACS_STORAGE_DIR": "{disk}/storage", "PACS_DATABASE_URL": url, **settings}
+        self.receiver = ReceiverProcess(
+            folder, {name: value.replace("{disk}", str(disk.folder)) for name, value in placed.items()}
+        )
+        self.gate = threading.Event()
 
-    def __call__(self) -> int:
-        self.open.wait()
-        return self._receiver.port
+    def port(self) -> int:
+        """Give senders the receiver's port, while the gate is open."""
+        self.gate.wait()
+        return self.receiver.port
+
+    def cut_power(self, seed: int) -> dict[str, int]:
+        """Take the power away, turn it on again, and start everything."""
+        fate = self.disk.cut_power(seed)
+        self.receiver.kill()
+        if self._server is not None:
+            self._server.kill()
+        self.disk.restore_power()
+        if self._server is not None:
+            self._server.start()
+        self.receiver.start()
+        return fate
+
+    def stop(self) -> None:
+        if self.receiver.process is not None:
+            self.receiver.kill()
+        if self._server is not None:
+            self._server.remove()
 
 
 @dataclass
@@ -163,6 +194,7 @@ class Trial:
     folder: Path
     cuts: int
     file_system: str = "ext4"
+    database: str = "sqlite"
     settings: Mapping[str, str] = field(default_factory=dict)
     seed: int = 1
     advance: Callable[[int], object] = lambda _count: None
@@ -181,43 +213,33 @@ class Trial:
 
     def _wear_out(self, disk: VolatileDisk) -> None:
         """Go on with one disk until it is full, or that was the last cut."""
-        receiver = ReceiverProcess(
-            self.folder,
-            {
-                "PACS_STORAGE_DIR": str(disk.folder / "storage"),
-                "PACS_DATABASE_URL": f"sqlite:///{disk.folder}/index.sqlite3",
-                **{name: value.replace("{disk}", str(disk.folder)) for name, value in self.settings.items()},
-            },
-        )
+        machine = _Machine(disk, self.folder, self.database, self.settings)
         acknowledged = Acknowledged()
         faults = _Faults()
-        gate = _Gate(receiver)
         try:
-            receiver.start()
-            with Load(gate, acknowledged) as load:
+            machine.receiver.start()
+            with Load(machine.port, acknowledged) as load:
                 try:
-                    self._cut_until_full(disk, receiver, gate, acknowledged, faults)
+                    self._cut_until_full(machine, acknowledged, faults)
                 finally:
-                    gate.open.set()
+                    machine.gate.set()
                 # it goes on receiving
                 _more(acknowledged, 1)
             assert not load.failures, load.failures
-            faults.look(receiver, acknowledged)
+            faults.look(machine.receiver, acknowledged)
         finally:
-            receiver.kill()
+            machine.stop()
         self.figures.acknowledged += len(acknowledged)
         self.figures.add(faults)
         if complaints := disk.check():
             self.figures.file_system += 1
             print(complaints, file=sys.stderr)
 
-    def _cut_until_full(
-        self, disk: VolatileDisk, receiver: ReceiverProcess, gate: _Gate, acknowledged: Acknowledged, faults: _Faults
-    ) -> None:
+    def _cut_until_full(self, machine: _Machine, acknowledged: Acknowledged, faults: _Faults) -> None:
         flushes = 0
-        while self.figures.cuts < self.cuts and disk.used < FULL:
-            fate = _cut(disk, receiver, gate, acknowledged, self._chance)
-            faults.look(receiver, acknowledged)
+        while self.figures.cuts < self.cuts and machine.disk.used < FULL:
+            fate = _cut(machine, acknowledged, self._chance)
+            faults.look(machine.receiver, acknowledged)
             self.figures.cuts += 1
             self.figures.kept += fate["kept"]
             self.figures.torn += fate["torn"]
@@ -227,25 +249,19 @@ class Trial:
             self.advance(1)
 
 
-def _cut(
-    disk: VolatileDisk, receiver: ReceiverProcess, gate: _Gate, acknowledged: Acknowledged, chance: random.Random
-) -> dict[str, int]:
-    """Take the power away, and bring disk and receiver back, the senders still waiting."""
+def _cut(machine: _Machine, acknowledged: Acknowledged, chance: random.Random) -> dict[str, int]:
+    """Take the power away at some moment; when everything is back the senders still wait."""
     if chance.random() < 0.15:
         # while it still reconciles files and index, perhaps
-        receiver.kill()
-        receiver.launch()
+        machine.receiver.kill()
+        machine.receiver.launch()
         _pause(chance.random() * 1.5)
     else:
-        gate.open.set()
+        machine.gate.set()
         _more(acknowledged, chance.choice((0, 1, 5, 20, 60)))
         _pause(chance.random() * 0.05)
-        gate.open.clear()
-    fate = disk.cut_power(chance.getrandbits(32))
-    receiver.kill()
-    disk.restore_power()
-    receiver.start()
-    return fate
+        machine.gate.clear()
+    return machine.cut_power(chance.getrandbits(32))
 
 
 def _pause(seconds: float) -> None:
@@ -257,8 +273,8 @@ def _more(acknowledged: Acknowledged, count: int) -> None:
     wait_until(lambda: len(acknowledged) >= least, timeout=60, what=f"{count} more instances are acknowledged")
 
 
-def _row(file_system: str, settings: Mapping[str, str], found: Figures) -> str:
-    what = ", ".join([file_system, *(f"`{name}={value}`" for name, value in settings.items())])
+def _row(disk: str, settings: Mapping[str, str], found: Figures) -> str:
+    what = ", ".join([disk, *(f"`{name}={value}`" for name, value in settings.items())])
     values = [found.cuts, found.acknowledged, found.unanswered, found.flushes,
               f"{found.kept} / {found.torn} / {found.dropped}", found.lost, found.changed, found.not_indexed,
               found.damaged, found.without_file, found.miscounted, found.leftovers, found.file_system,
@@ -285,6 +301,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Take the power away from the receiver's disk under load.")
     parser.add_argument("--cuts", type=int, default=50)
     parser.add_argument("--file-system", choices=tuple(MAKE), action="append", help="default: ext4; may be repeated")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite", help="default: sqlite")
     parser.add_argument("--setting", type=_setting, action="append", default=[], metavar="NAME=VALUE",
                         help="a variable of the receiver's environment; {disk} is its disk")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
@@ -303,9 +320,10 @@ def main() -> int:
             task = bar.add_task(file_system, total=options.cuts)
             with tempfile.TemporaryDirectory(prefix="power-loss-") as folder:
                 trial = Trial(
-                    Path(folder), options.cuts, file_system, settings, options.seed, partial(bar.advance, task)
-                )
-                results[file_system] = trial.run()
+                    Path(folder), options.cuts, file_system, options.database, settings, options.seed,
+                    partial(bar.advance, task),
+                )  # fmt: skip
+                results[f"{file_system}, {options.database}"] = trial.run()
     if options.json:
         print(json.dumps({name: asdict(found) for name, found in results.items()}))
     else:

@@ -63,6 +63,8 @@ class VolatileDisk:
         self._is_mounted = False
 
     def __enter__(self) -> Self:
+        # whoever may use what is on the disk must come there
+        self._place.chmod(0o711)
         self.folder.mkdir()
         self._image.parent.mkdir()
         with self._log.open("wb") as log:
