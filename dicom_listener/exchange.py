@@ -69,6 +69,8 @@ class Exchange:
             self._send_final(incoming, incoming.failure, started)
         elif command.field == CommandField.C_ECHO_RQ:
             self._send_final(incoming, Response(Status.SUCCESS), started)
+            if self._association.service.echoed:
+                self._association.service.echoed(self._association)
         elif operation is None:
             comment = "This operation is not supported"
             self._send_final(incoming, Response(Status.UNRECOGNIZED_OPERATION, comment=comment), started)

@@ -137,6 +137,8 @@ class Service:
     """Called in each worker's main thread on SIGHUP."""
     association_accepted: Callable[[Association], None] | None = None
     association_ended: Callable[[Association], None] | None = None
+    echoed: Callable[[Association], None] | None = None
+    """Called when a C-ECHO has been answered, by the association's thread: it neither waits nor raises."""
     scu_roles: frozenset[str] = frozenset()
     """Abstract syntaxes for which the role selection may make the requestor an SCP and this side the SCU, or keep the
     default while this side sends requests of its own (PS3.7 §D.3.3.4)."""

@@ -14,6 +14,7 @@ from dicom_listener.dimse import CommandField
 from dicom_listener.service import Collected, Service
 from mwl_admin.worklist.syntax import SYNTAXES
 from mwl_scp import handlers, mpps
+from mwl_scp.callers import Callers
 from mwl_scp.config import Config
 from mwl_scp.recording import Record, Recorder
 
@@ -28,13 +29,15 @@ def build(config: Config) -> Iterator[Service]:
         record: Callable[[Record], None] = _forget
         if config.record_queries:
             record = stack.enter_context(Recorder(config.retention_days).running()).record
+        callers = stack.enter_context(Callers().running())
         yield Service(
             transfer_syntaxes=transfer_syntaxes,
             operations={
                 CommandField.C_FIND_RQ: Collected(partial(handlers.find, config.policy, record)),
                 **mpps.OPERATIONS,
             },
-            access=rule_from(config.listener),
+            access=callers.watched(rule_from(config.listener)),
+            echoed=callers.echoed,
             association_ended=_association_ended,
         )
 

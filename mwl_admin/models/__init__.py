@@ -3,6 +3,7 @@
 Columns that hold a DICOM attribute are named after its keyword, in snake case.
 """
 
+from mwl_admin.models.caller import UnknownCaller
 from mwl_admin.models.catalogue import Procedure, ProtocolCode
 from mwl_admin.models.client import APIClient
 from mwl_admin.models.patient import Patient
@@ -31,6 +32,7 @@ __all__ = [
     "Station",
     "StepStatus",
     "StudyNotice",
+    "UnknownCaller",
     "WorklistDelivery",
     "WorklistQuery",
 ]

@@ -21,7 +21,7 @@ from pydicom.filereader import read_dataset
 
 from mwl_admin import reading
 from mwl_admin.echo import echo
-from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, WorklistQuery
+from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, UnknownCaller, WorklistQuery
 from mwl_admin.pages.page import page, render
 from mwl_admin.worklist.errors import QueryError
 from mwl_admin.worklist.identifier import Identifier
@@ -30,6 +30,7 @@ from mwl_admin.worklist.query import prepare
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 
 UNKNOWN_DAYS = 14
+UNKNOWN_SHOWN = 50
 STUDIES_LOOKED_AT = 300
 SHOWN = 200
 
@@ -72,17 +73,46 @@ def last_images() -> dict[str, ReceivedStudy]:
     return found
 
 
-def unknown_callers() -> list[dict[str, Any]]:
-    """Return the AE titles that asked lately and belong to no station, the latest first."""
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """An AE title that called and belongs to no station. ``count`` is of queries, without a ``query`` of calls."""
+
+    ae_title: str
+    address: str
+    last: datetime.datetime
+    count: int
+    query: WorklistQuery | None = None
+    rejected_because: str = ""
+
+    @property
+    def add(self) -> str:
+        """The address of the page that makes a station of it."""
+        return add_address(self.ae_title, self.address, self.query)
+
+
+def unknown_callers() -> list[Stranger]:
+    """Return the AE titles that called lately and belong to no station, the latest first."""
     known = Station.objects.values("ae_title")
     since = timezone.now() - datetime.timedelta(days=UNKNOWN_DAYS)
     recent = WorklistQuery.objects.filter(received_at__gte=since).exclude(calling_ae_title__in=known)
     callers = recent.order_by().values("calling_ae_title").annotate(last=Max("pk"), count=Count("pk"))
-    counts = {caller["last"]: caller["count"] for caller in callers.order_by("-last")[:50]}
-    return [
-        {"query": query, "count": counts[query.pk], "add": add_address(query)}
-        for query in WorklistQuery.objects.filter(pk__in=counts).order_by("-received_at")
+    counts = {caller["last"]: caller["count"] for caller in callers.order_by("-last")[:UNKNOWN_SHOWN]}
+    asked = [
+        Stranger(query.calling_ae_title, query.address or "", query.received_at, counts[query.pk], query)
+        for query in WorklistQuery.objects.filter(pk__in=counts)
     ]
+    others = UnknownCaller.objects.filter(last_seen_at__gte=since).exclude(ae_title__in=known)
+    called = [
+        Stranger(
+            caller.ae_title,
+            caller.address or "",
+            caller.last_seen_at,
+            caller.attempts,
+            rejected_because=caller.rejected_because,
+        )
+        for caller in others.exclude(ae_title__in=[stranger.ae_title for stranger in asked])[:UNKNOWN_SHOWN]
+    ]
+    return sorted([*asked, *called], key=lambda stranger: stranger.last, reverse=True)[:UNKNOWN_SHOWN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +229,10 @@ def echo_station(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "echo.html", {"station": station, "echoed": echo(station)})
 
 
-def add_address(query: WorklistQuery) -> str:
-    """Return the address of the page that adds the caller of a query as a station."""
-    values = {"ae_title": query.calling_ae_title, "expected_addresses": query.address or ""}
-    step = from_json(query.keys).first_item(0x00400100) if query.keys else None
+def add_address(ae_title: str, address: str, query: WorklistQuery | None = None) -> str:
+    """Return the address of the page that adds a caller as a station, with what its query tells of it."""
+    values = {"ae_title": ae_title, "expected_addresses": address}
+    step = from_json(query.keys).first_item(0x00400100) if query and query.keys else None
     modality = step.text(0x00080060) if step else ""
     if modality and modality.isalnum():
         values["modality"] = modality.upper()

@@ -20,6 +20,7 @@ from mwl_admin.models import (
     RequestedProcedure,
     ScheduledProcedureStep,
     Station,
+    UnknownCaller,
     WorklistDelivery,
     WorklistQuery,
 )
@@ -112,4 +113,5 @@ _MODELS = (
     Patient,
     ProtocolCode,
     Station,
+    UnknownCaller,
 )

@@ -12,7 +12,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from mwl_admin.echo import echo
-from mwl_admin.models import ReceivedStudy, Station, WorklistDelivery, WorklistQuery
+from mwl_admin.models import ReceivedStudy, Station, UnknownCaller, WorklistDelivery, WorklistQuery
 from mwl_admin.pages.stations import usual_keys
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
 
@@ -76,9 +76,44 @@ def test_unknown_callers_are_listed_and_added_with_one_click(login: Any) -> None
     assert "1 unknown AE title" in html
     assert "2 queries" in html
     response = boss.get(reverse("stations"))
-    add = response.context_data["unknown"][0]["add"]
+    add = response.context_data["unknown"][0].add
     form = boss.get(add).content.decode()
     for value in ("STRANGER", "192.0.2.7", "CT"):
+        assert value in form
+
+
+def test_unknown_callers_that_only_echoed_or_were_rejected_are_listed_and_added_too(login: Any) -> None:
+    boss = login("Administrator")
+    make_station()
+    make_query("ASKED", minutes=20)
+    now = timezone.now()
+    for title, because, days in (
+        ("ECHOED", "", 0),
+        ("REFUSED", "calling AE title is not on the list", 0),
+        ("ASKED", "", 0),
+        ("CT1", "no user identity", 0),
+        ("LONGAGO", "", 20),
+    ):
+        UnknownCaller.objects.create(
+            ae_title=title,
+            address="192.0.2.9",
+            attempts=2,
+            rejected_because=because,
+            last_seen_at=now - timedelta(days=days, minutes=1),
+        )
+    html = page(boss, "stations")
+    assert "3 unknown AE titles called" in html
+    assert "from 192.0.2.9, 2 echoes, last" in html
+    assert ": rejected, calling AE title is not on the list" in html
+    assert "LONGAGO" not in html
+    unknown = boss.get(reverse("stations")).context_data["unknown"]
+    assert {(caller.ae_title, caller.query is None) for caller in unknown} == {
+        ("ECHOED", True),
+        ("REFUSED", True),
+        ("ASKED", False),
+    }
+    form = boss.get(next(caller.add for caller in unknown if caller.ae_title == "ECHOED")).content.decode()
+    for value in ("ECHOED", "192.0.2.9"):
         assert value in form
 
 
