@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, ValidationError
+from ninja.openapi.docs import Swagger
 
 from mwl_admin.api import errors, schema
 from mwl_admin.api.dicomjson import MEDIA_TYPE, to_keywords
@@ -44,6 +45,8 @@ api = _API(
     version="1",
     description="Search the worklist, make, change and cancel entries. docs/api.md tells it in full.",
     urls_namespace="api",
+    # Links within the headings would be links within buttons.
+    docs=Swagger(settings={"deepLinking": False}),
     docs_url="/api/docs",
     openapi_url="/api/openapi.json",
 )
