@@ -80,11 +80,18 @@ document.addEventListener("DOMContentLoaded", () => {
   if (window.django && django.jQuery) {
     django.jQuery(document).on("change", "select.admin-autocomplete", () => setTimeout(nameSearchFields, 0));
     django.jQuery(document).on("select2:open", () => {
+      for (const box of document.querySelectorAll(".select2-container--open [role=combobox][aria-owns]")) {
+        box.setAttribute("aria-controls", box.getAttribute("aria-owns")); // ARIA 1.2 asks for this one
+      }
       for (const field of document.querySelectorAll(".select2-dropdown .select2-search__field")) {
         field.setAttribute("aria-label", document.querySelector(".select2-container--open [aria-label]")?.getAttribute("aria-label") || "");
       }
     });
   }
 });
+// The hints beside the boxes of a double list are pictures with a name, and have to say that they are.
+window.addEventListener("load", () => setTimeout(() => {
+  for (const icon of document.querySelectorAll(".search-label-icon[aria-label]:not([role])")) icon.setAttribute("role", "img");
+}, 0));
 window.addEventListener("load", () => setTimeout(nameSearchFields, 0));
 document.addEventListener("formset:added", () => setTimeout(nameSearchFields, 0));
