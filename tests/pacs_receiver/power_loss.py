@@ -197,6 +197,8 @@ class Trial:
     database: str = "sqlite"
     settings: Mapping[str, str] = field(default_factory=dict)
     seed: int = 1
+    bursts: tuple[int, ...] = (0, 1, 5, 20, 60)
+    """How many instances are acknowledged between two cuts, at least; chance takes one."""
     advance: Callable[[int], object] = lambda _count: None
     figures: Figures = field(default_factory=Figures, init=False)
 
@@ -238,7 +240,7 @@ class Trial:
     def _cut_until_full(self, machine: _Machine, acknowledged: Acknowledged, faults: _Faults) -> None:
         flushes = 0
         while self.figures.cuts < self.cuts and machine.disk.used < FULL:
-            fate = _cut(machine, acknowledged, self._chance)
+            fate = self._cut(machine, acknowledged)
             faults.look(machine.receiver, acknowledged)
             self.figures.cuts += 1
             self.figures.kept += fate["kept"]
@@ -248,20 +250,19 @@ class Trial:
             flushes = fate["flushes"]
             self.advance(1)
 
-
-def _cut(machine: _Machine, acknowledged: Acknowledged, chance: random.Random) -> dict[str, int]:
-    """Take the power away at some moment; when everything is back the senders still wait."""
-    if chance.random() < 0.15:
-        # while it still reconciles files and index, perhaps
-        machine.receiver.kill()
-        machine.receiver.launch()
-        _pause(chance.random() * 1.5)
-    else:
-        machine.gate.set()
-        _more(acknowledged, chance.choice((0, 1, 5, 20, 60)))
-        _pause(chance.random() * 0.05)
-        machine.gate.clear()
-    return machine.cut_power(chance.getrandbits(32))
+    def _cut(self, machine: _Machine, acknowledged: Acknowledged) -> dict[str, int]:
+        """Take the power away at some moment; when everything is back the senders still wait."""
+        if self._chance.random() < 0.15:
+            # while it still reconciles files and index, perhaps
+            machine.receiver.kill()
+            machine.receiver.launch()
+            _pause(self._chance.random() * 1.5)
+        else:
+            machine.gate.set()
+            _more(acknowledged, self._chance.choice(self.bursts))
+            _pause(self._chance.random() * 0.05)
+            machine.gate.clear()
+        return machine.cut_power(self._chance.getrandbits(32))
 
 
 def _pause(seconds: float) -> None:
@@ -321,7 +322,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory(prefix="power-loss-") as folder:
                 trial = Trial(
                     Path(folder), options.cuts, file_system, options.database, settings, options.seed,
-                    partial(bar.advance, task),
+                    advance=partial(bar.advance, task),
                 )  # fmt: skip
                 results[f"{file_system}, {options.database}"] = trial.run()
     if options.json:

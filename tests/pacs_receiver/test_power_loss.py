@@ -51,5 +51,5 @@ def test_nothing_acknowledged_is_lost_when_the_power_goes(tmp_path: Path) -> Non
 
 
 def test_without_fsync_the_same_trial_finds_losses(tmp_path: Path) -> None:
-    figures = Trial(tmp_path / "var", 2, settings={"PACS_FSYNC": "0"}).run()
+    figures = Trial(tmp_path / "var", 2, settings={"PACS_FSYNC": "0"}, bursts=(60,), seed=2).run()
     assert figures.lost > 0, figures
