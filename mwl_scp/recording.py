@@ -16,6 +16,7 @@ from django.utils import timezone
 from prometheus_client import Counter
 
 from dicom_listener.log import log_failure
+from mwl_admin.exchange.arrivals import prune_notices
 from mwl_admin.models import Station, WorklistDelivery, WorklistQuery
 from mwl_admin.worklist.identifier import Identifier
 from mwl_admin.worklist.jsonmodel import to_json
@@ -54,7 +55,7 @@ class Recorder:
     """Writes records in a thread of its own, several at a time.
 
     At most ``capacity`` wait; beyond that, and when the database refuses, they are dropped and counted. Records older
-    than ``retention_days`` are deleted now and then; 0 keeps all.
+    than ``retention_days`` are deleted now and then; 0 keeps all. So are the receiver's notices of long ago.
     """
 
     def __init__(self, retention_days: int, *, capacity: int = _CAPACITY) -> None:
@@ -122,17 +123,19 @@ class Recorder:
         DROPPED.inc(len(batch))
 
     def _prune(self) -> None:
-        if not self._retention_days:
-            return
+        now = timezone.now()
+        deleted = 0
         try:
             connection.close_if_unusable_or_obsolete()
-            deleted = prune(timezone.now() - datetime.timedelta(days=self._retention_days))
+            if self._retention_days:
+                deleted = prune(now - datetime.timedelta(days=self._retention_days))
+            notices = prune_notices(now)
         except (DatabaseError, InterfaceError) as error:
-            log_failure(logger, "old queries could not be deleted", error, {})
+            log_failure(logger, "old records could not be deleted", error, {})
             connection.close()
             return
-        if deleted:
-            logger.info("old queries deleted", extra={"fields": {"queries": deleted}})
+        if deleted or notices:
+            logger.info("old records deleted", extra={"fields": {"queries": deleted, "notices": notices}})
 
 
 def write(batch: Iterable[Record]) -> None:

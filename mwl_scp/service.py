@@ -26,9 +26,9 @@ MODALITY_WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 def build(config: Config) -> Iterator[Service]:
     """Give the service of one worker process, for as long as the context lasts."""
     with contextlib.ExitStack() as stack:
-        record: Callable[[Record], None] = _forget
-        if config.record_queries:
-            record = stack.enter_context(Recorder(config.retention_days).running()).record
+        # It runs in any case: it also deletes what is old.
+        recorder = stack.enter_context(Recorder(config.retention_days).running())
+        record: Callable[[Record], None] = recorder.record if config.record_queries else _forget
         callers = stack.enter_context(Callers().running())
         yield Service(
             transfer_syntaxes=transfer_syntaxes,

@@ -30,6 +30,7 @@ from mwl_admin.models import (
     StudyNotice,
 )
 from mwl_admin.models.base import because
+from mwl_admin.models.received import ALARM_DAYS
 from mwl_admin.models.status import OPEN
 
 TOLERANCE = datetime.timedelta(minutes=5)
@@ -204,6 +205,22 @@ def _take(notice: Notice) -> Taken:
         study.save()
     StudyNotice.objects.create(event_id=notice.event_id, study=study, announced_at=notice.announced_at)
     return Taken(study, completed=tuple(complete_steps(study)) if is_newest else ())
+
+
+def prune_notices(now: datetime.datetime) -> int:
+    """Forget notices that were taken more than ``ALARM_DAYS`` ago; return how many.
+
+    The receiver repeats a notice, every hour at least, until an answer reaches it. One that comes back later still, as
+    after weeks without power, finds its study as it left it: all that it would do is to have an alarm looked at again,
+    and by then there is none.
+    """
+    total = 0
+    while True:
+        before = now - datetime.timedelta(days=ALARM_DAYS)
+        old = list(StudyNotice.objects.filter(received_at__lt=before).order_by("pk").values_list("pk", flat=True)[:500])
+        if not old:
+            return total
+        total += StudyNotice.objects.filter(pk__in=old).delete()[0]
 
 
 def find_entry(study: ReceivedStudy) -> RequestedProcedure | None:

@@ -87,7 +87,11 @@ class RequestedProcedure(CodedEntry, EditedModel):
             models.CheckConstraint(condition=~models.Q(study_instance_uid=""), name="study_instance_uid_given"),
             models.CheckConstraint(condition=~models.Q(requested_procedure_id=""), name="requested_procedure_id_given"),
         ]
-        indexes = [models.Index(fields=["accession_number"], name="accession_number")]
+        indexes = [
+            models.Index(fields=["accession_number"], name="accession_number"),
+            # What has changed since a moment, which other systems ask for again and again.
+            models.Index(fields=["updated_at"], name="entry_updated"),
+        ]
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.accession_number, self.requested_procedure_description)))

@@ -153,6 +153,7 @@ class ScheduledProcedureStep(EditedModel):
             models.Index(fields=["scheduled_date", "status"], name="step_date_status"),
             # The order of the list: an undated query streams along it without sorting.
             models.Index(fields=["scheduled_date", "scheduled_time", "id"], name="step_start"),
+            models.Index(fields=["updated_at"], name="step_updated"),
         ]
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from mwl_admin.exchange import alarms
+from mwl_admin.exchange import alarms, arrivals
 from mwl_admin.exchange.alarms import Kind
 from mwl_admin.models import (
     PerformedProcedureStep,
@@ -326,3 +326,21 @@ def test_the_receivers_own_delivery_is_taken(secret: str, live_server: Any) -> N
     assert post(live_server.url + PATH, data, event_id=body["id"], secret=secret) == ""
     assert post(live_server.url + PATH, data, event_id=body["id"], secret="wrong") == "the answer was 403"
     assert ReceivedStudy.objects.count() == 1
+
+
+def test_notices_are_forgotten_when_no_repeat_of_them_can_matter(secret: str) -> None:
+    body = notice()
+    send(body, secret)
+    assert arrivals.prune_notices(timezone.now()) == 0
+    later = timezone.now() + datetime.timedelta(days=31)
+    assert arrivals.prune_notices(later) == 1
+    assert not StudyNotice.objects.exists()
+    study = ReceivedStudy.objects.get()
+    # A repeat that comes later still changes nothing of the study.
+    assert send(body, secret).status_code == 200
+    again = ReceivedStudy.objects.get()
+    assert (again.pk, again.instance_count, again.announced_at) == (
+        study.pk,
+        study.instance_count,
+        study.announced_at,
+    )

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from mwl_admin.models import Station, WorklistDelivery, WorklistQuery
+from mwl_admin.models import ReceivedStudy, Station, StudyNotice, WorklistDelivery, WorklistQuery
 from mwl_scp import recording
 from mwl_scp.recording import Record, Recorder, prune, write
 from tests.mwl_scp.conftest import Provider
@@ -103,3 +103,19 @@ def test_a_database_that_refuses_is_tried_again_and_then_counted(
     recorder._write([make_record(status=0)])
     assert recording.DROPPED._value.get() - before == 1
     connection.close()
+
+
+def test_the_receivers_notices_of_long_ago_are_deleted_though_queries_are_kept_for_ever(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    study = ReceivedStudy.objects.create(
+        study_instance_uid="1.2.3", first_arrival_at=now, last_arrival_at=now, announced_at=now
+    )
+    for name, days in (("00000001", 31), ("00000002", 29)):
+        made = StudyNotice.objects.create(event_id=name, study=study, announced_at=now)
+        StudyNotice.objects.filter(pk=made.pk).update(received_at=now - datetime.timedelta(days=days))
+    with Recorder(0).running():
+        wait_until(lambda: StudyNotice.objects.count() == 1, what="the old notice is deleted")
+    assert StudyNotice.objects.get().event_id == "00000002"
+    study.delete()
