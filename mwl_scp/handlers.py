@@ -17,6 +17,7 @@ from mwl_admin.worklist.identifier import Identifier, parse
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import Query, prepare
 from mwl_scp import statuses
+from mwl_scp.pool import give_back
 from mwl_scp.recording import Record
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def find(
     finally:
         taken.milliseconds = (time.perf_counter() - started) * 1000
         record(taken)
+        give_back()
 
 
 def _answer(policy: Policy, taken: Record, association: Association, request: Request) -> Iterator[Response]:

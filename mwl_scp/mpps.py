@@ -21,6 +21,7 @@ from mwl_admin.mpps import dataset, errors, operations
 from mwl_admin.mpps.errors import MPPSError
 from mwl_admin.worklist.errors import IdentifierError
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from mwl_scp.pool import give_back
 
 if TYPE_CHECKING:
     from dicom_listener.association import Association
@@ -104,6 +105,8 @@ def _answered(sop_class: str, answer: Answer, association: Association, request:
         refused = _refused(error)
         _log_refusal(error, refused.response, association, request)
         raise refused from error
+    finally:
+        give_back()
 
 
 def _refused(error: Exception) -> Refused:

@@ -16,6 +16,7 @@ from mwl_admin.worklist.syntax import SYNTAXES
 from mwl_scp import handlers, mpps
 from mwl_scp.callers import Callers
 from mwl_scp.config import Config
+from mwl_scp.pool import pooled
 from mwl_scp.recording import Record, Recorder
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -26,6 +27,7 @@ MODALITY_WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 def build(config: Config) -> Iterator[Service]:
     """Give the service of one worker process, for as long as the context lasts."""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(pooled())
         # It runs in any case: it also deletes what is old.
         recorder = stack.enter_context(Recorder(config.retention_days).running())
         record: Callable[[Record], None] = recorder.record if config.record_queries else _forget
