@@ -118,7 +118,7 @@ def addresses(name: str) -> list[str]:
 def _arguments(name: str) -> list[Any]:
     if name == "admin:app_list":
         return ["mwl_admin"]
-    own = {
+    own: dict[str, Any] = {
         "step_delivery": models.ScheduledProcedureStep,
         "merge_patients": models.Patient,
         "query_as_station": models.Station,
@@ -130,5 +130,6 @@ def _arguments(name: str) -> list[Any]:
     model, _, action = name.removeprefix(f"admin:{application}_").partition("_")
     if not application or action in {"changelist", "add", "import", "export"}:
         return []
-    record = apps.get_model(application, model)._default_manager.earliest("pk")
+    kind: Any = apps.get_model(application, model)
+    record = kind.objects.earliest("pk")
     return [record.pk, *([record.history.earliest().pk] if action == "simple_history" else [])]

@@ -163,3 +163,30 @@ def test_those_who_are_not_let_in_can_read_why(
         expect(page.get_by_text(words)).to_be_visible()
         look(words)
     assert not told, "\n".join(told)
+
+
+def test_the_menu_and_the_way_out_are_reached_by_keyboard_on_a_tablet_too(
+    browser: Browser,  # noqa: F811 - the fixture
+    live_server: Any,
+) -> None:
+    page = enter(browser, live_server.url, viewport={"width": TABLET, "height": 900})
+    expect(page.get_by_role("link", name="Patients")).to_be_hidden()
+    tab_to(page, "Menu")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Patients")).to_be_visible()
+    tab_to(page, "anna")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+    tab_to(page, "Log out")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/logout/")
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press the tabulator key until what is called ``name`` has the focus."""
+    element = page.get_by_role("button", name=name).filter(visible=True)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if element.evaluate_all("elements => elements.includes(document.activeElement)"):
+            return
+    pytest.fail(f"{name} is not reached")

@@ -95,3 +95,26 @@ window.addEventListener("load", () => setTimeout(() => {
 }, 0));
 window.addEventListener("load", () => setTimeout(nameSearchFields, 0));
 document.addEventListener("formset:added", () => setTimeout(nameSearchFields, 0));
+
+// The theme opens the menu, closes it, and opens the account's menu in it, by elements that only a mouse reaches.
+document.addEventListener("DOMContentLoaded", () => {
+  const translated = typeof gettext === "function" ? gettext : (text) => text;
+  const openers = "#header-inner span[x-on\\:click]";
+  const others = "#nav-sidebar span[x-on\\:click], #nav-sidebar div[x-on\\:click]";
+  for (const control of document.querySelectorAll(`${openers}, ${others}`)) {
+    control.setAttribute("role", "button");
+    control.setAttribute("tabindex", "0");
+    if (control.matches(openers)) control.setAttribute("aria-label", translated("Menu"));
+    else if (control.tagName === "SPAN") control.setAttribute("aria-label", translated("Close the menu"));
+    control.addEventListener("keydown", (event) => {
+      if (event.target !== control || (event.key !== "Enter" && event.key !== " ")) return;
+      event.preventDefault();
+      control.click();
+      // On to what was opened, or back to what had opened it.
+      const next = control.matches(openers) ? document.querySelectorAll("#nav-sidebar a")
+        : control.tagName === "SPAN" ? document.querySelectorAll(openers)
+        : control.parentElement.querySelectorAll("nav a, nav button");
+      setTimeout(() => [...next].find((element) => element.checkVisibility())?.focus(), 0);
+    });
+  }
+});
