@@ -158,7 +158,7 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
     search_fields = ("scheduled_procedure_step_id", "requested_procedure__accession_number")
     search_help_text = "Patient's name or ID, accession number, step ID or requested procedure ID"
     autocomplete_fields = ("stations", "protocol_codes")
-    readonly_fields = ("requested_procedure", "status")
+    readonly_fields = ("patient", "patient_id", "requested_procedure", "status")
     actions = ACTIONS
     fieldsets = (
         (
@@ -166,6 +166,7 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
             {
                 "fields": (
                     "seen_version",
+                    ("patient", "patient_id"),
                     ("requested_procedure", "status"),
                     ("scheduled_date", "scheduled_time"),
                     ("modality", "stations"),
