@@ -7,6 +7,7 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -34,14 +35,19 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def measure(row: Row, servers: list[type[Server]], rounds: int, work: Path, console: Console) -> list[Result]:
-    """Run one row: in each round every server once, so that a slow moment of the machine hits them all alike."""
+def measure(
+    row: Row, servers: list[type[Server]], rounds: int, folder: Path, data: Path, *, console: Console
+) -> list[Result]:
+    """Run one row: in each round every server once, so that a slow moment of the machine hits them all alike.
+
+    Servers keep what they keep below ``folder``; what is sent is below ``data``.
+    """
     figures: dict[type[Server], list[float]] = {server: [] for server in servers}
     for number in range(rounds):
         for kind in servers:
             rows.flush_disk()
-            with console.status(f"{row.title}: {kind.name}, round {number + 1} of {rounds}"), kind(work) as server:
-                figures[kind].append(row.measure(server, work))
+            with console.status(f"{row.title}: {kind.name}, round {number + 1} of {rounds}"), kind(folder) as server:
+                figures[kind].append(row.measure(server, data))
     return [
         Result(row.key, kind.name, not kind.peer, kind.durability, row.unit, values, statistics.median(values))
         for kind, values in figures.items()
@@ -59,20 +65,22 @@ def main(argv: list[str]) -> int:
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
-    for row in selected:
-        servers = [kind for kind in row.servers if kind.installed() and not (options.ours and kind.peer)]
-        for kind in set(row.servers) - set(servers):
-            if not options.ours:
-                console.print(f"{kind.name} is not installed: left out", style="yellow")
-        results += measure(row, servers, options.rounds, work, console)
+    with tempfile.TemporaryDirectory(prefix="servers-", dir=work) as folder:
+        for row in selected:
+            servers = [kind for kind in row.servers if kind.installed() and not (options.ours and kind.peer)]
+            for kind in set(row.servers) - set(servers):
+                if not options.ours:
+                    console.print(f"{kind.name} is not installed: left out", style="yellow")
+            results += measure(row, servers, options.rounds, Path(folder), work, console=console)
     found = report.verdicts(selected, results)
+    where = report.machine(work)
     report.print_table(selected, results, found, Console())
     if options.json:
-        options.json.write_text(json.dumps(report.as_json(selected, results, found), indent=1) + os.linesep)
+        options.json.write_text(json.dumps(report.as_json(selected, results, found, where), indent=1) + os.linesep)
     if options.docs:
         (options.docs / "images").mkdir(parents=True, exist_ok=True)
         report.draw(selected, results, options.docs / "images" / "performance.svg")
-        page = report.as_markdown(selected, results, found, "images/performance.svg")
+        page = report.as_markdown(selected, results, found, where, "images/performance.svg")
         (options.docs / "performance.md").write_text(page)
     return 0 if all(verdict.met for verdict in found) else 1
 

@@ -14,7 +14,9 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage, generate_u
 
 from benchmarks import clients, data
 from benchmarks.servers import (
+    Discard,
     Gateway,
+    GatewayOnPostgres,
     GatewayWithoutFsync,
     Orthanc,
     Server,
@@ -196,24 +198,34 @@ def _five_hundred(server: Server, _: Path) -> float:
     return memory
 
 
-_BULK = (Gateway, GatewayWithoutFsync, Storescp, Orthanc, StockPynetdicom)
+_BULK = (Gateway, GatewayOnPostgres, GatewayWithoutFsync, Storescp, Orthanc, StockPynetdicom, Discard)
 
 ROWS = (
     Row(
         "ct", "400 CT of 525 KB, one association", "s", _BULK, _bulk(data.CT, 400),
-        (Target(Gateway, Storescp, 1.0), Target(Gateway, Orthanc, 3.0), Target(GatewayWithoutFsync, Storescp, 1.25)),
+        (
+            Target(Gateway, Storescp, 1.0), Target(Gateway, Orthanc, 3.0), Target(GatewayWithoutFsync, Storescp, 1.25),
+            Target(GatewayOnPostgres, Storescp, 1.0), Target(GatewayOnPostgres, Orthanc, 3.0),
+        ),
     ),
     Row(
         "mg", "24 mammograms of 17 MB", "s", _BULK, _bulk(data.MG, 24),
-        (Target(Gateway, Storescp, 1.5), Target(Gateway, Orthanc, 4.0)),
+        (
+            Target(Gateway, Storescp, 1.5), Target(Gateway, Orthanc, 4.0),
+            Target(GatewayOnPostgres, Storescp, 1.5), Target(GatewayOnPostgres, Orthanc, 4.0),
+        ),
     ),
     Row(
         "small", "1,000 instances of 4 KB", "s", _BULK, _bulk(data.SMALL, 1000),
-        (Target(Gateway, Storescp, 0.5), Target(GatewayWithoutFsync, Storescp, 0.8), Target(Gateway, Orthanc, 1.0)),
+        (
+            Target(Gateway, Storescp, 0.5), Target(GatewayWithoutFsync, Storescp, 0.8), Target(Gateway, Orthanc, 1.0),
+            Target(GatewayOnPostgres, Storescp, 0.5), Target(GatewayOnPostgres, Orthanc, 1.0),
+        ),
     ),
     Row(
-        "four", "4 associations at once, 400 CT each", "s", (Gateway, GatewayWithoutFsync, StorescpFork, Orthanc),
-        _bulk(data.CT, 400, 4), (Target(Gateway, StorescpFork, 0.9),),
+        "four", "4 associations at once, 400 CT each", "s",
+        (Gateway, GatewayOnPostgres, GatewayWithoutFsync, StorescpFork, Orthanc), _bulk(data.CT, 400, 4),
+        (Target(Gateway, StorescpFork, 0.9), Target(GatewayOnPostgres, StorescpFork, 0.9)),
     ),
     Row(
         "each", "one 4 KB image per association, 200 associations", "s",

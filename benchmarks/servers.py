@@ -18,6 +18,8 @@ from typing import Self
 
 import psutil
 
+from tests.postgres import PostgresServer
+
 START_SECONDS = 30.0
 
 
@@ -143,6 +145,42 @@ class GatewayWithoutFsync(Gateway):
     name = "gateway PACS_FSYNC=0"
     durability = "no fsync, indexed in SQLite, SHA-256"
     fsync = "0"
+
+
+class GatewayOnPostgres(Gateway):
+    """With the index on a PostgreSQL server of its own, on the same machine and disk, which flushes each commit."""
+
+    name = "gateway, PostgreSQL"
+    durability = "fsync of file and folder, indexed in PostgreSQL, SHA-256"
+    executable = "psql"
+
+    def __init__(self, work: Path) -> None:
+        super().__init__(work)
+        self._database = PostgresServer(fsync=True)
+        self._url = self._database.create_database()
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "PACS_DATABASE_URL": self._url}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self._database.remove()
+
+
+class Discard(Server):
+    """What any server would take that did nothing at all."""
+
+    name = "nothing kept"
+    executable = sys.executable
+    durability = "reads, throws away, says Success: the client's own time"
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "benchmarks.discard", str(self.port)]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
 
 
 class Storescp(Server):
