@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pwd
@@ -87,6 +88,16 @@ class PostgresServer:
     def kill(self) -> None:
         """SIGKILL the server, and wait until its children have noticed and ended."""
         self._end(signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """SIGKILL the server with its children, which else may wait for each other for ever when their disk is gone."""
+        children = psutil.Process(self._server.pid).children()
+        self._server.kill()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        self._server.wait(60)
+        wait_until(lambda: all(_has_ended(child) for child in children), what="PostgreSQL's children have ended")
 
     def remove(self) -> None:
         """Stop at once and delete everything."""

@@ -108,7 +108,7 @@ class _Machine:
         fate = self.disk.cut_power(seed)
         self.receiver.kill()
         if self._server is not None:
-            self._server.kill()
+            self._server.kill_all()
         self.disk.restore_power()
         if self._server is not None:
             self._server.start()
