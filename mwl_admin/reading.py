@@ -61,6 +61,11 @@ def note_all(request: HttpRequest, page: str, identifiers: Iterable[str], *, aga
         _write(request, page, found)
 
 
+def is_of_patient(record: Model) -> bool:
+    """Whether a record is one of a patient, or of what was done for one."""
+    return type(record) in _OWNERS or type(record) in _UIDS
+
+
 def identifier(record: Model) -> str:
     """Return the patient ID that a record is of; where it has none, its own UID."""
     while (owner := _OWNERS.get(type(record))) is not None:

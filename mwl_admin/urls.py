@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from mwl_admin.admin.readers import NotedAutocomplete
+from mwl_admin.admin import readers
 from mwl_admin.api.site import api
 from mwl_admin.health import health
 from mwl_admin.pages import delivery, entry, merge, reschedule, settle, stations, today
@@ -28,8 +28,9 @@ urlpatterns = [
     path("stations/<int:pk>/query/", stations.query_as_station, name="query_as_station"),
     path("stations/<int:pk>/echo/", stations.echo_station, name="echo_station"),
     path("queries/<int:pk>/", delivery.query_explained, name="query_explained"),
-    # Before the admin's own, which it replaces under the same name.
-    path("admin/autocomplete/", admin.site.admin_view(NotedAutocomplete.as_view(admin_site=admin.site))),
+    # Before the admin's own, which they replace under the same names.
+    path("admin/", admin.site.admin_view(readers.index)),
+    path("admin/autocomplete/", admin.site.admin_view(readers.NotedAutocomplete.as_view(admin_site=admin.site))),
     path("admin/", admin.site.urls),
     path("health", health, name="health"),
     # The last: its paths begin with /api/ and /dicom-web/.

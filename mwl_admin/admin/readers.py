@@ -1,14 +1,20 @@
 """Pages of the admin that show patients' data: who opened them is noted, where the department asks for it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
 from mwl_admin import reading
 from mwl_admin.models import Patient
+
+_RECENT = 10
 
 
 class PatientDataAdmin:
@@ -60,6 +66,22 @@ class PatientDataAdmin:
         record: Model | None = self.get_object(request, object_id)
         if record is not None:
             yield from self.patients_shown(record)
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    """The admin's first page, which names what this person did last."""
+    response: HttpResponse = admin.site.index(request)
+    reading.note_all(request, "recent actions", _last_changed(request), again=True)
+    return response
+
+
+def _last_changed(request: HttpRequest) -> Iterator[str]:
+    entries = LogEntry.objects.filter(user=request.user.pk, content_type__app_label="mwl_admin")
+    for entry in entries.select_related("content_type")[:_RECENT]:
+        with suppress(ObjectDoesNotExist):  # deleted since
+            record = entry.get_edited_object()
+            if reading.is_of_patient(record):
+                yield reading.identifier(record)
 
 
 class NotedAutocomplete(AutocompleteJsonView):

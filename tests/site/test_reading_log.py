@@ -218,3 +218,22 @@ def test_a_confirmation_of_deleting_many_is_a_read(boss: Client, step: Scheduled
     address = reverse("admin:mwl_admin_scheduledprocedurestep_changelist")
     boss.post(address, {"action": "delete_selected", "_selected_action": [step.pk]})
     assert [line.page for line in PatientRead.objects.all()] == ["step list"]
+
+
+def test_the_overview_names_what_one_did_last_and_is_a_read_of_that(boss: Client, step: ScheduledProcedureStep) -> None:
+    assert boss.get(reverse("admin:index")).status_code == 200
+    assert not PatientRead.objects.exists()
+    boss.post(reverse("change_status", args=[step.pk, "ARRIVED"]))
+    station = step.stations.get()
+    boss.post(
+        reverse("admin:mwl_admin_station_changelist"), {"action": "delete_selected", "_selected_action": [station.pk]}
+    )
+    PatientRead.objects.all().delete()
+    assert boss.get(reverse("admin:index")).status_code == 200
+    assert [(line.page, line.patient_identifiers) for line in PatientRead.objects.all()] == [
+        ("recent actions", "P-1001")
+    ]
+    step.delete()
+    PatientRead.objects.all().delete()
+    boss.get(reverse("admin:index"))
+    assert not PatientRead.objects.exists()
