@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import components, ports
+from tests.acceptance.department import Department
 from tests.postgres import PostgresServer
 from tests.processes import Processes
 
@@ -104,7 +105,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Show the logs of the processes that a failed test used."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
-        used = item.funcargs.get("processes")
-        if isinstance(used, Processes):
-            report.sections.extend((f"log of {name}", text) for name, text in used.logs())
+        for used in item.funcargs.values():
+            if isinstance(used, Processes | Department):
+                report.sections.extend((f"log of {name}", text) for name, text in used.logs())
     return report
