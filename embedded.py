@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def main(arguments: list[str]) -> None:
         _become("supervisor.supervisorctl", ["-c", str(SUPERVISORD_CONF), *arguments], environment)
     prepare_site()
     print(announcement(settings), flush=True)  # noqa: T201
-    _append_to_log_file()
+    _open_by_name(sys.stdout.fileno())
     # root without this option gets a warning; anyone else stays who they are
     _become("supervisor.supervisord", ["-c", str(SUPERVISORD_CONF), "-u", str(os.getuid())], environment)
 
@@ -139,11 +140,21 @@ def _reachable(host: str) -> str:
     return everywhere.get(host, host)
 
 
-def _append_to_log_file() -> None:
-    """Make output that goes to a file be appended: the supervisor and its services open it each for themselves."""
-    output = sys.stdout.fileno()
-    if stat.S_ISREG(os.fstat(output).st_mode):
+def _open_by_name(output: int) -> None:
+    """Let the supervisor and its services open standard output each for itself, by name, as they do.
+
+    What goes to a file is appended then. A socket, as the journal's, has no name to open: a pipe stands before it.
+    """
+    kind = os.fstat(output).st_mode
+    if stat.S_ISREG(kind):
         fcntl.fcntl(output, fcntl.F_SETFL, fcntl.fcntl(output, fcntl.F_GETFL) | os.O_APPEND)
+    elif stat.S_ISSOCK(kind):
+        reading, writing = os.pipe()
+        # in a session of its own, so that Ctrl-C leaves it to pass on what is said at the end
+        subprocess.Popen(["/bin/cat"], stdin=reading, stdout=output, start_new_session=True)
+        os.close(reading)
+        os.dup2(writing, output)
+        os.close(writing)
 
 
 def _become(module: str, arguments: list[str], environment: dict[str, str]) -> None:
