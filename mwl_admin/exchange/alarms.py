@@ -20,12 +20,16 @@ from mwl_admin.models import ReceivedStudy, ScheduledProcedureStep, StepStatus
 from mwl_admin.models.received import ALARM_DAYS, ReceivedStudyQuerySet
 
 
-class Kind(Enum):
-    """What is wrong; the value is how staff read it."""
+LIMIT = 50
+"""How many alarms of each kind are told one by one."""
 
-    MIXED_UP = "Images under another patient"
-    NO_ENTRY = "Images without an entry"
-    NO_IMAGES = "Started, but no images"
+
+class Kind(Enum):
+    """What is wrong."""
+
+    MIXED_UP = "mixed up"
+    NO_ENTRY = "no entry"
+    NO_IMAGES = "no images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def steps_without_images(now: datetime.datetime | None = None) -> QuerySet[Sched
     return overdue.select_related("requested_procedure__patient").order_by("since")
 
 
-def alarms(limit: int = 50) -> list[Alarm]:
+def alarms(limit: int = LIMIT) -> list[Alarm]:
     """Return what is to be looked at, the gravest first, at most ``limit`` of each kind."""
     return [
         *(_mixed_up(study) for study in images_of_others()[:limit]),
@@ -90,18 +94,26 @@ def count() -> dict[Kind, int]:
 def _mixed_up(study: ReceivedStudy) -> Alarm:
     order = study.requested_procedure
     entered = f"{order.patient}, {order.accession_number}" if order else ""
-    text = _("%(images)s of %(person)s arrived for the entry of %(entered)s.")
-    values = {"images": images(study.instance_count), "person": _shown(study), "entered": entered}
+    text = ngettext(
+        "%(n)d image of %(person)s arrived for the entry of %(entered)s.",
+        "%(n)d images of %(person)s arrived for the entry of %(entered)s.",
+        study.instance_count,
+    )
+    values = {"n": study.instance_count, "person": _shown(study), "entered": entered}
     return Alarm(Kind.MIXED_UP, study.last_arrival_at, text % values, study=study)
 
 
 def _no_entry(study: ReceivedStudy) -> Alarm:
     values = {
-        "images": images(study.instance_count),
+        "n": study.instance_count,
         "person": _shown(study),
         "senders": ", ".join(study.senders) or _("an unknown sender"),
     }
-    text = _("%(images)s of %(person)s from %(senders)s.")
+    text = ngettext(
+        "%(n)d image of %(person)s from %(senders)s.",
+        "%(n)d images of %(person)s from %(senders)s.",
+        study.instance_count,
+    )
     return Alarm(Kind.NO_ENTRY, study.last_arrival_at, text % values, study=study)
 
 

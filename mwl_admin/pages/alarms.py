@@ -56,7 +56,8 @@ class Alarms:
             found.setdefault(alarm.kind, []).append(alarm)
         if not found:
             return cls()
-        counts = alarms.count() if any(len(of_kind) > SHOWN for of_kind in found.values()) else {}
+        # counting looks through all that came in weeks: only where the list was cut
+        counts = alarms.count() if any(len(of_kind) == alarms.LIMIT for of_kind in found.values()) else {}
         return cls(
             [_band(kind, found[kind], counts.get(kind, 0)) for kind in Kind if kind in found],
             frozenset(_entry(alarm) for alarm in found.get(Kind.MIXED_UP, ())),
