@@ -13,6 +13,11 @@ def style(request: HttpRequest) -> str:
     return static("mwl_admin/site.css")
 
 
+def texts(request: HttpRequest) -> str:
+    """Return the address of what the site's scripts say, in the site's language."""
+    return reverse("texts")
+
+
 def script(request: HttpRequest) -> str:
     """Return the address of the site's own script."""
     return static("mwl_admin/site.js")

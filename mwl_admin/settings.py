@@ -4,10 +4,9 @@
 """
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-from mwl_admin import appearance, environment
+from mwl_admin import appearance, environment, languages
 from mwl_admin.worklist import policy
 
 _env = environment.environment()
@@ -97,10 +96,10 @@ TEMPLATES = [
     }
 ]
 
-LANGUAGE_CODE = "en-gb"
+# One for all who work in the department: what is noted in the history stands there in its language too.
+LANGUAGE_CODE = environment.read(_env, "LANGUAGE_CODE", languages.language, "en-gb")
 USE_I18N = True
 FORMAT_MODULE_PATH = ["mwl_admin.formats"]
-LOCALE_PATHS = [Path(__file__).resolve().parent / "locale"]
 USE_TZ = True
 TIME_ZONE = environment.read(_env, "TIME_ZONE", environment.time_zone, "Europe/London")
 
@@ -112,7 +111,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": ["mwl_admin.navigation.style"],
-    "SCRIPTS": ["mwl_admin.navigation.script"],
+    "SCRIPTS": ["mwl_admin.navigation.texts", "mwl_admin.navigation.script"],
     "COLORS": {"primary": appearance.BLUE, "base": appearance.SLATE, "font": appearance.FONT},
     "BORDER_RADIUS": "6px",
     "THEME": "light",

@@ -2,12 +2,17 @@
 
 from django.contrib import admin
 from django.urls import path
+from django.views.decorators.cache import cache_control
 from django.views.generic import RedirectView
+from django.views.i18n import JavaScriptCatalog
 
 from mwl_admin.admin import readers
 from mwl_admin.api.site import api
 from mwl_admin.health import health
 from mwl_admin.pages import delivery, entry, merge, reschedule, settle, stations, today
+
+# The same for everybody until the site is updated.
+texts = cache_control(public=True, max_age=3600)(JavaScriptCatalog.as_view(packages=["mwl_admin"]))
 
 urlpatterns = [
     # The day's list is what staff come for.
@@ -33,6 +38,7 @@ urlpatterns = [
     path("admin/autocomplete/", admin.site.admin_view(readers.NotedAutocomplete.as_view(admin_site=admin.site))),
     path("admin/", admin.site.urls),
     path("health", health, name="health"),
+    path("texts.js", texts, name="texts"),
     # The last: its paths begin with /api/ and /dicom-web/.
     path("", api.urls),
 ]

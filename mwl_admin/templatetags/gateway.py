@@ -30,7 +30,7 @@ def person(name: str) -> str:
 def moment(then: datetime.datetime) -> str:
     """Write when something was: the time, and the day unless it is today's: `10:30`, `Mon 4 May, 10:30`."""
     local = timezone.localtime(then)
-    return date_format(local, "H:i" if local.date() == timezone.localdate() else "D j M, H:i")
+    return date_format(local, "H:i" if local.date() == timezone.localdate() else "SHORT_WEEKDAY_DATETIME_FORMAT")
 
 
 @register.filter
@@ -43,4 +43,4 @@ def ago(moment: datetime.datetime) -> str:
         return _("%(n)d min ago") % {"n": seconds // 60}
     if seconds < 86400:
         return _("%(n)d h ago") % {"n": seconds // 3600}
-    return date_format(timezone.localtime(moment), "D j M, H:i")
+    return date_format(timezone.localtime(moment), "SHORT_WEEKDAY_DATETIME_FORMAT")

@@ -62,7 +62,7 @@ REDIRECTS = {
     "admin:mwl_admin_requestedprocedure_process_import",
 }  # fmt: skip
 DATA = {
-    "entry_procedure", "admin:autocomplete", "admin:jsi18n", "health", "api:openapi-json", "api:api-root",
+    "entry_procedure", "admin:autocomplete", "admin:jsi18n", "texts", "health", "api:openapi-json", "api:api-root",
     "api:search_steps", "api:list_entries", "api:make_entry", "api:read_entry", "api:put_entry", "api:change_entry",
     "api:cancel_entry", "api:study_complete",
     *admin("requestedprocedure", "template_csv", "template_xlsx"),

@@ -98,14 +98,15 @@ document.addEventListener("formset:added", () => setTimeout(nameSearchFields, 0)
 
 // The theme opens the menu, closes it, and opens the account's menu in it, by elements that only a mouse reaches.
 document.addEventListener("DOMContentLoaded", () => {
-  const translated = typeof gettext === "function" ? gettext : (text) => text;
+  // A page without the texts (`texts.js`) says it in English.
+  const gettext = window.gettext ?? ((text) => text);
   const openers = "#header-inner span[x-on\\:click]";
   const others = "#nav-sidebar span[x-on\\:click], #nav-sidebar div[x-on\\:click]";
   for (const control of document.querySelectorAll(`${openers}, ${others}`)) {
     control.setAttribute("role", "button");
     control.setAttribute("tabindex", "0");
-    if (control.matches(openers)) control.setAttribute("aria-label", translated("Menu"));
-    else if (control.tagName === "SPAN") control.setAttribute("aria-label", translated("Close the menu"));
+    if (control.matches(openers)) control.setAttribute("aria-label", gettext("Menu"));
+    else if (control.tagName === "SPAN") control.setAttribute("aria-label", gettext("Close the menu"));
     control.addEventListener("keydown", (event) => {
       if (event.target !== control || (event.key !== "Enter" && event.key !== " ")) return;
       event.preventDefault();
