@@ -1,11 +1,12 @@
 """The worklist as a Django app."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class WorklistConfig(AppConfig):
     name = "mwl_admin"
-    verbose_name = "Worklist"
+    verbose_name = _("Worklist")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 from pydicom.datadict import tag_for_keyword
 
 from mwl_admin import validators
@@ -192,11 +193,13 @@ class KeywordsField(models.JSONField):
     def validate(self, value: Any, model_instance: models.Model | None) -> None:
         super().validate(value, model_instance)
         if not isinstance(value, list) or not all(isinstance(keyword, str) for keyword in value):
-            raise ValidationError("This must be a list of attribute keywords.", code="keywords")
+            raise ValidationError(_("This must be a list of attribute keywords."), code="keywords")
         for keyword in value:
             if tag_for_keyword(keyword) is None:
                 raise ValidationError(
-                    f"“{keyword}” is not the keyword of a DICOM attribute, such as PregnancyStatus.", code="keyword"
+                    _("“%(keyword)s” is not the keyword of a DICOM attribute, such as PregnancyStatus."),
+                    code="keyword",
+                    params={"keyword": keyword},
                 )
 
     def formfield(self, **kwargs: Any) -> Any:

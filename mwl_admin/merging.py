@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from mwl_admin.exceptions import StaleError
 from mwl_admin.models import Patient, RequestedProcedure
@@ -75,13 +76,13 @@ def merge(kept: Patient, given_up: Patient, *, seen: tuple[int, int], entries_se
     for name in _SHOWN:
         if _takes(kept, given_up, name):
             setattr(kept, name, getattr(given_up, name))
-    with because(f"merge: was of patient ID {given_up.patient_id}"):
+    with because(_("merge: was of patient ID %(id)s") % {"id": given_up.patient_id}):
         for entry in entries:
             entry.patient = kept
             entry.save()
-    with because(f"merge: took in patient ID {given_up.patient_id}"):
+    with because(_("merge: took in patient ID %(id)s") % {"id": given_up.patient_id}):
         # Also where nothing was taken over: the history of this record tells of the other.
         kept.save()
-    with because(f"merge: now patient ID {kept.patient_id}"):
+    with because(_("merge: now patient ID %(id)s") % {"id": kept.patient_id}):
         given_up.delete()
     return len(entries)

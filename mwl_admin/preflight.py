@@ -1,11 +1,12 @@
 """What a station could not show of a step, told when it is saved and not when the patient stands in front of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.contrib import messages
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from mwl_admin.models import ScheduledProcedureStep, Station
 from mwl_admin.models.status import OPEN
@@ -24,18 +25,44 @@ def warnings(step: ScheduledProcedureStep) -> Iterator[str]:
     stations = assigned or list(Station.objects.filter(modality=step.modality, enabled=True))
     if not stations:
         yield _("No station for %(modality)s is known that could show this step.") % {"modality": step.modality}
-    texts = {
-        _("the name"): (patient.patient_name, True),
-        _("the step's description"): (step.scheduled_procedure_step_description, False),
-        _("the performing physician"): (step.scheduled_performing_physician_name, True),
-        _("the referring physician"): (entry.referring_physician_name, True),
-    }
+    # What is told when a sign is lost, of which text, and whether that is a name.
+    texts = (
+        (
+            _("%(station)s can't show “%(lost)s” in the name: it will read “?” (its profile can change that)."),
+            patient.patient_name,
+            True,
+        ),
+        (
+            _(
+                "%(station)s can't show “%(lost)s” in the step's description: it will read “?” "
+                "(its profile can change that)."
+            ),
+            step.scheduled_procedure_step_description,
+            False,
+        ),
+        (
+            _(
+                "%(station)s can't show “%(lost)s” in the performing physician: it will read “?” "
+                "(its profile can change that)."
+            ),
+            step.scheduled_performing_physician_name,
+            True,
+        ),
+        (
+            _(
+                "%(station)s can't show “%(lost)s” in the referring physician: it will read “?” "
+                "(its profile can change that)."
+            ),
+            entry.referring_physician_name,
+            True,
+        ),
+    )
     for station in stations:
         yield from _at(station, step, texts, assigned=bool(assigned))
 
 
 def _at(
-    station: Station, step: ScheduledProcedureStep, texts: dict[str, tuple[str, bool]], *, assigned: bool
+    station: Station, step: ScheduledProcedureStep, texts: Iterable[tuple[str, str, bool]], *, assigned: bool
 ) -> Iterator[str]:
     title = station.ae_title
     if assigned and not station.enabled:
@@ -48,22 +75,18 @@ def _at(
         }
     ahead = (step.scheduled_date - timezone.localdate()).days
     if step.status in OPEN and station.days_ahead is not None and ahead > station.days_ahead:
-        yield _("%(station)s sees %(days)d days ahead, and will see this step only then.") % {
-            "station": title,
-            "days": station.days_ahead,
-        }
+        text = ngettext(
+            "%(station)s sees %(days)d day ahead, and will see this step only then.",
+            "%(station)s sees %(days)d days ahead, and will see this step only then.",
+            station.days_ahead,
+        )
+        yield text % {"station": title, "days": station.days_ahead}
     charset = CharacterSet(split_terms(station.response_character_set))
-    for what, (text, is_name) in texts.items():
+    for warning, text, is_name in texts:
         shown = transliterated(text) if is_name and station.transliterate_names else text
         lost = "".join(sorted(charset.loses(shown)))
         if lost:
-            yield _(
-                "%(station)s can't show “%(lost)s” in %(what)s: it will read “?” (its profile can change that)."
-            ) % {
-                "station": title,
-                "lost": lost,
-                "what": what,
-            }
+            yield warning % {"station": title, "lost": lost}
 
 
 def warn(request: HttpRequest, step: ScheduledProcedureStep) -> None:

@@ -4,21 +4,29 @@ Every validator takes a value as it would stand in a data element, and raises ``
 names what is wrong. Empty values pass: whether a value is required is a matter of the field, not of its VR.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 AE_LENGTH = 16
 CS_LENGTH = 16
 LO_LENGTH = 64
 LT_LENGTH = 10_240
 PN_GROUP_LENGTH = 64
-PN_GROUPS = ("alphabetic", "ideographic", "phonetic")
 PN_COMPONENTS = 5
-PN_LENGTH = len(PN_GROUPS) * PN_GROUP_LENGTH + 2
+PN_GROUPS = 3
+PN_LENGTH = PN_GROUPS * PN_GROUP_LENGTH + 2
 SH_LENGTH = 16
 ST_LENGTH = 1_024
 UI_LENGTH = 64
@@ -28,20 +36,43 @@ UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves 
 
 Validator = Callable[[str], None]
 
+_TOO_LONG = _("This value has %(length)d characters; DICOM allows at most %(limit)d.")
+_CONTROLS = {
+    "\t": _("a tab"),
+    "\n": _("a line break"),
+    "\r": _("a line break"),
+    "\f": _("a page break"),
+}
+# What is said of a form that is too long, and of one with too many parts, in the order of the forms.
+_FORM = (
+    _("This form of the name has %(length)d characters; DICOM allows at most %(limit)d."),
+    _("This form of the name has more than five parts; they are family^given^middle^prefix^suffix."),
+)
+_FORMS = (
+    (
+        _("The alphabetic form of the name has %(length)d characters; DICOM allows at most %(limit)d."),
+        _("The alphabetic form of the name has more than five parts; they are family^given^middle^prefix^suffix."),
+    ),
+    (
+        _("The ideographic form of the name has %(length)d characters; DICOM allows at most %(limit)d."),
+        _("The ideographic form of the name has more than five parts; they are family^given^middle^prefix^suffix."),
+    ),
+    (
+        _("The phonetic form of the name has %(length)d characters; DICOM allows at most %(limit)d."),
+        _("The phonetic form of the name has more than five parts; they are family^given^middle^prefix^suffix."),
+    ),
+)
+
 
 def _describe(character: str) -> str:
     if character in TEXT_CONTROLS:
-        return {"\t": "a tab", "\n": "a line break", "\r": "a line break", "\f": "a page break"}[character]
-    return f"the character U+{ord(character):04X}"
+        return str(_CONTROLS[character])
+    return gettext("the character U+%(code)s") % {"code": f"{ord(character):04X}"}
 
 
-def _refuse_longer(value: str, limit: int, what: str = "This value") -> None:
+def _refuse_longer(value: str, limit: int, text: StrPromise = _TOO_LONG) -> None:
     if len(value) > limit:
-        raise ValidationError(
-            f"{what} has {len(value)} characters; DICOM allows at most {limit}.",
-            code="too_long",
-            params={"limit": limit},
-        )
+        raise ValidationError(text, code="too_long", params={"length": len(value), "limit": limit})
 
 
 def _refuse_unprintable(value: str, allowed: frozenset[str] = frozenset()) -> None:
@@ -50,15 +81,16 @@ def _refuse_unprintable(value: str, allowed: frozenset[str] = frozenset()) -> No
     for character in value:
         if character not in allowed and unicodedata.category(character) in UNPRINTABLE:
             raise ValidationError(
-                f"This value contains {_describe(character)}, which DICOM does not allow here.",
+                _("This value contains %(character)s, which DICOM does not allow here."),
                 code="control_character",
+                params={"character": _describe(character)},
             )
 
 
 def _refuse_backslash(value: str) -> None:
     if "\\" in value:
         raise ValidationError(
-            "This value contains a backslash (\\), which in DICOM separates several values.", code="backslash"
+            _("This value contains a backslash (\\), which in DICOM separates several values."), code="backslash"
         )
 
 
@@ -84,7 +116,7 @@ def validate_long_strings(value: str) -> None:
     for line in value.splitlines():
         _refuse_backslash(line)
         _refuse_unprintable(line)
-        _refuse_longer(line, LO_LENGTH, "A line")
+        _refuse_longer(line, LO_LENGTH, _("A line has %(length)d characters; DICOM allows at most %(limit)d."))
 
 
 def validate_short_string(value: str) -> None:
@@ -108,8 +140,9 @@ def validate_code_string(value: str) -> None:
     wrong = re.search(r"[^A-Z0-9 _]", value)
     if wrong:
         raise ValidationError(
-            f"Only capital letters A-Z, digits, spaces and underscores may be used here, not “{wrong[0]}”.",
+            _("Only capital letters A-Z, digits, spaces and underscores may be used here, not “%(sign)s”."),
             code="code_string",
+            params={"sign": wrong[0]},
         )
     _refuse_longer(value, CS_LENGTH)
 
@@ -120,12 +153,13 @@ def validate_ae_title(value: str) -> None:
     wrong = re.search(r"[^\x20-\x7e]", value)
     if wrong:
         raise ValidationError(
-            f"An AE title may hold only unaccented letters, digits and punctuation, not {_describe(wrong[0])}.",
+            _("An AE title may hold only unaccented letters, digits and punctuation, not %(character)s."),
             code="ae_title",
+            params={"character": _describe(wrong[0])},
         )
     if value and not value.strip():
-        raise ValidationError("An AE title may not consist of spaces only.", code="ae_title_blank")
-    _refuse_longer(value, AE_LENGTH, "This AE title")
+        raise ValidationError(_("An AE title may not consist of spaces only."), code="ae_title_blank")
+    _refuse_longer(value, AE_LENGTH, _("This AE title has %(length)d characters; DICOM allows at most %(limit)d."))
 
 
 def validate_uid(value: str) -> None:
@@ -134,16 +168,20 @@ def validate_uid(value: str) -> None:
         return
     wrong = re.search(r"[^0-9.]", value)
     if wrong:
-        raise ValidationError(f"A UID holds only digits and dots, not “{wrong[0]}”.", code="uid_character")
+        raise ValidationError(
+            _("A UID holds only digits and dots, not “%(sign)s”."), code="uid_character", params={"sign": wrong[0]}
+        )
     components = value.split(".")
     if "" in components:
-        raise ValidationError("A UID may not begin or end with a dot, or have two dots in a row.", code="uid_dots")
+        raise ValidationError(_("A UID may not begin or end with a dot, or have two dots in a row."), code="uid_dots")
     for component in components:
         if len(component) > 1 and component.startswith("0"):
             raise ValidationError(
-                f"No number in a UID may begin with a zero, as “{component}” does.", code="uid_leading_zero"
+                _("No number in a UID may begin with a zero, as “%(number)s” does."),
+                code="uid_leading_zero",
+                params={"number": component},
             )
-    _refuse_longer(value, UI_LENGTH, "This UID")
+    _refuse_longer(value, UI_LENGTH, _("This UID has %(length)d characters; DICOM allows at most %(limit)d."))
 
 
 def validate_name_component(value: str) -> None:
@@ -151,8 +189,9 @@ def validate_name_component(value: str) -> None:
     for separator in "^=":
         if separator in value:
             raise ValidationError(
-                f"A part of a name may not contain “{separator}”, which in DICOM separates the parts of a name.",
+                _("A part of a name may not contain “%(sign)s”, which in DICOM separates the parts of a name."),
                 code="name_separator",
+                params={"sign": separator},
             )
     _validate_line(value, PN_GROUP_LENGTH)
 
@@ -161,31 +200,30 @@ def validate_name_group(value: str) -> None:
     """One component group of a PN: up to five components and 64 characters (PS3.5 section 6.2.1)."""
     if "=" in value:
         raise ValidationError(
-            "This form of a name may not contain “=”, which in DICOM separates the forms of a name.",
+            _("This form of a name may not contain “=”, which in DICOM separates the forms of a name."),
             code="name_separator",
         )
-    _validate_group(value, "This form of the name")
+    _validate_group(value, *_FORM)
 
 
 def validate_person_name(value: str) -> None:
     """PN: up to three component groups (alphabetic=ideographic=phonetic)."""
     groups = value.split("=")
-    if len(groups) > len(PN_GROUPS):
+    if len(groups) > PN_GROUPS:
         raise ValidationError(
-            "A name has at most three forms, separated by “=”: alphabetic, ideographic, phonetic.", code="name_groups"
+            _("A name has at most three forms, separated by “=”: alphabetic, ideographic, phonetic."),
+            code="name_groups",
         )
-    for kind, group in zip(PN_GROUPS, groups, strict=False):
-        _validate_group(group, f"The {kind} form of the name")
+    for texts, group in zip(_FORMS, groups, strict=False):
+        _validate_group(group, *texts)
 
 
-def _validate_group(group: str, what: str) -> None:
+def _validate_group(group: str, too_long: StrPromise, too_many_parts: StrPromise) -> None:
     _refuse_backslash(group)
     _refuse_unprintable(group)
     if group.count("^") >= PN_COMPONENTS:
-        raise ValidationError(
-            f"{what} has more than five parts; they are family^given^middle^prefix^suffix.", code="name_components"
-        )
-    _refuse_longer(group, PN_GROUP_LENGTH, what)
+        raise ValidationError(too_many_parts, code="name_components")
+    _refuse_longer(group, PN_GROUP_LENGTH, too_long)
 
 
 def validate_addresses(value: str) -> None:
@@ -197,5 +235,7 @@ def validate_addresses(value: str) -> None:
             ipaddress.ip_network(line.strip(), strict=False)
         except ValueError:
             raise ValidationError(
-                f"“{line.strip()}” is neither an IP address nor a network such as 192.0.2.0/24.", code="address"
+                _("“%(line)s” is neither an IP address nor a network such as 192.0.2.0/24."),
+                code="address",
+                params={"line": line.strip()},
             ) from None

@@ -1,6 +1,7 @@
 """The worklist in Django's admin."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.admin import look  # noqa: F401 - registers accounts and roles
 from mwl_admin.admin.catalogue import ProcedureAdmin, ProtocolCodeAdmin
@@ -28,6 +29,6 @@ __all__ = [
     "WorklistQueryAdmin",
 ]
 
-admin.site.site_header = "Worklist"
-admin.site.site_title = "Worklist"
-admin.site.index_title = "Worklist"
+admin.site.site_header = _("Worklist")
+admin.site.site_title = _("Worklist")
+admin.site.index_title = _("Worklist")

@@ -1,6 +1,7 @@
 """The catalogue in the admin."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from mwl_admin.admin.editing import EditedAdmin
@@ -25,6 +26,6 @@ class ProcedureAdmin(EditedAdmin):
     autocomplete_fields = ("usual_station", "protocol_codes")
     fieldsets = (
         (None, {"fields": ("seen_version", "name", "description", "modality", "enabled")}),
-        ("Code", {"fields": CODE_FIELDS}),
-        ("Steps", {"fields": ("protocol_codes", ("usual_station", "usual_minutes"))}),
+        (_("Code"), {"fields": CODE_FIELDS}),
+        (_("Steps"), {"fields": ("protocol_codes", ("usual_station", "usual_minutes"))}),
     )

@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from mwl_admin.models import APIClient
@@ -33,15 +35,14 @@ class APIClientAdmin(ModelAdmin):  # type: ignore[misc]
         if token:
             self._show(request, obj, token)
 
-    @admin.action(description="Give a new token; the old one ends at once", permissions=["change"])
+    @admin.action(description=_("Give a new token; the old one ends at once"), permissions=["change"])
     def renew(self, request: HttpRequest, queryset: QuerySet[APIClient]) -> None:
         for client in queryset:
             token = client.make_token()
             client.save()
-            self.log_change(request, client, "New token.")
+            self.log_change(request, client, gettext("New token."))
             self._show(request, client, token)
 
     def _show(self, request: HttpRequest, client: APIClient, token: str) -> None:
-        self.message_user(
-            request, f"The token of {client}, shown only now: {token}", messages.WARNING, extra_tags="token"
-        )
+        text = gettext("The token of %(client)s, shown only now: %(token)s") % {"client": client, "token": token}
+        self.message_user(request, text, messages.WARNING, extra_tags="token")

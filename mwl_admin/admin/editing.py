@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -47,22 +48,25 @@ class EditedForm(forms.ModelForm):  # type: ignore[type-arg]
         current = rows.values_list("version", flat=True).first()
         if current == seen and self.instance.version == seen:
             return
-        raise ValidationError(
-            f"This entry was changed{_by_whom(self.instance)} while you were editing it. Nothing of yours has been "
-            "saved. Open the entry again and repeat what is still needed.",
-            code="stale",
-        )
+        raise ValidationError(_told_stale(self.instance), code="stale")
 
 
-def _by_whom(entry: EditedModel) -> str:
+def _told_stale(entry: EditedModel) -> str:
     last = (
         LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(entry), object_id=str(entry.pk))
         .select_related("user")
         .first()
     )
     if last is None:
-        return ""
-    return f" by {last.user.get_username()} at {timezone.localtime(last.action_time):%H:%M}"
+        return _(
+            "This entry was changed while you were editing it. Nothing of yours has been saved. "
+            "Open the entry again and repeat what is still needed."
+        )
+    text = _(
+        "This entry was changed by %(user)s at %(time)s while you were editing it. Nothing of yours has been saved. "
+        "Open the entry again and repeat what is still needed."
+    )
+    return text % {"user": last.user.get_username(), "time": f"{timezone.localtime(last.action_time):%H:%M}"}
 
 
 class EditedAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]

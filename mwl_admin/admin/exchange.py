@@ -9,6 +9,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from import_export.admin import ImportExportMixin
 from import_export.fields import Field
 from import_export.formats import base_formats
@@ -104,20 +106,20 @@ class EntryResource(Resource):  # type: ignore[misc]
 
     @classmethod
     def get_display_name(cls) -> str:
-        return "Entries"
+        return _("Entries")
 
     def import_data(self, dataset: _Rows, dry_run: bool = False, raise_errors: bool = False, **kwargs: Any) -> Result:
         result = Result()
         result.total_rows = len(dataset)
-        source = f"import of {kwargs.get('file_name') or 'a file'}"[:100]
+        source = _("import of %(file)s") % {"file": kwargs.get("file_name") or _("a file")}
         try:
-            report = import_table(dataset.table, dry_run=dry_run, source=source)
+            report = import_table(dataset.table, dry_run=dry_run, source=source[:100])
         except TableError as error:
             result.append_base_error(Error(error))
             return result
         # The page of errors numbers its rows by itself, the preview does not.
         wrong = report.count(ERROR) > 0
-        result.diff_headers = report.headings if wrong else ["Row", *report.headings, "Note"]
+        result.diff_headers = report.headings if wrong else [_("Row"), *report.headings, _("Note")]
         for row in report.rows:
             self._add(result, row, report.headings)
         return result
@@ -134,7 +136,7 @@ class EntryResource(Resource):  # type: ignore[misc]
         if row.action == ERROR and row.problems:
             problems: dict[str, list[str]] = {}
             for heading, message in row.problems:
-                problems.setdefault(heading or "Row", []).append(message)
+                problems.setdefault(heading or _("Row"), []).append(message)
             result.append_invalid_row(row.number, told.row_values, ValidationError(problems))
         result.append_row_result(told)
 
@@ -207,7 +209,7 @@ class EntryExchange(ImportExportMixin):  # type: ignore[misc]
     def process_result(self, result: Result, request: HttpRequest) -> HttpResponse:
         if result.has_errors() or result.has_validation_errors():
             # Somebody has changed an entry since the preview.
-            messages.error(request, "Nothing was imported: a row no longer fits. Look at the preview again.")
+            messages.error(request, _("Nothing was imported: a row no longer fits. Look at the preview again."))
             return redirect("admin:mwl_admin_requestedprocedure_import")
         response: HttpResponse = super().process_result(result, request)
         return response
@@ -224,8 +226,15 @@ class EntryExchange(ImportExportMixin):  # type: ignore[misc]
 
     def add_success_message(self, result: Result, request: HttpRequest) -> None:
         totals = result.totals
-        messages.success(
-            request,
-            f"{result.total_rows} rows taken: {totals[RowResult.IMPORT_TYPE_NEW]} made, "
-            f"{totals[RowResult.IMPORT_TYPE_UPDATE]} updated, {totals[RowResult.IMPORT_TYPE_SKIP]} unchanged.",
+        text = ngettext(
+            "%(n)d row taken: %(made)d made, %(updated)d updated, %(unchanged)d unchanged.",
+            "%(n)d rows taken: %(made)d made, %(updated)d updated, %(unchanged)d unchanged.",
+            result.total_rows,
         )
+        values = {
+            "n": result.total_rows,
+            "made": totals[RowResult.IMPORT_TYPE_NEW],
+            "updated": totals[RowResult.IMPORT_TYPE_UPDATE],
+            "unchanged": totals[RowResult.IMPORT_TYPE_SKIP],
+        }
+        messages.success(request, text % values)

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
 from mwl_admin import finding
@@ -20,12 +20,12 @@ class PatientAdmin(PatientDataAdmin, EditedAdmin):
     read_as = "patient"
     list_display = ("display_name", "patient_id", "issuer_of_patient_id", "patient_birth_date", "patient_sex")
     search_fields = ("name_folded", "patient_id")  # what is searched, see get_search_results
-    search_help_text = "Any part of name or patient ID"
+    search_help_text = _("Any part of name or patient ID")
     actions_detail = ("merge",)
     fieldsets = (
         (None, {"fields": ("seen_version", ("patient_id", "issuer_of_patient_id"))}),
         (
-            "Name",
+            _("Name"),
             {
                 "fields": (
                     ("family_name", "given_name", "middle_name"),
@@ -34,9 +34,9 @@ class PatientAdmin(PatientDataAdmin, EditedAdmin):
                 )
             },
         ),
-        ("Person", {"fields": (("patient_birth_date", "patient_sex"), ("patient_size", "patient_weight"))}),
+        (_("Person"), {"fields": (("patient_birth_date", "patient_sex"), ("patient_size", "patient_weight"))}),
         (
-            "Clinical",
+            _("Clinical"),
             {
                 "fields": (
                     "pregnancy_status",
@@ -49,7 +49,7 @@ class PatientAdmin(PatientDataAdmin, EditedAdmin):
         ),
     )
 
-    @action(description=gettext_lazy("Merge with another record"), permissions=["merge"])  # type: ignore[untyped-decorator]
+    @action(description=_("Merge with another record"), permissions=["merge"])  # type: ignore[untyped-decorator]
     def merge(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect("merge_patients", object_id)
 

@@ -13,11 +13,14 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin import reading
 from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.admin.records import RecordAdmin
 from mwl_admin.exceptions import TransitionError
+from mwl_admin.exchange.alarms import images
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
 from mwl_admin.models.performed import PerformedStatus
 from mwl_admin.models.status import ENDED
@@ -25,11 +28,11 @@ from mwl_admin.mpps import report
 
 
 class UnscheduledFilter(admin.SimpleListFilter):
-    title = "entry"
+    title = _("entry")
     parameter_name = "entry"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("none", "Unscheduled"), ("found", "Scheduled")]
+        return [("none", gettext("Unscheduled")), ("found", gettext("Scheduled"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() is None:
@@ -59,13 +62,13 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
     actions = ("take_back",)
     fieldsets = (
         (None, {"fields": ("state", "start", "end", "reason", "entries", "comments")}),
-        ("Patient", {"fields": ("patient_name", "patient_id", "accession_number")}),
+        (_("Patient"), {"fields": ("patient_name", "patient_id", "accession_number")}),
         (
-            "What was done",
+            _("What was done"),
             {"fields": ("modality", "station", "description", "protocol_names", "codes", "series", "radiation_dose")},
         ),
         (
-            "Message",
+            _("Message"),
             {
                 "classes": ("collapse",),
                 "fields": (
@@ -96,60 +99,62 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
 
     # -- columns
 
-    @admin.display(ordering=("performed_start_date"))
+    @admin.display(description=_("start"), ordering="performed_start_date")
     def start(self, performed: PerformedProcedureStep) -> str:
         return _moment(performed.performed_start_date, performed.performed_start_time)
 
-    @admin.display(ordering=("performed_end_date"))
+    @admin.display(description=_("end"), ordering="performed_end_date")
     def end(self, performed: PerformedProcedureStep) -> str:
         return _moment(performed.performed_end_date, performed.performed_end_time)
 
-    @admin.display(description="status", ordering="performed_procedure_step_status")
+    @admin.display(description=_("status"), ordering="performed_procedure_step_status")
     def state(self, performed: PerformedProcedureStep) -> str:
         return str(PerformedStatus(performed.performed_procedure_step_status).label)
 
-    @admin.display(description="entry", ordering="entry_count")
+    @admin.display(description=_("entry"), ordering="entry_count")
     def scheduled(self, performed: Any) -> str:
-        return "unscheduled" if not performed.entry_count else f"{performed.entry_count}"
+        return gettext("unscheduled") if not performed.entry_count else f"{performed.entry_count}"
 
     # -- the page
 
-    @admin.display(description="discontinuation reason")
+    @admin.display(description=_("discontinuation reason"))
     def reason(self, performed: PerformedProcedureStep) -> str:
         return report.codes(performed.data_set, "PerformedProcedureStepDiscontinuationReasonCodeSequence") or "–"
 
-    @admin.display(description="worklist entries")
+    @admin.display(description=_("worklist entries"))
     def entries(self, performed: PerformedProcedureStep) -> str:
         steps = performed.scheduled_procedure_steps.select_related("requested_procedure__patient").order_by("pk")
         if not steps:
-            return "Unscheduled: no entry of the worklist matches what the modality reported."
+            return gettext("Unscheduled: no entry of the worklist matches what the modality reported.")
         disregarded = set(performed.disregarded_for.values_list("pk", flat=True))
+        taken_back = gettext("%(status)s; this report was taken back by staff and no longer counts")
         return format_html_join(
             SafeString("<br>"),
-            '<a href="{}">{}</a>, {}{}',
+            '<a href="{}">{}</a>, {}',
             (
                 (
                     reverse("admin:mwl_admin_scheduledprocedurestep_change", args=[step.pk]),
                     f"{step} · {step.requested_procedure.patient}",
-                    step.get_status_display(),
-                    "; this report was taken back by staff and no longer counts" if step.pk in disregarded else "",
+                    taken_back % {_("status"): step.get_status_display()}
+                    if step.pk in disregarded
+                    else step.get_status_display(),
                 )
                 for step in steps
             ),
         )
 
-    @admin.display
+    @admin.display(description=_("comments"))
     def comments(self, performed: PerformedProcedureStep) -> str:
         return report.text(performed.data_set, "CommentsOnThePerformedProcedureStep") or "–"
 
-    @admin.display
+    @admin.display(description=_("station"))
     def station(self, performed: PerformedProcedureStep) -> str:
         ds = performed.data_set
         parts = (performed.performed_station_ae_title, report.text(ds, "PerformedStationName"))
         where = report.text(ds, "PerformedLocation")
         return ", ".join(filter(None, (*parts, where))) or "–"
 
-    @admin.display
+    @admin.display(description=_("description"))
     def description(self, performed: PerformedProcedureStep) -> str:
         ds = performed.data_set
         kinds = (
@@ -158,21 +163,21 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
         )
         return ", ".join(filter(None, kinds)) or "–"
 
-    @admin.display(description="protocol")
+    @admin.display(description=_("protocol"))
     def protocol_names(self, performed: PerformedProcedureStep) -> str:
         return report.protocol(performed.data_set) or "–"
 
-    @admin.display(description="protocol and procedure codes")
+    @admin.display(description=_("protocol and procedure codes"))
     def codes(self, performed: PerformedProcedureStep) -> str:
         ds = performed.data_set
         found = (report.codes(ds, "PerformedProtocolCodeSequence"), report.codes(ds, "ProcedureCodeSequence"))
         return ", ".join(filter(None, found)) or "–"
 
-    @admin.display(description="series and images")
+    @admin.display(description=_("series and images"))
     def series(self, performed: PerformedProcedureStep) -> str:
         reported = report.series(performed.data_set)
         if not reported:
-            return "none reported"
+            return gettext("none reported")
         rows = format_html_join(
             "",
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
@@ -181,25 +186,36 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
                 for entry in reported
             ),
         )
-        heads = "<th>Protocol</th><th>Series</th><th>Images</th><th>Operator</th><th>Performing physician</th>"
+        titles = (
+            gettext("Protocol"),
+            gettext("Series"),
+            gettext("Images"),
+            gettext("Operator"),
+            gettext("Performing physician"),
+        )
         table = format_html(
             '<table class="w-full text-left"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>',
-            SafeString(heads),
+            format_html_join("", "<th>{}</th>", ((title,) for title in titles)),
             rows,
         )
-        return format_html("{} series, {} images{}", len(reported), performed.instance_count, table)
+        # Series is one word in English and two in other languages, so both numbers decide on the form.
+        counts = (
+            ngettext("%(n)d series", "%(n)d series", len(reported)) % {"n": len(reported)},
+            images(performed.instance_count),
+        )
+        return format_html("{}, {}{}", *counts, table)
 
-    @admin.display(description="radiation dose")
+    @admin.display(description=_("radiation dose"))
     def radiation_dose(self, performed: PerformedProcedureStep) -> str:
         found = list(report.dose(performed.data_set))
-        return format_html_join(SafeString("<br>"), "{}: {}", found) if found else "not reported"
+        return format_html_join(SafeString("<br>"), "{}: {}", found) if found else gettext("not reported")
 
     # -- the action
 
     def has_undo_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("mwl_admin.change_scheduledprocedurestep"))
 
-    @admin.action(description="Take back the end: put the entries on the worklist again", permissions=["undo"])
+    @admin.action(description=_("Take back the end: put the entries on the worklist again"), permissions=["undo"])
     def take_back(self, request: HttpRequest, queryset: QuerySet[PerformedProcedureStep]) -> None:
         """Put the entries that these reports ended on the list again; the reports stay as they were received."""
         ended = ScheduledProcedureStep.objects.filter(performed_procedure_steps__in=queryset, status__in=sorted(ENDED))
@@ -211,15 +227,21 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
                 self.message_user(request, f"{step.scheduled_procedure_step_id}: {error}", messages.WARNING)
                 continue
             taken_back += 1
-            self.log_change(request, step, f"Status: {step.get_status_display()}. A modality's report was taken back.")
+            note = gettext("Status: %(status)s. A modality's report was taken back.")
+            self.log_change(request, step, note % {_("status"): step.get_status_display()})
         if taken_back:
-            entries = "1 entry is" if taken_back == 1 else f"{taken_back} entries are"
-            self.message_user(request, f"{entries} on the worklist again.", messages.SUCCESS)
+            text = ngettext(
+                "%(n)d entry is on the worklist again.", "%(n)d entries are on the worklist again.", taken_back
+            )
+            self.message_user(request, text % {"n": taken_back}, messages.SUCCESS)
         else:
-            self.message_user(request, "None of these reports has ended an entry of the worklist.", messages.WARNING)
+            text = gettext("None of these reports has ended an entry of the worklist.")
+            self.message_user(request, text, messages.WARNING)
 
 
 def _moment(day: date | None, clock: time | None) -> str:
     if day is None:
         return "–"
-    return date_format(datetime.combine(day, clock), "D j M Y, H:i") if clock else date_format(day, "D j M Y")
+    if clock:
+        return date_format(datetime.combine(day, clock), "WEEKDAY_DATETIME_FORMAT")
+    return date_format(day, "WEEKDAY_DATE_FORMAT")

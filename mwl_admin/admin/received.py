@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.admin.records import RecordAdmin
@@ -15,11 +17,14 @@ from mwl_admin.models.received import ReceivedStudyQuerySet
 class FitFilter(admin.SimpleListFilter):
     """What is to be looked at."""
 
-    title = "fit"
+    title = _("fit")
     parameter_name = "fit"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("mixed_up", "Another patient than the entry's"), ("no_entry", "Without an entry")]
+        return [
+            ("mixed_up", gettext("Another patient than the entry's")),
+            ("no_entry", gettext("Without an entry")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
         studies: ReceivedStudyQuerySet = queryset
@@ -51,25 +56,28 @@ class ReceivedStudyAdmin(PatientDataAdmin, RecordAdmin):
     date_hierarchy = "last_arrival_at"
     actions = ("settle", "reopen")
 
-    @admin.display(description="modalities")
+    @admin.display(description=_("modalities"))
     def modality_names(self, study: ReceivedStudy) -> str:
         return ", ".join(study.modalities)
 
-    @admin.action(description="I have looked at these", permissions=["settle"])
+    @admin.action(description=_("I have looked at these"), permissions=["settle"])
     def settle(self, request: HttpRequest, queryset: ReceivedStudyQuerySet) -> None:
         studies = list(queryset.filter(settled_at=None))
         queryset.settle(request.user)
         for study in studies:
-            self.log_change(request, study, "Looked at.")
-        self.message_user(request, f"{len(studies)} noted.", messages.SUCCESS)
+            self.log_change(request, study, gettext("Looked at."))
+        self._tell(request, len(studies))
 
-    @admin.action(description="Have these looked at again", permissions=["settle"])
+    @admin.action(description=_("Have these looked at again"), permissions=["settle"])
     def reopen(self, request: HttpRequest, queryset: ReceivedStudyQuerySet) -> None:
         studies = list(queryset.exclude(settled_at=None))
         queryset.reopen()
         for study in studies:
-            self.log_change(request, study, "To be looked at again.")
-        self.message_user(request, f"{len(studies)} noted.", messages.SUCCESS)
+            self.log_change(request, study, gettext("To be looked at again."))
+        self._tell(request, len(studies))
+
+    def _tell(self, request: HttpRequest, count: int) -> None:
+        self.message_user(request, ngettext("%(n)d noted.", "%(n)d noted.", count) % {"n": count}, messages.SUCCESS)
 
     def has_settle_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("mwl_admin.change_receivedstudy"))

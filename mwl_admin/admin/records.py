@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from mwl_admin.admin.readers import PatientDataAdmin
@@ -12,6 +14,48 @@ from mwl_admin.models import PatientRead, WorklistDelivery, WorklistQuery
 from mwl_admin.models.reading import SEPARATOR
 
 _IDENTIFIERS_SHOWN = 5
+
+# What pages are called in the log (`read_as`, and what `mwl_admin.reading` is told). It is kept in English.
+PAGES = (
+    gettext_noop("patient"),
+    gettext_noop("patient list"),
+    gettext_noop("patient history"),
+    gettext_noop("patient deletion"),
+    gettext_noop("entry"),
+    gettext_noop("entry list"),
+    gettext_noop("entry history"),
+    gettext_noop("entry deletion"),
+    gettext_noop("step"),
+    gettext_noop("step list"),
+    gettext_noop("step history"),
+    gettext_noop("step deletion"),
+    gettext_noop("examination"),
+    gettext_noop("examination list"),
+    gettext_noop("examination history"),
+    gettext_noop("examination deletion"),
+    gettext_noop("received study"),
+    gettext_noop("received study list"),
+    gettext_noop("received study history"),
+    gettext_noop("received study deletion"),
+    gettext_noop("notice"),
+    gettext_noop("notice list"),
+    gettext_noop("notice history"),
+    gettext_noop("notice deletion"),
+    gettext_noop("delivery"),
+    gettext_noop("delivery list"),
+    gettext_noop("delivery history"),
+    gettext_noop("delivery deletion"),
+    gettext_noop("today"),
+    gettext_noop("merge"),
+    gettext_noop("reschedule"),
+    gettext_noop("probable duplicates"),
+    gettext_noop("search as you type"),
+    gettext_noop("recent actions"),
+    gettext_noop("import preview"),
+    gettext_noop("export"),
+    gettext_noop("query explained"),
+    gettext_noop("query as station"),
+)
 
 
 class RecordAdmin(ModelAdmin):  # type: ignore[misc]
@@ -29,13 +73,18 @@ class RecordAdmin(ModelAdmin):  # type: ignore[misc]
 
 @admin.register(PatientRead)
 class PatientReadAdmin(RecordAdmin):
-    list_display = ("read_at", "user_name", "page", "identifiers", "records")
+    list_display = ("read_at", "user_name", "page_name", "identifiers", "records")
     search_fields = ("=user_name", "patient_identifiers")
-    search_help_text = "A user's name, or a part of a patient ID"
+    search_help_text = _("A user's name, or a part of a patient ID")
     date_hierarchy = "read_at"
-    exclude = ("patient",)
+    exclude = ("patient", "page")
+    readonly_fields = ("page_name",)
 
-    @admin.display(description="patient IDs")
+    @admin.display(description=_("page"), ordering="page")
+    def page_name(self, read: PatientRead) -> str:
+        return gettext(read.page)
+
+    @admin.display(description=_("patient IDs"))
     def identifiers(self, read: PatientRead) -> str:
         shown = read.patient_identifiers.split(SEPARATOR)
         return ", ".join(shown[:_IDENTIFIERS_SHOWN]) + (" …" if len(shown) > _IDENTIFIERS_SHOWN else "")
@@ -64,7 +113,7 @@ class WorklistQueryAdmin(RecordAdmin):
         response: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
         return response
 
-    @admin.display(description="status", ordering="status")
+    @admin.display(description=_("status"), ordering="status")
     def status_in_hex(self, query: WorklistQuery) -> str:
         return f"{query.status:04X}"
 

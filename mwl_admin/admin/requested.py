@@ -107,11 +107,11 @@ class EntryForm(EditedForm):
         given = {name: self.cleaned_data.get(f"{_NEW}{name}") for name in NEW_PATIENT_FIELDS}
         entered = any(self.data.get(self.add_prefix(f"{_NEW}{name}")) for name in NEW_PATIENT_FIELDS)
         if self.cleaned_data.get("patient") and entered:
-            self.add_error("patient", "Either pick a patient here or enter a new one below, not both.")
+            self.add_error("patient", _("Either pick a patient here or enter a new one below, not both."))
         elif entered:
             self._check_new_patient(Patient(**{name: value for name, value in given.items() if value}))
         elif not self.cleaned_data.get("patient") and "patient" not in self.errors:
-            self.add_error("patient", "Pick a patient, or enter a new one below.")
+            self.add_error("patient", _("Pick a patient, or enter a new one below."))
         return cleaned
 
     def _check_new_patient(self, patient: Patient) -> None:
@@ -157,7 +157,7 @@ class StepForm(EditedForm):
         stations = self.cleaned_data.get("stations") or ()
         modality = next((station.modality for station in stations), procedure.modality if procedure else "")
         if not modality:
-            self.add_error("modality", "Give the modality, e.g. CT, or pick a procedure or a station that has one.")
+            self.add_error("modality", _("Give the modality, e.g. CT, or pick a procedure or a station that has one."))
         self.cleaned_data["modality"] = modality
 
 
@@ -182,8 +182,8 @@ class StepInline(StackedInline):  # type: ignore[misc]
     extra = 0
     min_num = 1
     formfield_overrides = EditedAdmin.formfield_overrides
-    verbose_name = "step"
-    verbose_name_plural = "scheduled steps"
+    verbose_name = gettext_lazy("step")
+    verbose_name_plural = gettext_lazy("scheduled steps")
     autocomplete_fields = ("stations", "protocol_codes")
     readonly_fields = ("status",)
     fieldsets = (
@@ -199,7 +199,7 @@ class StepInline(StackedInline):  # type: ignore[misc]
             },
         ),
         (
-            "More",
+            gettext_lazy("More"),
             {
                 "classes": ("collapse",),
                 "fields": (
@@ -242,7 +242,9 @@ class RequestedProcedureAdmin(PatientDataAdmin, EntryExchange, EditedAdmin):
     list_select_related = ("patient",)
     list_filter = ("requested_procedure_priority",)
     search_fields = ("accession_number", "requested_procedure_id", "study_instance_uid", "patient__name_folded")
-    search_help_text = "Any part of name, patient ID, accession number or procedure ID; or a Study Instance UID"
+    search_help_text = gettext_lazy(
+        "Any part of name, patient ID, accession number or procedure ID; or a Study Instance UID"
+    )
     change_form_outer_before_template = "mwl_admin/entry_aids.html"
 
     class Media:
@@ -257,9 +259,9 @@ class RequestedProcedureAdmin(PatientDataAdmin, EntryExchange, EditedAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         new_patient = (
-            "New patient",
+            _("New patient"),
             {
-                "description": "Only when the patient was not found above.",
+                "description": _("Only when the patient was not found above."),
                 "fields": (
                     ("new_family_name", "new_given_name"),
                     ("new_patient_id", "new_issuer_of_patient_id"),
@@ -269,10 +271,10 @@ class RequestedProcedureAdmin(PatientDataAdmin, EntryExchange, EditedAdmin):
             },
         )
         return (
-            ("Patient", {"fields": ("seen_version", "patient")}),
+            (_("Patient"), {"fields": ("seen_version", "patient")}),
             *([] if obj else [new_patient]),
             (
-                "Requested procedure",
+                _("Requested procedure"),
                 {
                     "fields": (
                         "procedure",
@@ -284,7 +286,7 @@ class RequestedProcedureAdmin(PatientDataAdmin, EntryExchange, EditedAdmin):
                 },
             ),
             (
-                "More",
+                _("More"),
                 {
                     "classes": ("collapse",),
                     "fields": (

@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext, gettext_noop, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin import finding, preflight
 from mwl_admin.admin.editing import EditedAdmin
@@ -18,22 +20,23 @@ from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import Procedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN
 from mwl_admin.pages import reschedule
+from mwl_admin.pages.day import status_note
 
 
 class DayFilter(admin.SimpleListFilter):
     """Today, unless another day is picked or something is searched for."""
 
-    title = "date"
+    title = _("date")
     parameter_name = "day"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
-            ("today", "Today"),
-            ("tomorrow", "Tomorrow"),
-            ("week", "Next 7 days"),
-            ("yesterday", "Yesterday"),
-            ("past", "Past 7 days"),
-            ("all", "All days"),
+            ("today", gettext("Today")),
+            ("tomorrow", gettext("Tomorrow")),
+            ("week", gettext("Next 7 days")),
+            ("yesterday", gettext("Yesterday")),
+            ("past", gettext("Past 7 days")),
+            ("all", gettext("All days")),
         ]
 
     def choices(self, changelist: Any) -> Any:
@@ -64,7 +67,7 @@ class DayFilter(admin.SimpleListFilter):
 class ModalityFilter(admin.SimpleListFilter):
     """The modalities that the department has, rather than a search through all steps for those in use."""
 
-    title = "modality"
+    title = _("modality")
     parameter_name = "modality"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -79,7 +82,7 @@ class ModalityFilter(admin.SimpleListFilter):
 class StationFilter(admin.SimpleListFilter):
     """What one station is meant to see: its own steps, and unassigned ones of its modality."""
 
-    title = "station"
+    title = _("station")
     parameter_name = "station"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -96,11 +99,12 @@ class StationFilter(admin.SimpleListFilter):
 class StatusFilter(admin.SimpleListFilter):
     """By status; all that is still on the worklist in one go."""
 
-    title = "status"
+    title = _("status")
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "On the worklist"), *((str(value), str(label)) for value, label in StepStatus.choices)]
+        statuses = ((str(value), str(label)) for value, label in StepStatus.choices)
+        return [("open", gettext("On the worklist")), *statuses]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() == "open":
@@ -112,7 +116,7 @@ Action = Callable[["ScheduledProcedureStepAdmin", HttpRequest, "QuerySet[Schedul
 
 
 def _action(description: str, name: str, change: Callable[[ScheduledProcedureStep], None]) -> Action:
-    @admin.action(description=description, permissions=["change"])
+    @admin.action(description=_(description), permissions=["change"])
     def act(
         modeladmin: "ScheduledProcedureStepAdmin", request: HttpRequest, queryset: QuerySet[ScheduledProcedureStep]
     ) -> None:
@@ -127,14 +131,14 @@ def _to(target: StepStatus) -> Callable[[ScheduledProcedureStep], None]:
 
 
 ACTIONS = (
-    _action("Patient has arrived", "arrived", _to(StepStatus.ARRIVED)),
-    _action("Ready for examination", "ready", _to(StepStatus.READY)),
-    _action("Examination has started", "start", _to(StepStatus.STARTED)),
-    _action("Examination is complete", "complete", _to(StepStatus.COMPLETED)),
-    _action("Examination was discontinued", "discontinue", _to(StepStatus.DISCONTINUED)),
-    _action("Cancel", "cancel", _to(StepStatus.CANCELLED)),
+    _action(gettext_noop("Patient has arrived"), "arrived", _to(StepStatus.ARRIVED)),
+    _action(gettext_noop("Ready for examination"), "ready", _to(StepStatus.READY)),
+    _action(gettext_noop("Examination has started"), "start", _to(StepStatus.STARTED)),
+    _action(gettext_noop("Examination is complete"), "complete", _to(StepStatus.COMPLETED)),
+    _action(gettext_noop("Examination was discontinued"), "discontinue", _to(StepStatus.DISCONTINUED)),
+    _action(gettext_noop("Cancel"), "cancel", _to(StepStatus.CANCELLED)),
     "reschedule",
-    _action("Take back the last change of status", "undo", ScheduledProcedureStep.undo),
+    _action(gettext_noop("Take back the last change of status"), "undo", ScheduledProcedureStep.undo),
 )
 
 
@@ -156,7 +160,7 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
     list_filter = (DayFilter, StationFilter, ModalityFilter, StatusFilter)
     date_hierarchy = "scheduled_date"
     search_fields = ("scheduled_procedure_step_id", "requested_procedure__accession_number")
-    search_help_text = "Patient's name or ID, accession number, step ID or requested procedure ID"
+    search_help_text = _("Patient's name or ID, accession number, step ID or requested procedure ID")
     autocomplete_fields = ("stations", "protocol_codes")
     readonly_fields = ("patient", "patient_id", "requested_procedure", "status")
     actions = ACTIONS
@@ -180,31 +184,31 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
         ),
     )
 
-    @admin.display(ordering="scheduled_date")
+    @admin.display(description=_("start"), ordering="scheduled_date")
     def start(self, step: ScheduledProcedureStep) -> str:
         if step.scheduled_date == timezone.localdate():
             return f"{step.scheduled_time:%H:%M}"
-        return date_format(datetime.combine(step.scheduled_date, step.scheduled_time), "D j M Y, H:i")
+        return date_format(datetime.combine(step.scheduled_date, step.scheduled_time), "WEEKDAY_DATETIME_FORMAT")
 
-    @admin.display(ordering="requested_procedure__patient__name_key")
+    @admin.display(description=_("patient"), ordering="requested_procedure__patient__name_key")
     def patient(self, step: ScheduledProcedureStep) -> str:
         return step.requested_procedure.patient.display_name
 
-    @admin.display(description="patient ID", ordering="requested_procedure__patient__patient_id")
+    @admin.display(description=_("patient ID"), ordering="requested_procedure__patient__patient_id")
     def patient_id(self, step: ScheduledProcedureStep) -> str:
         return str(step.requested_procedure.patient.patient_id)
 
-    @admin.display(ordering="scheduled_procedure_step_description")
+    @admin.display(description=_("description"), ordering="scheduled_procedure_step_description")
     def description(self, step: ScheduledProcedureStep) -> str:
         return str(step.scheduled_procedure_step_description)
 
-    @admin.display(ordering="requested_procedure__accession_number")
+    @admin.display(description=_("accession number"), ordering="requested_procedure__accession_number")
     def accession_number(self, step: ScheduledProcedureStep) -> str:
         return str(step.requested_procedure.accession_number)
 
-    @admin.display(description="stations", empty_value="any")
-    def station_names(self, step: ScheduledProcedureStep) -> str | None:
-        return ", ".join(station.ae_title for station in step.stations.all()) or None
+    @admin.display(description=_("stations"))
+    def station_names(self, step: ScheduledProcedureStep) -> str:
+        return ", ".join(station.ae_title for station in step.stations.all()) or gettext("any")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         steps: QuerySet[Any] = super().get_queryset(request)
@@ -219,7 +223,7 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
         """A step is nothing without patient and requested procedure: the page that has all three."""
         return redirect("admin:mwl_admin_requestedprocedure_add")
 
-    @admin.action(description="Reschedule…", permissions=["change"])
+    @admin.action(description=_("Reschedule…"), permissions=["change"])
     def reschedule(self, request: HttpRequest, queryset: "QuerySet[ScheduledProcedureStep]") -> HttpResponse:
         return redirect(reschedule.address([step.pk for step in queryset]))
 
@@ -243,7 +247,7 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
                 self.message_user(request, f"{step.scheduled_procedure_step_id}: {error}", messages.WARNING)
                 continue
             changed += 1
-            self.log_change(request, step, f"Status: {step.get_status_display()}.")
+            self.log_change(request, step, status_note(step))
         if changed:
-            steps = "1 step" if changed == 1 else f"{changed} steps"
-            self.message_user(request, f"{steps} changed.", messages.SUCCESS)
+            text = ngettext("%(n)d step changed.", "%(n)d steps changed.", changed)
+            self.message_user(request, text % {"n": changed}, messages.SUCCESS)

@@ -1,6 +1,7 @@
 """Stations in the admin."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.admin.editing import EditedAdmin
 from mwl_admin.models import Station
@@ -26,9 +27,9 @@ class StationAdmin(EditedAdmin):
             },
         ),
         (
-            "Profile",
+            _("Profile"),
             {
-                "description": "What this station needs done differently. Changes count from its next query on.",
+                "description": _("What this station needs done differently. Changes count from its next query on."),
                 "fields": (
                     "response_character_set",
                     "transliterate_names",
@@ -41,5 +42,5 @@ class StationAdmin(EditedAdmin):
                 ),
             },
         ),
-        ("Last seen", {"fields": (("last_echo_at", "last_query_at", "last_mpps_at"),)}),
+        (_("Last seen"), {"fields": (("last_echo_at", "last_query_at", "last_mpps_at"),)}),
     )

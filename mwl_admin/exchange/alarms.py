@@ -19,7 +19,6 @@ from django.utils.translation import ngettext
 from mwl_admin.models import ReceivedStudy, ScheduledProcedureStep, StepStatus
 from mwl_admin.models.received import ALARM_DAYS, ReceivedStudyQuerySet
 
-
 LIMIT = 50
 """How many alarms of each kind are told one by one."""
 

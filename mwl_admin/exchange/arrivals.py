@@ -18,6 +18,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from mwl_admin import names, validators
 from mwl_admin.exchange.problems import InvalidEntryError, Problem
@@ -178,7 +179,7 @@ def take(notice: Notice) -> Taken:
 
     One transaction: the receiver is told that it was taken only when it was.
     """
-    with because("images received"):
+    with because(_("images received")):
         try:
             with transaction.atomic():
                 return _take(notice)

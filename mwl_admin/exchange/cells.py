@@ -6,6 +6,8 @@ import datetime
 import re
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from mwl_admin.exchange import values
 
 
@@ -36,7 +38,7 @@ def date(cell: Any) -> datetime.date | str:
     try:
         return values.date(written) if written else ""
     except ValueError:
-        raise ValueError("must be a date that exists, such as 2026-05-04 or 04/05/2026.") from None
+        raise ValueError(_("must be a date that exists, such as 2026-05-04 or 04/05/2026.")) from None
 
 
 def time(cell: Any) -> datetime.time | str:
@@ -52,7 +54,7 @@ def time(cell: Any) -> datetime.time | str:
     try:
         return values.time(written) if written else ""
     except ValueError:
-        raise ValueError("must be a time of day, such as 10:30.") from None
+        raise ValueError(_("must be a time of day, such as 10:30.")) from None
 
 
 _SEXES = {"male": "M", "female": "F", "other": "O", "m": "M", "f": "F", "o": "O"}

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 from mwl_admin.exchange import cells
 from mwl_admin.exchange.attributes import COLUMNS as ATTRIBUTE_COLUMNS
 from mwl_admin.exchange.attributes import PROTOCOLS, STATIONS, STATUS, Level
@@ -28,7 +31,7 @@ class Heading:
     keyword: str
     read: Callable[[Any], Any]
     example: str = ""
-    meaning: str = ""
+    meaning: str | Promise = ""
 
     @property
     def is_step(self) -> bool:
@@ -39,48 +42,48 @@ class Heading:
 
 HEADINGS = (
     Heading(
-        "Accession number", "AccessionNumber", cells.text, "A-5001", "which entry it is; rows of one entry share it"
+        "Accession number", "AccessionNumber", cells.text, "A-5001", _("which entry it is; rows of one entry share it")
     ),
-    Heading("Patient ID", "PatientID", cells.text, "P-1001", "required"),
-    Heading("Issuer of patient ID", "IssuerOfPatientID", cells.text, "", "if not this hospital"),
-    Heading("Family name", "", cells.text, "Müller", "required, unless Patient name is given"),
+    Heading("Patient ID", "PatientID", cells.text, "P-1001", _("required")),
+    Heading("Issuer of patient ID", "IssuerOfPatientID", cells.text, "", _("if not this hospital")),
+    Heading("Family name", "", cells.text, "Müller", _("required, unless Patient name is given")),
     Heading("Given name", "", cells.text, "Änne"),
     Heading("Middle name", "", cells.text),
     Heading("Name prefix", "", cells.text, "Dr"),
     Heading("Name suffix", "", cells.text),
-    Heading("Patient name", "PatientName", cells.text, "Müller^Änne", "the whole name instead of its parts"),
-    Heading("Birth date", "PatientBirthDate", cells.date, "1950-07-01", "or 01/07/1950, day first"),
-    Heading("Sex", "PatientSex", cells.sex, "F", "M, F or O"),
-    Heading("Size", "PatientSize", cells.text, "1.72", "in metres"),
-    Heading("Weight", "PatientWeight", cells.text, "68", "in kilograms"),
-    Heading("Allergies", "Allergies", cells.several, "Iodine; Latex", "several separated by semicolons"),
-    Heading("Medical alerts", "MedicalAlerts", cells.several, "", "several separated by semicolons"),
+    Heading("Patient name", "PatientName", cells.text, "Müller^Änne", _("the whole name instead of its parts")),
+    Heading("Birth date", "PatientBirthDate", cells.date, "1950-07-01", _("or 01/07/1950, day first")),
+    Heading("Sex", "PatientSex", cells.sex, "F", _("M, F or O")),
+    Heading("Size", "PatientSize", cells.text, "1.72", _("in metres")),
+    Heading("Weight", "PatientWeight", cells.text, "68", _("in kilograms")),
+    Heading("Allergies", "Allergies", cells.several, "Iodine; Latex", _("several separated by semicolons")),
+    Heading("Medical alerts", "MedicalAlerts", cells.several, "", _("several separated by semicolons")),
     Heading("Special needs", "SpecialNeeds", cells.text),
-    Heading("Pregnancy status", "PregnancyStatus", cells.text, "", "1 not, 2 possibly, 3 definitely, 4 unknown"),
+    Heading("Pregnancy status", "PregnancyStatus", cells.text, "", _("1 not, 2 possibly, 3 definitely, 4 unknown")),
     Heading("Patient state", "PatientState", cells.text),
     Heading("Patient comments", "PatientComments", cells.text),
     Heading("Confidentiality", "ConfidentialityConstraintOnPatientDataDescription", cells.text),
-    Heading("Procedure", "", cells.text, "CT thorax", "name or code in the catalogue; fills what is left empty"),
+    Heading("Procedure", "", cells.text, "CT thorax", _("name or code in the catalogue; fills what is left empty")),
     Heading("Description", "RequestedProcedureDescription", cells.text),
-    Heading("Code value", "", cells.text, "", "of the procedure, with scheme and meaning"),
+    Heading("Code value", "", cells.text, "", _("of the procedure, with scheme and meaning")),
     Heading("Coding scheme", "", cells.text),
     Heading("Code meaning", "", cells.text),
-    Heading("Priority", "RequestedProcedurePriority", cells.text, "ROUTINE", "STAT, HIGH, ROUTINE, MEDIUM or LOW"),
+    Heading("Priority", "RequestedProcedurePriority", cells.text, "ROUTINE", _("STAT, HIGH, ROUTINE, MEDIUM or LOW")),
     Heading("Reason", "ReasonForTheRequestedProcedure", cells.text),
-    Heading("Referring physician", "ReferringPhysicianName", cells.text, "House^Gregory", "family^given"),
-    Heading("Requesting physician", "RequestingPhysician", cells.text, "", "family^given"),
+    Heading("Referring physician", "ReferringPhysicianName", cells.text, "House^Gregory", _("family^given")),
+    Heading("Requesting physician", "RequestingPhysician", cells.text, "", _("family^given")),
     Heading("Admission ID", "AdmissionID", cells.text),
     Heading("Patient location", "CurrentPatientLocation", cells.text),
     Heading("Transport", "PatientTransportArrangements", cells.text),
-    Heading("Requested procedure ID", "RequestedProcedureID", cells.text, "", "made when left empty"),
-    Heading("Study Instance UID", "StudyInstanceUID", cells.text, "", "made when left empty"),
-    Heading("Date", "ScheduledProcedureStepStartDate", cells.date, "2026-05-04", "required for a new step"),
-    Heading("Time", "ScheduledProcedureStepStartTime", cells.time, "10:30", "required for a new step"),
-    Heading("Modality", "Modality", cells.text, "CT", "required, unless procedure or station tell it"),
-    Heading("Stations", STATIONS, cells.several, "CT1", "AE titles, several separated by semicolons; none: any"),
-    Heading("Step ID", "ScheduledProcedureStepID", cells.text, "", "made when left empty"),
+    Heading("Requested procedure ID", "RequestedProcedureID", cells.text, "", _("made when left empty")),
+    Heading("Study Instance UID", "StudyInstanceUID", cells.text, "", _("made when left empty")),
+    Heading("Date", "ScheduledProcedureStepStartDate", cells.date, "2026-05-04", _("required for a new step")),
+    Heading("Time", "ScheduledProcedureStepStartTime", cells.time, "10:30", _("required for a new step")),
+    Heading("Modality", "Modality", cells.text, "CT", _("required, unless procedure or station tell it")),
+    Heading("Stations", STATIONS, cells.several, "CT1", _("AE titles, several separated by semicolons; none: any")),
+    Heading("Step ID", "ScheduledProcedureStepID", cells.text, "", _("made when left empty")),
     Heading("Step description", "ScheduledProcedureStepDescription", cells.text),
-    Heading("Performing physician", "ScheduledPerformingPhysicianName", cells.text, "", "family^given"),
+    Heading("Performing physician", "ScheduledPerformingPhysicianName", cells.text, "", _("family^given")),
     Heading("Location", "ScheduledProcedureStepLocation", cells.text),
     Heading("Pre-medication", "PreMedication", cells.text),
     Heading("Contrast agent", "RequestedContrastAgent", cells.text),

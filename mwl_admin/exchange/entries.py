@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from mwl_admin import names
 from mwl_admin.exchange import attributes, values
@@ -93,7 +94,7 @@ def store(entry: Entry, mode: Mode, *, source: str = "", before: Callable[[], No
         except IntegrityError as error:
             # Somebody else made the same patient or order since we looked: now it is there to be found.
             if attempt + 1 == ATTEMPTS:
-                raise ConflictError([Problem("", "Others keep changing this entry; try again.", "busy")]) from error
+                raise ConflictError([Problem("", _("Others keep changing this entry; try again."), "busy")]) from error
     raise AssertionError  # pragma: no cover - the loop returns or raises
 
 
@@ -107,7 +108,7 @@ class _Writer:
     def write(self) -> Stored:
         order = self._find_order()
         if order is None and self.mode is Mode.UPDATE:
-            raise UnknownEntryError([Problem("AccessionNumber", "No entry has this accession number.", "unknown")])
+            raise UnknownEntryError([Problem("AccessionNumber", _("No entry has this accession number."), "unknown")])
         patient = self._patient(order)
         requested = self._order(order, patient)
         steps = self._steps(requested)
@@ -117,7 +118,7 @@ class _Writer:
         steps.save(stored)
         if self.mode is Mode.CREATE and order is not None and stored.changed:
             raise ConflictError(
-                Problem(keyword, "differs from the entry that exists with this accession number.", "exists")
+                Problem(keyword, _("differs from the entry that exists with this accession number."), "exists")
                 for keyword in dict.fromkeys(stored.changed)
             )
         return stored
@@ -148,7 +149,9 @@ class _Writer:
         record.take(given, [name for name, column in COLUMNS.items() if column.level is Level.PATIENT])
         if patient is not None and changed_name and "PatientBirthDate" in record.changed:
             self.conflicts.append(
-                Problem("PatientID", "belongs to a patient with another name and another birth date.", "other_patient")
+                Problem(
+                    "PatientID", _("belongs to a patient with another name and another birth date."), "other_patient"
+                )
             )
         record.check()
         return record
@@ -163,7 +166,7 @@ class _Writer:
             ):
                 self.conflicts.append(
                     Problem(
-                        "PatientID", "The accession number belongs to an order of another patient.", "other_patient"
+                        "PatientID", _("The accession number belongs to an order of another patient."), "other_patient"
                     )
                 )
             return order.patient
@@ -198,7 +201,7 @@ class _Writer:
             uid = _stripped(given, "StudyInstanceUID")
             if uid and uid != order.study_instance_uid:
                 self.conflicts.append(
-                    Problem("StudyInstanceUID", "The entry has another one, which stays as it is.", "study")
+                    Problem("StudyInstanceUID", _("The entry has another one, which stays as it is."), "study")
                 )
         record.take(given, keywords, replace=self.mode is Mode.PUT, keep={"RequestedProcedureID"})
         self._codes(record)
@@ -218,7 +221,7 @@ class _Writer:
                 self.problems.append(Problem(keyword, str(error)))
                 continue
             if len(codes) > 1:
-                self.problems.append(Problem(keyword, "holds one code only here."))
+                self.problems.append(Problem(keyword, _("holds one code only here.")))
                 continue
             names_ = ("code_value", "coding_scheme_designator", "coding_scheme_version", "code_meaning")
             code = codes[0] if codes else dict.fromkeys(names_, "")
@@ -233,7 +236,7 @@ class _Writer:
         if wanted:
             procedure = _procedure_called(wanted)
             if procedure is None:
-                self.problems.append(Problem("Procedure", "is not in the catalogue."))
+                self.problems.append(Problem("Procedure", _("is not in the catalogue.")))
             else:
                 record.set_columns("Procedure", {"procedure": procedure})
         elif PROCEDURE_CODE in record.changed and order.code_value:
@@ -246,7 +249,7 @@ class _Writer:
     def _refuse_taken_uid(self, record: Record) -> None:
         uid = record.instance.study_instance_uid
         if uid and RequestedProcedure.objects.filter(study_instance_uid=uid).exists():
-            self.conflicts.append(Problem("StudyInstanceUID", "belongs to another entry.", "study"))
+            self.conflicts.append(Problem("StudyInstanceUID", _("belongs to another entry."), "study"))
 
     # --- steps
 
@@ -259,7 +262,7 @@ class _Writer:
             lenient=self.mode is Mode.UPSERT,
         )
         if requested.instance.pk is None and not self.entry.steps:
-            self.problems.append(Problem(STEPS, "An entry needs a step.", "required"))
+            self.problems.append(Problem(STEPS, _("An entry needs a step."), "required"))
         steps.take(self.entry.steps)
         return steps
 
@@ -292,13 +295,13 @@ def cancel(
         before()
         order = RequestedProcedure.objects.select_for_update().filter(accession_number=accession_number).first()
         if order is None or not accession_number:
-            raise UnknownEntryError([Problem("AccessionNumber", "No entry has this accession number.", "unknown")])
+            raise UnknownEntryError([Problem("AccessionNumber", _("No entry has this accession number."), "unknown")])
         steps = order.scheduled_procedure_steps.select_for_update().order_by("pk")
         if step_id:
             steps = steps.filter(scheduled_procedure_step_id=step_id)
             if not steps:
                 raise UnknownEntryError(
-                    [Problem("ScheduledProcedureStepID", "The entry has no step of this ID.", "unknown")]
+                    [Problem("ScheduledProcedureStepID", _("The entry has no step of this ID."), "unknown")]
                 )
         return _cancel(steps, reason)
 
@@ -313,7 +316,10 @@ def _cancel(steps: Iterable[ScheduledProcedureStep], reason: str) -> list[str]:
     if past:
         raise ConflictError(
             Problem(
-                attributes.STATUS, f"Step {step.scheduled_procedure_step_id} is {step.get_status_display()}.", "status"
+                attributes.STATUS,
+                _("Step %(id)s is %(status)s.")
+                % {"id": step.scheduled_procedure_step_id, "status": step.get_status_display()},
+                "status",
             )
             for step in past
         )

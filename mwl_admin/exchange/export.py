@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from mwl_admin.exchange.attributes import COLUMNS, NAME_FIELDS, STATIONS, Level
 from mwl_admin.exchange.columns import CODE_PARTS, HEADINGS, NAME_PARTS, Heading
 from mwl_admin.exchange.files import write_csv, write_xlsx
@@ -60,8 +62,8 @@ def _written(value: Any, *, several: bool) -> Any:
 def template_xlsx() -> bytes:
     """Return a workbook with the headings and nothing below them, and a sheet that explains them."""
     explained: Iterable[list[str]] = [
-        ["Column", "What it is", "Example", "DICOM attribute"],
-        *([heading.name, heading.meaning, heading.example, heading.keyword] for heading in HEADINGS),
+        [_("Column"), _("What it is"), _("Example"), _("DICOM attribute")],
+        *([heading.name, str(heading.meaning), heading.example, heading.keyword] for heading in HEADINGS),
     ]
     return write_xlsx(headings(), [], help_rows=explained)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
 from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Font
 from openpyxl.utils.exceptions import InvalidFileException
@@ -34,11 +35,11 @@ class Table:
 def read(data: bytes) -> Table:
     """Read a table from a file's content, of either kind."""
     if len(data) > MAX_BYTES:
-        raise TableError(f"The file is larger than {MAX_BYTES // 1024 // 1024} MB.")
+        raise TableError(_("The file is larger than %(size)d MB.") % {"size": MAX_BYTES // 1024 // 1024})
     if data.startswith(b"PK"):
         return _table(_xlsx(data))
     if data.startswith(b"\xd0\xcf\x11\xe0"):
-        raise TableError("The file is in the old format XLS; save it as XLSX or CSV.")
+        raise TableError(_("The file is in the old format XLS; save it as XLSX or CSV."))
     return _table(_csv(data))
 
 
@@ -53,20 +54,20 @@ def _table(lines: Iterable[tuple[int, Sequence[Any]]]) -> Table:
             while headings and not headings[-1]:
                 headings.pop()
             if len(headings) > MAX_COLUMNS:
-                raise TableError(f"The file has more than {MAX_COLUMNS} columns.")
+                raise TableError(_("The file has more than %(limit)d columns.") % {"limit": MAX_COLUMNS})
             continue
         if len(rows) == MAX_ROWS:
-            raise TableError(f"The file has more than {MAX_ROWS} rows; split it.")
+            raise TableError(_("The file has more than %(limit)d rows; split it.") % {"limit": MAX_ROWS})
         rows.append((number, list(cells)))
     if headings is None:
-        raise TableError("The file is empty.")
+        raise TableError(_("The file is empty."))
     return Table(headings, rows)
 
 
 def _csv(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
     text = _decoded(data)
     if "\0" in text:
-        raise TableError("The file is neither CSV nor XLSX.")
+        raise TableError(_("The file is neither CSV nor XLSX."))
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -76,7 +77,8 @@ def _csv(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
             yield number, cells
     except csv.Error:
         raise TableError(
-            f"The file is not CSV: row {number + 1} cannot be read. Is a quotation mark missing?"
+            _("The file is not CSV: row %(number)d cannot be read. Is a quotation mark missing?")
+            % {"number": number + 1}
         ) from None
 
 
@@ -94,10 +96,10 @@ def _xlsx(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
-                raise TableError("The workbook is too large.")
+                raise TableError(_("The workbook is too large."))
         workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
     except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError):
-        raise TableError("The file is not an XLSX workbook that can be read.") from None
+        raise TableError(_("The file is not an XLSX workbook that can be read.")) from None
     try:
         yield from enumerate(workbook.worksheets[0].iter_rows(values_only=True), start=1)
     finally:
@@ -125,7 +127,7 @@ def write_xlsx(
     workbook = Workbook()
     sheet = workbook.active
     assert sheet is not None  # noqa: S101 - a new workbook has one
-    sheet.title = "Entries"
+    sheet.title = _("Entries")
     sheet.append(list(headings))
     for cell in sheet[1]:
         cell.font = Font(bold=True)
@@ -134,7 +136,7 @@ def write_xlsx(
         sheet.append([harmless(cell) for cell in row])
     explained = list(help_rows)
     if explained:
-        second = workbook.create_sheet("What the columns mean")
+        second = workbook.create_sheet(_("What the columns mean"))
         for line in explained:
             second.append(list(line))
     out = io.BytesIO()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext, ngettext
+
 from mwl_admin.exchange import values
 from mwl_admin.exchange.attributes import COLUMNS, PROTOCOLS, STATIONS, STATUS, STEPS, Level
 from mwl_admin.exchange.problems import Problem
@@ -59,7 +61,11 @@ class StepWriter:
                 self._ended.append(step)
                 if not self._lenient:
                     self._conflicts.append(
-                        Problem(path + STATUS, f"The step is {step.get_status_display()}.", "status")
+                        Problem(
+                            path + STATUS,
+                            gettext("The step is %(status)s.") % {"status": step.get_status_display()},
+                            "status",
+                        )
                     )
                 continue
             write.check()
@@ -77,7 +83,12 @@ class StepWriter:
             self._problems.append(
                 Problem(
                     f"{STEPS}[{ids.index('') + 1}].{STEP_ID}",
-                    f"The entry has {len(self._existing)} steps: say by its ID which one is meant.",
+                    ngettext(
+                        "The entry has %(n)d step: say by its ID which one is meant.",
+                        "The entry has %(n)d steps: say by its ID which one is meant.",
+                        len(self._existing),
+                    )
+                    % {"n": len(self._existing)},
                     "ambiguous",
                 )
             )
@@ -91,13 +102,13 @@ class StepWriter:
         for number, step_id in enumerate(ids, start=1):
             if step_id and step_id in ids[: number - 1]:
                 self._problems.append(
-                    Problem(f"{STEPS}[{number}].{STEP_ID}", "stands twice in this entry.", "repeated")
+                    Problem(f"{STEPS}[{number}].{STEP_ID}", gettext("stands twice in this entry."), "repeated")
                 )
 
     def _refuse_foreign(self, ids: list[str]) -> None:
         others = ScheduledProcedureStep.objects.filter(scheduled_procedure_step_id__in=ids)
         if ids and others.exclude(requested_procedure=self._order.pk).exists():
-            self._conflicts.append(Problem(STEP_ID, "belongs to a step of another entry.", "other_entry"))
+            self._conflicts.append(Problem(STEP_ID, gettext("belongs to a step of another entry."), "other_entry"))
 
     def save(self, stored: Stored) -> None:
         """Save all steps of an order that has been saved, and note what was done."""
@@ -173,7 +184,8 @@ class _StepWrite(Record):
         found = {station.ae_title: station for station in Station.objects.filter(ae_title__in=titles)}
         for title in titles:
             if title not in found:
-                self.complain(STATIONS, f"No station has the AE title {title!r}.", "unknown_station")
+                text = gettext("No station has the AE title %(title)s.") % {"title": repr(title)}
+                self.complain(STATIONS, text, "unknown_station")
         self._stations = [found[title] for title in titles if title in found]
         if not self.is_new and {station.pk for station in self._stations} != set(
             self.instance.stations.values_list("pk", flat=True)
@@ -198,7 +210,8 @@ class _StepWrite(Record):
         if word == self.instance.status:
             return
         if word not in OPEN:
-            self.complain(STATUS, f"must be one of {', '.join(_ORDER)}; steps are cancelled by DELETE.")
+            text = gettext("must be one of %(known)s; steps are cancelled by DELETE.")
+            self.complain(STATUS, text % {"known": ", ".join(_ORDER)})
             return
         status, current = StepStatus(word), self.instance.status
         if self.is_new:

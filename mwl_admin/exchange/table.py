@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from mwl_admin import names
 from mwl_admin.exchange.attributes import PROCEDURE_CODE, STEPS
@@ -75,7 +76,7 @@ def check(table: Table) -> list[Heading]:
     """Return the columns of a table; raise :class:`TableError` when they can't be understood, or nothing is in them."""
     headings = _headings(table.headings)
     if not table.rows:
-        raise TableError("The file has headings, but no rows below them.")
+        raise TableError(gettext("The file has headings, but no rows below them."))
     return headings
 
 
@@ -83,35 +84,40 @@ def _headings(given: Sequence[str]) -> list[Heading]:
     found: list[Heading] = []
     for name in given:
         if not name:
-            raise TableError("A column has no heading.")
+            raise TableError(gettext("A column has no heading."))
         heading = find(name)
         if heading is None:
             near = difflib.get_close_matches(name, [heading.name for heading in HEADINGS], n=1)
-            hint = f" Do you mean “{near[0]}”?" if near else " The template has all headings."
-            raise TableError(f"There is no column “{name[:64]}”.{hint}")
+            if near:
+                text = gettext("There is no column “%(name)s”. Do you mean “%(near)s”?")
+                raise TableError(text % {"name": name[:64], "near": near[0]})
+            text = gettext("There is no column “%(name)s”. The template has all headings.")
+            raise TableError(text % {"name": name[:64]})
         if heading in found:
-            raise TableError(f"The column “{heading.name}” is there twice.")
+            raise TableError(gettext("The column “%(name)s” is there twice.") % {"name": heading.name})
         found.append(heading)
     if BY_KEYWORD["AccessionNumber"] not in found:
-        raise TableError("The column “Accession number” is missing: it tells which entry a row is.")
+        raise TableError(
+            gettext("The column “%(name)s” is missing: it tells which entry a row is.") % {"name": "Accession number"}
+        )
     return found
 
 
 def _read_row(headings: Sequence[Heading], number: int, cells: Sequence[Any]) -> Row:
     row = Row(number, cells=list(cells[: len(headings)]))
     if any(str(cell or "").strip() for cell in cells[len(headings) :]):
-        row.complain("", "has more cells than there are headings.")
+        row.complain("", gettext("has more cells than there are headings."))
     for heading, cell in zip(headings, cells, strict=False):
         if cell is None or (isinstance(cell, str) and not cell.strip()):
             continue  # an empty cell says nothing
         try:
             if isinstance(cell, str) and not is_storable(cell):
-                raise ValueError("holds a character that can't be stored.")
+                raise ValueError(gettext("holds a character that can't be stored."))
             row.values[heading.name] = heading.read(cell)
         except ValueError as error:
             row.complain(heading.name, str(error))
     if not row.values.get("Accession number") and not row.problems:
-        row.complain("Accession number", "is required.")
+        row.complain("Accession number", gettext("is required."))
     return row
 
 
@@ -129,7 +135,8 @@ def _groups(rows: Sequence[Row]) -> list[list[Row]]:
                 if heading.is_step or heading.name not in row.values:
                     continue
                 if row.values[heading.name] != first.values.get(heading.name):
-                    row.complain(heading.name, f"differs from row {first.number}, which is of the same entry.")
+                    text = gettext("differs from row %(number)d, which is of the same entry.")
+                    row.complain(heading.name, text % {"number": first.number})
     return list(groups.values())
 
 
@@ -141,7 +148,8 @@ def _refuse_two_names(rows: Sequence[Row]) -> None:
             continue
         first = seen.setdefault(patient, row)
         if names.folded(_name(first.values)) != names.folded(_name(row.values)):
-            row.complain("Patient ID", f"has another name in row {first.number}.")
+            text = gettext("has another name in row %(number)d.")
+            row.complain("Patient ID", text % {"number": first.number})
 
 
 def _store(rows: list[Row], source: str) -> None:
@@ -158,7 +166,8 @@ def _store(rows: list[Row], source: str) -> None:
     for row in rows:
         row.action, row.requested = action, outcome.requested
     for step in outcome.ended:
-        rows[0].note = f"Step {step.scheduled_procedure_step_id} is {step.get_status_display()} and stays as it is."
+        text = gettext("Step %(id)s is %(status)s and stays as it is.")
+        rows[0].note = text % {"id": step.scheduled_procedure_step_id, "status": step.get_status_display()}
 
 
 def _try(entry: Entry, source: str) -> Stored | EntryError:

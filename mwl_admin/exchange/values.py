@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from mwl_admin.exchange.attributes import NAME_FIELDS, Column
 from mwl_admin.worklist import keys
 
@@ -33,7 +35,7 @@ def text(value: Any) -> str:
     if isinstance(value, str):
         return value.strip(" ")
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueError("must be a text.")
+        raise ValueError(_("must be a text."))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -56,7 +58,7 @@ def date(value: Any) -> datetime.date:
             return datetime.date(*map(int, digits.groups()))
     except ValueError:
         pass
-    raise ValueError("must be a date that exists, such as 20260504 or 2026-05-04.")
+    raise ValueError(_("must be a date that exists, such as 20260504 or 2026-05-04."))
 
 
 def time(value: Any) -> datetime.time:
@@ -70,7 +72,7 @@ def time(value: Any) -> datetime.time:
     except keys.BadValueError:
         spans = ()
     if len(spans) != 1 or spans[0].ranged or spans[0].low is None:
-        raise ValueError("must be a time of day, such as 1030 or 10:30.")
+        raise ValueError(_("must be a time of day, such as 1030 or 10:30."))
     return spans[0].low
 
 
@@ -84,7 +86,7 @@ def decimal(value: Any) -> Decimal:
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite():
-        raise ValueError("must be a number, such as 72.5.")
+        raise ValueError(_("must be a number, such as 72.5."))
     return number.quantize(Decimal("0.001")) if abs(number) < 10**6 else number
 
 
@@ -92,7 +94,7 @@ def whole(value: Any) -> int:
     """Return a whole number."""
     written = text(value)
     if not re.fullmatch(r"\d{1,9}(\.0+)?", written, re.ASCII):
-        raise ValueError("must be a whole number.")
+        raise ValueError(_("must be a whole number."))
     return int(written.partition(".")[0])
 
 
@@ -110,9 +112,9 @@ def patient_name(value: Any) -> dict[str, str]:
     groups = text(value).split("=")
     components = groups[0].split("^")
     if len(groups) > 3:
-        raise ValueError("has at most three forms, separated by =: alphabetic, ideographic, phonetic.")
+        raise ValueError(_("has at most three forms, separated by =: alphabetic, ideographic, phonetic."))
     if len(components) > len(NAME_FIELDS):
-        raise ValueError("has at most five parts: family^given^middle^prefix^suffix.")
+        raise ValueError(_("has at most five parts: family^given^middle^prefix^suffix."))
     components += [""] * (len(NAME_FIELDS) - len(components))
     columns = dict(zip(NAME_FIELDS, (part.strip(" ") for part in components), strict=True))
     others = zip(("ideographic_name", "phonetic_name"), (group.strip(" ") for group in groups[1:]), strict=False)
@@ -132,18 +134,23 @@ def codes(items: Any) -> list[dict[str, str]]:
     if items in (None, ""):
         return []
     if not isinstance(items, Sequence) or not all(isinstance(item, Mapping) for item in items):
-        raise ValueError("must be a sequence of codes.")
+        raise ValueError(_("must be a sequence of codes."))
     return [_code(item) for item in items]
 
 
 def _code(item: Mapping[str, Any]) -> dict[str, str]:
     unknown = item.keys() - _CODE_COLUMNS.keys()
     if unknown:
-        raise ValueError(f"holds codes of {', '.join(_CODE_COLUMNS)}, and not {min(unknown)}.")
+        raise ValueError(
+            _("holds codes of %(known)s, and not %(unknown)s.")
+            % {"known": ", ".join(_CODE_COLUMNS), "unknown": min(unknown)}
+        )
     code = {column: text(item.get(keyword) or "") for keyword, column in _CODE_COLUMNS.items()}
     missing = [
         keyword for keyword, column in _CODE_COLUMNS.items() if column != "coding_scheme_version" and not code[column]
     ]
     if missing:
-        raise ValueError(f"a code needs value, coding scheme and meaning; missing: {', '.join(missing)}.")
+        raise ValueError(
+            _("a code needs value, coding scheme and meaning; missing: %(missing)s.") % {"missing": ", ".join(missing)}
+        )
     return code

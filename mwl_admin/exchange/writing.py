@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from mwl_admin.exchange.attributes import COLUMNS, Level, keyword_of_field
 from mwl_admin.exchange.problems import Problem
@@ -16,7 +17,7 @@ def required(given: Mapping[str, Any], *keywords: str, path: str = "") -> Iterat
     """Yield a problem for each keyword without a value."""
     for keyword in keywords:
         if not str(given.get(keyword) or "").strip(" ^="):
-            yield Problem(path + keyword, "is required.", "required")
+            yield Problem(path + keyword, _("is required."), "required")
 
 
 class Record:

@@ -27,8 +27,8 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="updated at")),
                 ("patient_id", mwl_admin.fields.LongStringField(verbose_name="patient ID")),
                 (
                     "issuer_of_patient_id",
@@ -36,9 +36,9 @@ class Migration(migrations.Migration):
                         blank=True, help_text="Who gave the patient ID, if not this hospital.", verbose_name="issuer"
                     ),
                 ),
-                ("family_name", mwl_admin.fields.NameComponentField()),
-                ("given_name", mwl_admin.fields.NameComponentField(blank=True)),
-                ("middle_name", mwl_admin.fields.NameComponentField(blank=True)),
+                ("family_name", mwl_admin.fields.NameComponentField(verbose_name="family name")),
+                ("given_name", mwl_admin.fields.NameComponentField(blank=True, verbose_name="given name")),
+                ("middle_name", mwl_admin.fields.NameComponentField(blank=True, verbose_name="middle name")),
                 (
                     "name_prefix",
                     mwl_admin.fields.NameComponentField(blank=True, help_text="E.g. Dr.", verbose_name="prefix"),
@@ -50,10 +50,17 @@ class Migration(migrations.Migration):
                 (
                     "ideographic_name",
                     mwl_admin.fields.NameGroupField(
-                        blank=True, help_text="E.g. 山田^太郎: family and given name separated by ^."
+                        blank=True,
+                        help_text="E.g. 山田^太郎: family and given name separated by ^.",
+                        verbose_name="ideographic name",
                     ),
                 ),
-                ("phonetic_name", mwl_admin.fields.NameGroupField(blank=True, help_text="E.g. やまだ^たろう.")),
+                (
+                    "phonetic_name",
+                    mwl_admin.fields.NameGroupField(
+                        blank=True, help_text="E.g. やまだ^たろう.", verbose_name="phonetic name"
+                    ),
+                ),
                 ("name_key", models.CharField(db_index=True, editable=False, max_length=256)),
                 ("name_folded", models.CharField(db_index=True, editable=False, max_length=256)),
                 ("ideographic_name_key", models.CharField(blank=True, db_index=True, editable=False, max_length=256)),
@@ -109,12 +116,21 @@ class Migration(migrations.Migration):
                             (4, "unknown"),
                         ],
                         null=True,
+                        verbose_name="pregnancy status",
                     ),
                 ),
-                ("allergies", mwl_admin.fields.LongStringsField(blank=True, help_text="One a line.")),
-                ("medical_alerts", mwl_admin.fields.LongStringsField(blank=True, help_text="One a line.")),
-                ("special_needs", mwl_admin.fields.LongStringField(blank=True)),
-                ("patient_state", mwl_admin.fields.LongStringField(blank=True)),
+                (
+                    "allergies",
+                    mwl_admin.fields.LongStringsField(blank=True, help_text="One a line.", verbose_name="allergies"),
+                ),
+                (
+                    "medical_alerts",
+                    mwl_admin.fields.LongStringsField(
+                        blank=True, help_text="One a line.", verbose_name="medical alerts"
+                    ),
+                ),
+                ("special_needs", mwl_admin.fields.LongStringField(blank=True, verbose_name="special needs")),
+                ("patient_state", mwl_admin.fields.LongStringField(blank=True, verbose_name="patient state")),
                 ("patient_comments", mwl_admin.fields.LongTextField(blank=True, verbose_name="comments")),
                 (
                     "confidentiality_constraint_on_patient_data_description",
@@ -136,14 +152,19 @@ class Migration(migrations.Migration):
                         condition=models.Q(("patient_sex__in", ["", "M", "F", "O"])), name="patient_sex_known"
                     ),
                 ],
+                "verbose_name": "patient",
+                "verbose_name_plural": "patients",
             },
         ),
         migrations.CreateModel(
             name="ProtocolCode",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("coding_scheme_version", mwl_admin.fields.ShortStringField(blank=True)),
-                ("code_value", mwl_admin.fields.ShortStringField(db_index=True)),
+                (
+                    "coding_scheme_version",
+                    mwl_admin.fields.ShortStringField(blank=True, verbose_name="coding scheme version"),
+                ),
+                ("code_value", mwl_admin.fields.ShortStringField(db_index=True, verbose_name="code value")),
                 (
                     "coding_scheme_designator",
                     mwl_admin.fields.ShortStringField(
@@ -151,7 +172,7 @@ class Migration(migrations.Migration):
                         verbose_name="coding scheme",
                     ),
                 ),
-                ("code_meaning", mwl_admin.fields.LongStringField()),
+                ("code_meaning", mwl_admin.fields.LongStringField(verbose_name="code meaning")),
             ],
             options={
                 "ordering": ["code_meaning", "code_value"],
@@ -162,6 +183,8 @@ class Migration(migrations.Migration):
                         violation_error_message="This protocol code is already in the catalogue.",
                     )
                 ],
+                "verbose_name": "protocol code",
+                "verbose_name_plural": "protocol codes",
             },
         ),
         migrations.CreateModel(
@@ -169,9 +192,9 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                ("code_value", mwl_admin.fields.ShortStringField(blank=True, db_index=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="updated at")),
+                ("code_value", mwl_admin.fields.ShortStringField(blank=True, db_index=True, verbose_name="code value")),
                 (
                     "coding_scheme_designator",
                     mwl_admin.fields.ShortStringField(
@@ -180,20 +203,29 @@ class Migration(migrations.Migration):
                         verbose_name="coding scheme",
                     ),
                 ),
-                ("coding_scheme_version", mwl_admin.fields.ShortStringField(blank=True)),
-                ("code_meaning", mwl_admin.fields.LongStringField(blank=True)),
+                (
+                    "coding_scheme_version",
+                    mwl_admin.fields.ShortStringField(blank=True, verbose_name="coding scheme version"),
+                ),
+                ("code_meaning", mwl_admin.fields.LongStringField(blank=True, verbose_name="code meaning")),
                 (
                     "name",
-                    mwl_admin.fields.LongStringField(help_text="What staff pick from the catalogue.", unique=True),
+                    mwl_admin.fields.LongStringField(
+                        help_text="What staff pick from the catalogue.", unique=True, verbose_name="name"
+                    ),
                 ),
                 (
                     "description",
                     mwl_admin.fields.LongStringField(
                         blank=True,
                         help_text="Shown on the modality as procedure and step description. Left empty: the name.",
+                        verbose_name="description",
                     ),
                 ),
-                ("modality", mwl_admin.fields.CodeStringField(help_text="E.g. CT, MR, US, DX, MG.")),
+                (
+                    "modality",
+                    mwl_admin.fields.CodeStringField(help_text="E.g. CT, MR, US, DX, MG.", verbose_name="modality"),
+                ),
                 (
                     "usual_minutes",
                     models.PositiveSmallIntegerField(
@@ -203,14 +235,24 @@ class Migration(migrations.Migration):
                         verbose_name="usual duration",
                     ),
                 ),
-                ("enabled", models.BooleanField(default=True, help_text="Offered for new entries.")),
+                (
+                    "enabled",
+                    models.BooleanField(default=True, help_text="Offered for new entries.", verbose_name="enabled"),
+                ),
                 (
                     "protocol_codes",
-                    models.ManyToManyField(blank=True, related_name="procedures", to="mwl_admin.protocolcode"),
+                    models.ManyToManyField(
+                        blank=True,
+                        related_name="procedures",
+                        to="mwl_admin.protocolcode",
+                        verbose_name="protocol codes",
+                    ),
                 ),
             ],
             options={
                 "ordering": ["name"],
+                "verbose_name": "procedure",
+                "verbose_name_plural": "procedures",
             },
         ),
         migrations.CreateModel(
@@ -218,9 +260,9 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                ("code_value", mwl_admin.fields.ShortStringField(blank=True, db_index=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="updated at")),
+                ("code_value", mwl_admin.fields.ShortStringField(blank=True, db_index=True, verbose_name="code value")),
                 (
                     "coding_scheme_designator",
                     mwl_admin.fields.ShortStringField(
@@ -229,9 +271,17 @@ class Migration(migrations.Migration):
                         verbose_name="coding scheme",
                     ),
                 ),
-                ("coding_scheme_version", mwl_admin.fields.ShortStringField(blank=True)),
-                ("code_meaning", mwl_admin.fields.LongStringField(blank=True)),
-                ("accession_number", mwl_admin.fields.ShortStringField(blank=True, help_text="Made when left empty.")),
+                (
+                    "coding_scheme_version",
+                    mwl_admin.fields.ShortStringField(blank=True, verbose_name="coding scheme version"),
+                ),
+                ("code_meaning", mwl_admin.fields.LongStringField(blank=True, verbose_name="code meaning")),
+                (
+                    "accession_number",
+                    mwl_admin.fields.ShortStringField(
+                        blank=True, help_text="Made when left empty.", verbose_name="accession number"
+                    ),
+                ),
                 (
                     "requested_procedure_id",
                     mwl_admin.fields.ShortStringField(
@@ -270,12 +320,15 @@ class Migration(migrations.Migration):
                     "reason_for_the_requested_procedure",
                     mwl_admin.fields.LongStringField(blank=True, verbose_name="reason"),
                 ),
-                ("reason_code_value", mwl_admin.fields.ShortStringField(blank=True)),
+                ("reason_code_value", mwl_admin.fields.ShortStringField(blank=True, verbose_name="reason code value")),
                 (
                     "reason_coding_scheme_designator",
                     mwl_admin.fields.ShortStringField(blank=True, verbose_name="reason coding scheme"),
                 ),
-                ("reason_code_meaning", mwl_admin.fields.LongStringField(blank=True)),
+                (
+                    "reason_code_meaning",
+                    mwl_admin.fields.LongStringField(blank=True, verbose_name="reason code meaning"),
+                ),
                 (
                     "referring_physician_name",
                     mwl_admin.fields.PersonNameField(
@@ -287,12 +340,20 @@ class Migration(migrations.Migration):
                 (
                     "requesting_physician",
                     mwl_admin.fields.PersonNameField(
-                        blank=True, help_text="E.g. Adams^John^^Dr: family^given^middle^prefix^suffix."
+                        blank=True,
+                        help_text="E.g. Adams^John^^Dr: family^given^middle^prefix^suffix.",
+                        verbose_name="requesting physician",
                     ),
                 ),
                 ("admission_id", mwl_admin.fields.LongStringField(blank=True, verbose_name="admission ID")),
-                ("current_patient_location", mwl_admin.fields.LongStringField(blank=True)),
-                ("patient_transport_arrangements", mwl_admin.fields.LongStringField(blank=True)),
+                (
+                    "current_patient_location",
+                    mwl_admin.fields.LongStringField(blank=True, verbose_name="current patient location"),
+                ),
+                (
+                    "patient_transport_arrangements",
+                    mwl_admin.fields.LongStringField(blank=True, verbose_name="patient transport arrangements"),
+                ),
                 ("referring_physician_name_key", models.CharField(blank=True, editable=False, max_length=512)),
                 ("referring_physician_name_folded", models.CharField(blank=True, editable=False, max_length=512)),
                 ("requesting_physician_key", models.CharField(blank=True, editable=False, max_length=512)),
@@ -303,6 +364,7 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="requested_procedures",
                         to="mwl_admin.patient",
+                        verbose_name="patient",
                     ),
                 ),
                 (
@@ -314,11 +376,14 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="requested_procedures",
                         to="mwl_admin.procedure",
+                        verbose_name="procedure",
                     ),
                 ),
             ],
             options={
                 "ordering": ["-id"],
+                "verbose_name": "requested procedure",
+                "verbose_name_plural": "requested procedures",
             },
         ),
         migrations.CreateModel(
@@ -326,8 +391,8 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="updated at")),
                 (
                     "scheduled_procedure_step_id",
                     mwl_admin.fields.ShortStringField(
@@ -348,6 +413,7 @@ class Migration(migrations.Migration):
                         ],
                         default="SCHEDULED",
                         max_length=16,
+                        verbose_name="status",
                     ),
                 ),
                 (
@@ -365,12 +431,15 @@ class Migration(migrations.Migration):
                         ],
                         editable=False,
                         max_length=16,
+                        verbose_name="previous status",
                     ),
                 ),
                 (
                     "modality",
                     mwl_admin.fields.CodeStringField(
-                        blank=True, help_text="Left empty: as in the catalogue, or the station's."
+                        blank=True,
+                        help_text="Left empty: as in the catalogue, or the station's.",
+                        verbose_name="modality",
                     ),
                 ),
                 ("scheduled_date", models.DateField(verbose_name="date")),
@@ -411,7 +480,10 @@ class Migration(migrations.Migration):
                 (
                     "protocol_codes",
                     models.ManyToManyField(
-                        blank=True, related_name="scheduled_procedure_steps", to="mwl_admin.protocolcode"
+                        blank=True,
+                        related_name="scheduled_procedure_steps",
+                        to="mwl_admin.protocolcode",
+                        verbose_name="protocol codes",
                     ),
                 ),
                 (
@@ -420,11 +492,14 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="scheduled_procedure_steps",
                         to="mwl_admin.requestedprocedure",
+                        verbose_name="requested procedure",
                     ),
                 ),
             ],
             options={
                 "ordering": ["scheduled_date", "scheduled_time", "id"],
+                "verbose_name": "scheduled procedure step",
+                "verbose_name_plural": "scheduled procedure steps",
             },
         ),
         migrations.CreateModel(
@@ -453,14 +528,17 @@ class Migration(migrations.Migration):
                     "performed_station_ae_title",
                     mwl_admin.fields.AETitleField(blank=True, verbose_name="station AE title"),
                 ),
-                ("modality", mwl_admin.fields.CodeStringField(blank=True)),
+                ("modality", mwl_admin.fields.CodeStringField(blank=True, verbose_name="modality")),
                 (
                     "study_instance_uid",
                     mwl_admin.fields.UIDField(blank=True, db_index=True, verbose_name="Study Instance UID"),
                 ),
-                ("accession_number", mwl_admin.fields.ShortStringField(blank=True, db_index=True)),
+                (
+                    "accession_number",
+                    mwl_admin.fields.ShortStringField(blank=True, db_index=True, verbose_name="accession number"),
+                ),
                 ("patient_id", mwl_admin.fields.LongStringField(blank=True, db_index=True, verbose_name="patient ID")),
-                ("patient_name", mwl_admin.fields.PersonNameField(blank=True)),
+                ("patient_name", mwl_admin.fields.PersonNameField(blank=True, verbose_name="patient name")),
                 ("performed_start_date", models.DateField(blank=True, null=True, verbose_name="start date")),
                 ("performed_start_time", models.TimeField(blank=True, null=True, verbose_name="start time")),
                 ("performed_end_date", models.DateField(blank=True, null=True, verbose_name="end date")),
@@ -473,19 +551,25 @@ class Migration(migrations.Migration):
                         default=dict,
                         encoder=django.core.serializers.json.DjangoJSONEncoder,
                         help_text="All that the modality sent, as DICOM JSON (PS3.18 Annex F).",
+                        verbose_name="data set",
                     ),
                 ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="updated at")),
                 (
                     "scheduled_procedure_steps",
                     models.ManyToManyField(
-                        blank=True, related_name="performed_procedure_steps", to="mwl_admin.scheduledprocedurestep"
+                        blank=True,
+                        related_name="performed_procedure_steps",
+                        to="mwl_admin.scheduledprocedurestep",
+                        verbose_name="scheduled procedure steps",
                     ),
                 ),
             ],
             options={
                 "ordering": ["-created_at", "-id"],
+                "verbose_name": "performed procedure step",
+                "verbose_name_plural": "performed procedure steps",
             },
         ),
         migrations.CreateModel(
@@ -493,8 +577,8 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("version", models.PositiveIntegerField(default=0, editable=False)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="updated at")),
                 ("ae_title", mwl_admin.fields.AETitleField(unique=True, verbose_name="AE title")),
                 (
                     "station_name",
@@ -505,21 +589,33 @@ class Migration(migrations.Migration):
                 (
                     "location",
                     mwl_admin.fields.ShortStringField(
-                        blank=True, help_text="Sent as step location unless the step has its own."
+                        blank=True,
+                        help_text="Sent as step location unless the step has its own.",
+                        verbose_name="location",
                     ),
                 ),
-                ("modality", mwl_admin.fields.CodeStringField(db_index=True, help_text="E.g. CT, MR, US, DX, MG.")),
+                (
+                    "modality",
+                    mwl_admin.fields.CodeStringField(
+                        db_index=True, help_text="E.g. CT, MR, US, DX, MG.", verbose_name="modality"
+                    ),
+                ),
                 (
                     "expected_addresses",
                     models.TextField(
                         blank=True,
                         help_text="IP addresses or networks that this station calls from, one a line. Left empty: any.",
                         validators=[mwl_admin.validators.validate_addresses],
+                        verbose_name="expected addresses",
                     ),
                 ),
                 (
                     "enabled",
-                    models.BooleanField(default=True, help_text="A station that is switched off gets no worklist."),
+                    models.BooleanField(
+                        default=True,
+                        help_text="A station that is switched off gets no worklist.",
+                        verbose_name="enabled",
+                    ),
                 ),
                 (
                     "response_character_set",
@@ -549,6 +645,7 @@ class Migration(migrations.Migration):
                         default="ISO_IR 192",
                         help_text="What the station can read. What the set can't carry is sent as “?”.",
                         max_length=64,
+                        verbose_name="response character set",
                     ),
                 ),
                 (
@@ -572,6 +669,7 @@ class Migration(migrations.Migration):
                         help_text="How many days before today the station may see. Left empty: no limit.",
                         null=True,
                         validators=[django.core.validators.MaxValueValidator(3650)],
+                        verbose_name="days back",
                     ),
                 ),
                 (
@@ -581,6 +679,7 @@ class Migration(migrations.Migration):
                         help_text="How many days after today the station may see. Left empty: no limit.",
                         null=True,
                         validators=[django.core.validators.MaxValueValidator(3650)],
+                        verbose_name="days ahead",
                     ),
                 ),
                 (
@@ -590,6 +689,7 @@ class Migration(migrations.Migration):
                         help_text="How many hours before now the station may see. Left empty: no limit.",
                         null=True,
                         validators=[django.core.validators.MaxValueValidator(240)],
+                        verbose_name="hours back",
                     ),
                 ),
                 (
@@ -599,6 +699,7 @@ class Migration(migrations.Migration):
                         help_text="How many hours after now the station may see. Left empty: no limit.",
                         null=True,
                         validators=[django.core.validators.MaxValueValidator(240)],
+                        verbose_name="hours ahead",
                     ),
                 ),
                 (
@@ -608,6 +709,7 @@ class Migration(migrations.Migration):
                         help_text="Longest list that the station can take. Left empty: the limit of all stations.",
                         null=True,
                         validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="maximum matches",
                     ),
                 ),
                 (
@@ -624,10 +726,17 @@ class Migration(migrations.Migration):
                     models.BooleanField(
                         default=False,
                         help_text="Send names without accents (Müller as Muller), for stations that show them garbled.",
+                        verbose_name="transliterate names",
                     ),
                 ),
-                ("last_echo_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("last_query_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "last_echo_at",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="last echo at"),
+                ),
+                (
+                    "last_query_at",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="last query at"),
+                ),
                 (
                     "last_mpps_at",
                     models.DateTimeField(blank=True, editable=False, null=True, verbose_name="last MPPS at"),
@@ -644,6 +753,8 @@ class Migration(migrations.Migration):
                         name="station_ae_key_known",
                     ),
                 ],
+                "verbose_name": "station",
+                "verbose_name_plural": "stations",
             },
         ),
         migrations.AddField(
@@ -654,6 +765,7 @@ class Migration(migrations.Migration):
                 help_text="None: any station of the modality. A new step of a procedure that has a usual station gets that.",
                 related_name="scheduled_procedure_steps",
                 to="mwl_admin.station",
+                verbose_name="stations",
             ),
         ),
         migrations.AddField(
@@ -665,32 +777,38 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.SET_NULL,
                 related_name="usual_procedures",
                 to="mwl_admin.station",
+                verbose_name="usual station",
             ),
         ),
         migrations.CreateModel(
             name="WorklistQuery",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("received_at", models.DateTimeField()),
+                ("received_at", models.DateTimeField(verbose_name="received at")),
                 ("calling_ae_title", models.CharField(max_length=16, verbose_name="calling AE title")),
                 ("called_ae_title", models.CharField(max_length=16, verbose_name="called AE title")),
-                ("address", models.GenericIPAddressField(blank=True, null=True)),
+                ("address", models.GenericIPAddressField(blank=True, null=True, verbose_name="address")),
                 (
                     "keys",
                     models.JSONField(
                         default=dict,
                         encoder=django.core.serializers.json.DjangoJSONEncoder,
                         help_text="The identifier as DICOM JSON (PS3.18 Annex F).",
+                        verbose_name="keys",
                     ),
                 ),
-                ("matches", models.PositiveIntegerField(default=0)),
+                ("matches", models.PositiveIntegerField(default=0, verbose_name="matches")),
                 (
                     "truncated",
-                    models.BooleanField(default=False, help_text="The list was cut at the maximum number of matches."),
+                    models.BooleanField(
+                        default=False,
+                        help_text="The list was cut at the maximum number of matches.",
+                        verbose_name="truncated",
+                    ),
                 ),
-                ("milliseconds", models.FloatField(default=0)),
-                ("status", models.PositiveIntegerField(help_text="Final DIMSE status.")),
-                ("error_comment", models.CharField(blank=True, max_length=64)),
+                ("milliseconds", models.FloatField(default=0, verbose_name="milliseconds")),
+                ("status", models.PositiveIntegerField(help_text="Final DIMSE status.", verbose_name="status")),
+                ("error_comment", models.CharField(blank=True, max_length=64, verbose_name="error comment")),
             ],
             options={
                 "verbose_name_plural": "worklist queries",
@@ -699,6 +817,7 @@ class Migration(migrations.Migration):
                     models.Index(fields=["-received_at"], name="query_received"),
                     models.Index(fields=["calling_ae_title", "-received_at"], name="query_caller"),
                 ],
+                "verbose_name": "worklist query",
             },
         ),
         migrations.CreateModel(
@@ -706,13 +825,14 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("station_ae_title", models.CharField(max_length=16, verbose_name="station AE title")),
-                ("delivered_at", models.DateTimeField()),
+                ("delivered_at", models.DateTimeField(verbose_name="delivered at")),
                 (
                     "step",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="deliveries",
                         to="mwl_admin.scheduledprocedurestep",
+                        verbose_name="step",
                     ),
                 ),
                 (
@@ -721,12 +841,14 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="deliveries",
                         to="mwl_admin.worklistquery",
+                        verbose_name="query",
                     ),
                 ),
             ],
             options={
                 "verbose_name_plural": "worklist deliveries",
                 "ordering": ["-delivered_at", "-id"],
+                "verbose_name": "worklist delivery",
             },
         ),
         migrations.AddIndex(

@@ -11,12 +11,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="performedprocedurestep",
             name="protocol",
-            field=models.CharField(blank=True, max_length=255),
+            field=models.CharField(blank=True, max_length=255, verbose_name="protocol"),
         ),
         migrations.AddField(
             model_name="performedprocedurestep",
             name="discontinuation_reason",
-            field=mwl_admin.fields.LongStringField(blank=True),
+            field=mwl_admin.fields.LongStringField(blank=True, verbose_name="discontinuation reason"),
         ),
         migrations.AddField(
             model_name="performedprocedurestep",
@@ -26,6 +26,7 @@ class Migration(migrations.Migration):
                 help_text="Steps whose end, reported by this, staff have taken back.",
                 related_name="disregarded_performed_procedure_steps",
                 to="mwl_admin.scheduledprocedurestep",
+                verbose_name="disregarded for",
             ),
         ),
         migrations.AddField(
@@ -39,6 +40,7 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.SET_NULL,
                 related_name="started_scheduled_procedure_steps",
                 to="mwl_admin.performedprocedurestep",
+                verbose_name="started by",
             ),
         ),
     ]

@@ -28,9 +28,9 @@ class Migration(migrations.Migration):
                         blank=True, help_text="Who gave the patient ID, if not this hospital.", verbose_name="issuer"
                     ),
                 ),
-                ("family_name", mwl_admin.fields.NameComponentField()),
-                ("given_name", mwl_admin.fields.NameComponentField(blank=True)),
-                ("middle_name", mwl_admin.fields.NameComponentField(blank=True)),
+                ("family_name", mwl_admin.fields.NameComponentField(verbose_name="family name")),
+                ("given_name", mwl_admin.fields.NameComponentField(blank=True, verbose_name="given name")),
+                ("middle_name", mwl_admin.fields.NameComponentField(blank=True, verbose_name="middle name")),
                 (
                     "name_prefix",
                     mwl_admin.fields.NameComponentField(blank=True, help_text="E.g. Dr.", verbose_name="prefix"),
@@ -42,10 +42,17 @@ class Migration(migrations.Migration):
                 (
                     "ideographic_name",
                     mwl_admin.fields.NameGroupField(
-                        blank=True, help_text="E.g. 山田^太郎: family and given name separated by ^."
+                        blank=True,
+                        help_text="E.g. 山田^太郎: family and given name separated by ^.",
+                        verbose_name="ideographic name",
                     ),
                 ),
-                ("phonetic_name", mwl_admin.fields.NameGroupField(blank=True, help_text="E.g. やまだ^たろう.")),
+                (
+                    "phonetic_name",
+                    mwl_admin.fields.NameGroupField(
+                        blank=True, help_text="E.g. やまだ^たろう.", verbose_name="phonetic name"
+                    ),
+                ),
                 ("patient_birth_date", models.DateField(blank=True, null=True, verbose_name="birth date")),
                 (
                     "patient_sex",
@@ -97,12 +104,21 @@ class Migration(migrations.Migration):
                             (4, "unknown"),
                         ],
                         null=True,
+                        verbose_name="pregnancy status",
                     ),
                 ),
-                ("allergies", mwl_admin.fields.LongStringsField(blank=True, help_text="One a line.")),
-                ("medical_alerts", mwl_admin.fields.LongStringsField(blank=True, help_text="One a line.")),
-                ("special_needs", mwl_admin.fields.LongStringField(blank=True)),
-                ("patient_state", mwl_admin.fields.LongStringField(blank=True)),
+                (
+                    "allergies",
+                    mwl_admin.fields.LongStringsField(blank=True, help_text="One a line.", verbose_name="allergies"),
+                ),
+                (
+                    "medical_alerts",
+                    mwl_admin.fields.LongStringsField(
+                        blank=True, help_text="One a line.", verbose_name="medical alerts"
+                    ),
+                ),
+                ("special_needs", mwl_admin.fields.LongStringField(blank=True, verbose_name="special needs")),
+                ("patient_state", mwl_admin.fields.LongStringField(blank=True, verbose_name="patient state")),
                 ("patient_comments", mwl_admin.fields.LongTextField(blank=True, verbose_name="comments")),
                 (
                     "confidentiality_constraint_on_patient_data_description",
@@ -128,7 +144,7 @@ class Migration(migrations.Migration):
             name="HistoricalProcedure",
             fields=[
                 ("id", models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID")),
-                ("code_value", mwl_admin.fields.ShortStringField(blank=True, db_index=True)),
+                ("code_value", mwl_admin.fields.ShortStringField(blank=True, db_index=True, verbose_name="code value")),
                 (
                     "coding_scheme_designator",
                     mwl_admin.fields.ShortStringField(
@@ -137,20 +153,29 @@ class Migration(migrations.Migration):
                         verbose_name="coding scheme",
                     ),
                 ),
-                ("coding_scheme_version", mwl_admin.fields.ShortStringField(blank=True)),
-                ("code_meaning", mwl_admin.fields.LongStringField(blank=True)),
+                (
+                    "coding_scheme_version",
+                    mwl_admin.fields.ShortStringField(blank=True, verbose_name="coding scheme version"),
+                ),
+                ("code_meaning", mwl_admin.fields.LongStringField(blank=True, verbose_name="code meaning")),
                 (
                     "name",
-                    mwl_admin.fields.LongStringField(db_index=True, help_text="What staff pick from the catalogue."),
+                    mwl_admin.fields.LongStringField(
+                        db_index=True, help_text="What staff pick from the catalogue.", verbose_name="name"
+                    ),
                 ),
                 (
                     "description",
                     mwl_admin.fields.LongStringField(
                         blank=True,
                         help_text="Shown on the modality as procedure and step description. Left empty: the name.",
+                        verbose_name="description",
                     ),
                 ),
-                ("modality", mwl_admin.fields.CodeStringField(help_text="E.g. CT, MR, US, DX, MG.")),
+                (
+                    "modality",
+                    mwl_admin.fields.CodeStringField(help_text="E.g. CT, MR, US, DX, MG.", verbose_name="modality"),
+                ),
                 (
                     "usual_minutes",
                     models.PositiveSmallIntegerField(
@@ -160,7 +185,10 @@ class Migration(migrations.Migration):
                         verbose_name="usual duration",
                     ),
                 ),
-                ("enabled", models.BooleanField(default=True, help_text="Offered for new entries.")),
+                (
+                    "enabled",
+                    models.BooleanField(default=True, help_text="Offered for new entries.", verbose_name="enabled"),
+                ),
                 ("history_id", models.AutoField(primary_key=True, serialize=False)),
                 ("history_date", models.DateTimeField(db_index=True)),
                 ("history_change_reason", models.CharField(max_length=100, null=True)),
@@ -181,7 +209,7 @@ class Migration(migrations.Migration):
             name="HistoricalRequestedProcedure",
             fields=[
                 ("id", models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID")),
-                ("code_value", mwl_admin.fields.ShortStringField(blank=True, db_index=True)),
+                ("code_value", mwl_admin.fields.ShortStringField(blank=True, db_index=True, verbose_name="code value")),
                 (
                     "coding_scheme_designator",
                     mwl_admin.fields.ShortStringField(
@@ -190,9 +218,17 @@ class Migration(migrations.Migration):
                         verbose_name="coding scheme",
                     ),
                 ),
-                ("coding_scheme_version", mwl_admin.fields.ShortStringField(blank=True)),
-                ("code_meaning", mwl_admin.fields.LongStringField(blank=True)),
-                ("accession_number", mwl_admin.fields.ShortStringField(blank=True, help_text="Made when left empty.")),
+                (
+                    "coding_scheme_version",
+                    mwl_admin.fields.ShortStringField(blank=True, verbose_name="coding scheme version"),
+                ),
+                ("code_meaning", mwl_admin.fields.LongStringField(blank=True, verbose_name="code meaning")),
+                (
+                    "accession_number",
+                    mwl_admin.fields.ShortStringField(
+                        blank=True, help_text="Made when left empty.", verbose_name="accession number"
+                    ),
+                ),
                 (
                     "requested_procedure_id",
                     mwl_admin.fields.ShortStringField(
@@ -231,12 +267,15 @@ class Migration(migrations.Migration):
                     "reason_for_the_requested_procedure",
                     mwl_admin.fields.LongStringField(blank=True, verbose_name="reason"),
                 ),
-                ("reason_code_value", mwl_admin.fields.ShortStringField(blank=True)),
+                ("reason_code_value", mwl_admin.fields.ShortStringField(blank=True, verbose_name="reason code value")),
                 (
                     "reason_coding_scheme_designator",
                     mwl_admin.fields.ShortStringField(blank=True, verbose_name="reason coding scheme"),
                 ),
-                ("reason_code_meaning", mwl_admin.fields.LongStringField(blank=True)),
+                (
+                    "reason_code_meaning",
+                    mwl_admin.fields.LongStringField(blank=True, verbose_name="reason code meaning"),
+                ),
                 (
                     "referring_physician_name",
                     mwl_admin.fields.PersonNameField(
@@ -248,12 +287,20 @@ class Migration(migrations.Migration):
                 (
                     "requesting_physician",
                     mwl_admin.fields.PersonNameField(
-                        blank=True, help_text="E.g. Adams^John^^Dr: family^given^middle^prefix^suffix."
+                        blank=True,
+                        help_text="E.g. Adams^John^^Dr: family^given^middle^prefix^suffix.",
+                        verbose_name="requesting physician",
                     ),
                 ),
                 ("admission_id", mwl_admin.fields.LongStringField(blank=True, verbose_name="admission ID")),
-                ("current_patient_location", mwl_admin.fields.LongStringField(blank=True)),
-                ("patient_transport_arrangements", mwl_admin.fields.LongStringField(blank=True)),
+                (
+                    "current_patient_location",
+                    mwl_admin.fields.LongStringField(blank=True, verbose_name="current patient location"),
+                ),
+                (
+                    "patient_transport_arrangements",
+                    mwl_admin.fields.LongStringField(blank=True, verbose_name="patient transport arrangements"),
+                ),
                 ("history_id", models.AutoField(primary_key=True, serialize=False)),
                 ("history_date", models.DateTimeField(db_index=True)),
                 ("history_change_reason", models.CharField(max_length=100, null=True)),
@@ -294,6 +341,7 @@ class Migration(migrations.Migration):
                         ],
                         default="SCHEDULED",
                         max_length=16,
+                        verbose_name="status",
                     ),
                 ),
                 (
@@ -311,6 +359,7 @@ class Migration(migrations.Migration):
                         ],
                         editable=False,
                         max_length=16,
+                        verbose_name="previous status",
                     ),
                 ),
                 (
@@ -325,7 +374,9 @@ class Migration(migrations.Migration):
                 (
                     "modality",
                     mwl_admin.fields.CodeStringField(
-                        blank=True, help_text="Left empty: as in the catalogue, or the station's."
+                        blank=True,
+                        help_text="Left empty: as in the catalogue, or the station's.",
+                        verbose_name="modality",
                     ),
                 ),
                 ("scheduled_date", models.DateField(verbose_name="date")),
@@ -396,16 +447,24 @@ class Migration(migrations.Migration):
                 (
                     "location",
                     mwl_admin.fields.ShortStringField(
-                        blank=True, help_text="Sent as step location unless the step has its own."
+                        blank=True,
+                        help_text="Sent as step location unless the step has its own.",
+                        verbose_name="location",
                     ),
                 ),
-                ("modality", mwl_admin.fields.CodeStringField(db_index=True, help_text="E.g. CT, MR, US, DX, MG.")),
+                (
+                    "modality",
+                    mwl_admin.fields.CodeStringField(
+                        db_index=True, help_text="E.g. CT, MR, US, DX, MG.", verbose_name="modality"
+                    ),
+                ),
                 (
                     "expected_addresses",
                     models.TextField(
                         blank=True,
                         help_text="IP addresses or networks that this station calls from, one a line. Left empty: any.",
                         validators=[mwl_admin.validators.validate_addresses],
+                        verbose_name="expected addresses",
                     ),
                 ),
                 (
@@ -423,7 +482,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "enabled",
-                    models.BooleanField(default=True, help_text="A station that is switched off gets no worklist."),
+                    models.BooleanField(
+                        default=True,
+                        help_text="A station that is switched off gets no worklist.",
+                        verbose_name="enabled",
+                    ),
                 ),
                 (
                     "response_character_set",
@@ -453,6 +516,7 @@ class Migration(migrations.Migration):
                         default="ISO_IR 192",
                         help_text="What the station can read. What the set can't carry is sent as “?”.",
                         max_length=64,
+                        verbose_name="response character set",
                     ),
                 ),
                 (
@@ -476,6 +540,7 @@ class Migration(migrations.Migration):
                         help_text="How many days before today the station may see. Left empty: no limit.",
                         null=True,
                         validators=[django.core.validators.MaxValueValidator(3650)],
+                        verbose_name="days back",
                     ),
                 ),
                 (
@@ -485,6 +550,7 @@ class Migration(migrations.Migration):
                         help_text="How many days after today the station may see. Left empty: no limit.",
                         null=True,
                         validators=[django.core.validators.MaxValueValidator(3650)],
+                        verbose_name="days ahead",
                     ),
                 ),
                 (
@@ -494,6 +560,7 @@ class Migration(migrations.Migration):
                         help_text="How many hours before now the station may see. Left empty: no limit.",
                         null=True,
                         validators=[django.core.validators.MaxValueValidator(240)],
+                        verbose_name="hours back",
                     ),
                 ),
                 (
@@ -503,6 +570,7 @@ class Migration(migrations.Migration):
                         help_text="How many hours after now the station may see. Left empty: no limit.",
                         null=True,
                         validators=[django.core.validators.MaxValueValidator(240)],
+                        verbose_name="hours ahead",
                     ),
                 ),
                 (
@@ -512,6 +580,7 @@ class Migration(migrations.Migration):
                         help_text="Longest list that the station can take. Left empty: the limit of all stations.",
                         null=True,
                         validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="maximum matches",
                     ),
                 ),
                 (
@@ -528,6 +597,7 @@ class Migration(migrations.Migration):
                     models.BooleanField(
                         default=False,
                         help_text="Send names without accents (Müller as Muller), for stations that show them garbled.",
+                        verbose_name="transliterate names",
                     ),
                 ),
                 ("history_id", models.AutoField(primary_key=True, serialize=False)),
@@ -550,10 +620,10 @@ class Migration(migrations.Migration):
             name="PatientRead",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("user_name", models.CharField(max_length=150)),
+                ("user_name", models.CharField(max_length=150, verbose_name="user name")),
                 ("patient_identifier", models.CharField(max_length=64, verbose_name="patient ID")),
-                ("page", models.CharField(max_length=64)),
-                ("read_at", models.DateTimeField(auto_now_add=True)),
+                ("page", models.CharField(max_length=64, verbose_name="page")),
+                ("read_at", models.DateTimeField(auto_now_add=True, verbose_name="read at")),
             ],
             options={
                 "verbose_name": "record read",
@@ -566,6 +636,8 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["family_name", "given_name", "patient_id"],
                 "permissions": [("merge_patient", "Can merge two patient records")],
+                "verbose_name": "patient",
+                "verbose_name_plural": "patients",
             },
         ),
         migrations.AddField(
@@ -617,6 +689,7 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="+",
                 to="mwl_admin.station",
+                verbose_name="usual station",
             ),
         ),
         migrations.AddField(
@@ -636,6 +709,7 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="+",
                 to="mwl_admin.patient",
+                verbose_name="patient",
             ),
         ),
         migrations.AddField(
@@ -649,6 +723,7 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="+",
                 to="mwl_admin.procedure",
+                verbose_name="procedure",
             ),
         ),
         migrations.AddField(
@@ -668,6 +743,7 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="+",
                 to="mwl_admin.requestedprocedure",
+                verbose_name="requested procedure",
             ),
         ),
         migrations.AddField(
@@ -716,14 +792,22 @@ class Migration(migrations.Migration):
             model_name="patientread",
             name="patient",
             field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="reads", to="mwl_admin.patient"
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="reads",
+                to="mwl_admin.patient",
+                verbose_name="patient",
             ),
         ),
         migrations.AddField(
             model_name="patientread",
             name="user",
             field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+                verbose_name="user",
             ),
         ),
         migrations.AddIndex(

@@ -66,7 +66,10 @@ class Migration(migrations.Migration):
                 (
                     "name",
                     models.CharField(
-                        help_text="Which system it is; the history of entries names it.", max_length=64, unique=True
+                        help_text="Which system it is; the history of entries names it.",
+                        max_length=64,
+                        unique=True,
+                        verbose_name="name",
                     ),
                 ),
                 ("token_hash", models.CharField(editable=False, max_length=64, unique=True)),
@@ -85,7 +88,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "enabled",
-                    models.BooleanField(default=True, help_text="A client that is switched off is refused at once."),
+                    models.BooleanField(
+                        default=True,
+                        help_text="A client that is switched off is refused at once.",
+                        verbose_name="enabled",
+                    ),
                 ),
                 (
                     "requests_per_minute",
@@ -97,10 +104,14 @@ class Migration(migrations.Migration):
                             django.core.validators.MinValueValidator(1),
                             django.core.validators.MaxValueValidator(1000000),
                         ],
+                        verbose_name="requests per minute",
                     ),
                 ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                (
+                    "last_used_at",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="last used at"),
+                ),
                 (
                     "station",
                     models.ForeignKey(
@@ -110,12 +121,14 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="api_clients",
                         to="mwl_admin.station",
+                        verbose_name="station",
                     ),
                 ),
             ],
             options={
                 "verbose_name": "API client",
                 "ordering": ["name"],
+                "verbose_name_plural": "API clients",
             },
         ),
         migrations.CreateModel(
@@ -123,20 +136,26 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("study_instance_uid", mwl_admin.fields.UIDField(unique=True, verbose_name="Study Instance UID")),
-                ("accession_number", models.CharField(blank=True, db_index=True, max_length=64)),
+                (
+                    "accession_number",
+                    models.CharField(blank=True, db_index=True, max_length=64, verbose_name="accession number"),
+                ),
                 ("patient_id", models.CharField(blank=True, db_index=True, max_length=64, verbose_name="patient ID")),
-                ("patient_name", models.CharField(blank=True, max_length=200)),
+                ("patient_name", models.CharField(blank=True, max_length=200, verbose_name="patient name")),
                 ("name_folded", models.CharField(blank=True, editable=False, max_length=200)),
                 ("patient_birth_date", models.DateField(blank=True, null=True, verbose_name="birth date")),
-                ("description", models.CharField(blank=True, max_length=64)),
-                ("modalities", models.JSONField(default=list)),
-                ("senders", models.JSONField(default=list, help_text="AE titles that sent the images.")),
+                ("description", models.CharField(blank=True, max_length=64, verbose_name="description")),
+                ("modalities", models.JSONField(default=list, verbose_name="modalities")),
+                (
+                    "senders",
+                    models.JSONField(default=list, help_text="AE titles that sent the images.", verbose_name="senders"),
+                ),
                 ("series_count", models.PositiveIntegerField(default=0, verbose_name="series")),
                 ("instance_count", models.PositiveIntegerField(default=0, verbose_name="images")),
                 ("first_arrival_at", models.DateTimeField(verbose_name="first image")),
                 ("last_arrival_at", models.DateTimeField(verbose_name="last image")),
                 ("announced_at", models.DateTimeField(verbose_name="complete since")),
-                ("settled_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("settled_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="settled at")),
                 (
                     "requested_procedure",
                     models.ForeignKey(
@@ -157,32 +176,37 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
+                        verbose_name="settled by",
                     ),
                 ),
             ],
             options={
                 "verbose_name_plural": "received studies",
                 "ordering": ["-last_arrival_at", "-id"],
+                "verbose_name": "received study",
             },
         ),
         migrations.CreateModel(
             name="StudyNotice",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("event_id", models.CharField(max_length=64, unique=True)),
-                ("announced_at", models.DateTimeField()),
-                ("received_at", models.DateTimeField(auto_now_add=True)),
+                ("event_id", models.CharField(max_length=64, unique=True, verbose_name="event id")),
+                ("announced_at", models.DateTimeField(verbose_name="announced at")),
+                ("received_at", models.DateTimeField(auto_now_add=True, verbose_name="received at")),
                 (
                     "study",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="notices",
                         to="mwl_admin.receivedstudy",
+                        verbose_name="study",
                     ),
                 ),
             ],
             options={
                 "ordering": ["-received_at"],
+                "verbose_name": "study notice",
+                "verbose_name_plural": "study notices",
             },
         ),
         migrations.AddIndex(

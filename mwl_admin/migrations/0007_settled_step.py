@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             name="SettledStep",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("settled_at", models.DateTimeField(auto_now_add=True)),
+                ("settled_at", models.DateTimeField(auto_now_add=True, verbose_name="settled at")),
                 (
                     "settled_by",
                     models.ForeignKey(
@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
+                        verbose_name="settled by",
                     ),
                 ),
                 (
@@ -33,9 +34,10 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="images_settled",
                         to="mwl_admin.scheduledprocedurestep",
+                        verbose_name="step",
                     ),
                 ),
             ],
-            options={"default_permissions": ()},
+            options={"default_permissions": (), "verbose_name": "settled step", "verbose_name_plural": "settled steps"},
         ),
     ]

@@ -16,6 +16,8 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="patientread",
             name="records",
-            field=models.PositiveIntegerField(default=1, help_text="How many patients the page showed."),
+            field=models.PositiveIntegerField(
+                default=1, help_text="How many patients the page showed.", verbose_name="records"
+            ),
         ),
     ]

@@ -12,14 +12,24 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("ae_title", models.CharField(max_length=16, unique=True, verbose_name="AE title")),
-                ("address", models.GenericIPAddressField(blank=True, null=True)),
-                ("last_seen_at", models.DateTimeField(db_index=True)),
+                ("address", models.GenericIPAddressField(blank=True, null=True, verbose_name="address")),
+                ("last_seen_at", models.DateTimeField(db_index=True, verbose_name="last seen at")),
                 (
                     "rejected_because",
-                    models.CharField(blank=True, help_text="Empty when it was let in, and echoed.", max_length=64),
+                    models.CharField(
+                        blank=True,
+                        help_text="Empty when it was let in, and echoed.",
+                        max_length=64,
+                        verbose_name="rejected because",
+                    ),
                 ),
-                ("attempts", models.PositiveIntegerField(default=0)),
+                ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
             ],
-            options={"ordering": ["-last_seen_at"], "default_permissions": ()},
+            options={
+                "ordering": ["-last_seen_at"],
+                "default_permissions": (),
+                "verbose_name": "unknown caller",
+                "verbose_name_plural": "unknown callers",
+            },
         ),
     ]

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
 from django.db import models, transaction
+from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 Entry = TypeVar("Entry", bound="PreparedModel")
@@ -75,8 +76,8 @@ class EditedModel(PreparedModel):
     """A model that people edit: ``version`` grows with each change and tells a stale form from a fresh one."""
 
     version = models.PositiveIntegerField(default=0, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True, editable=False)
-    updated_at = models.DateTimeField(auto_now=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True, editable=False)
 
     class Meta:
         abstract = True

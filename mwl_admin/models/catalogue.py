@@ -2,6 +2,7 @@
 
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.fields import CodeStringField, LongStringField, ShortStringField
 from mwl_admin.models.base import EditedModel, history
@@ -11,11 +12,11 @@ from mwl_admin.models.codes import CodedEntry
 class ProtocolCode(CodedEntry):
     """How a step is to be performed: an item of the Scheduled Protocol Code Sequence (0040,0008)."""
 
-    code_value = ShortStringField(db_index=True)
+    code_value = ShortStringField(_("code value"), db_index=True)
     coding_scheme_designator = ShortStringField(
-        "coding scheme", help_text="Who defines the code, e.g. SCT, LN, or 99LOCAL for your own codes."
+        _("coding scheme"), help_text=_("Who defines the code, e.g. SCT, LN, or 99LOCAL for your own codes.")
     )
-    code_meaning = LongStringField()
+    code_meaning = LongStringField(_("code meaning"))
 
     class Meta:
         ordering = ["code_meaning", "code_value"]
@@ -23,9 +24,11 @@ class ProtocolCode(CodedEntry):
             models.UniqueConstraint(
                 fields=["code_value", "coding_scheme_designator", "coding_scheme_version"],
                 name="protocol_code_unique",
-                violation_error_message="This protocol code is already in the catalogue.",
+                violation_error_message=_("This protocol code is already in the catalogue."),
             )
         ]
+        verbose_name = _("protocol code")
+        verbose_name_plural = _("protocol codes")
 
     def __str__(self) -> str:
         return f"{self.code_meaning} ({self.code_value}, {self.coding_scheme_designator})"
@@ -34,24 +37,35 @@ class ProtocolCode(CodedEntry):
 class Procedure(CodedEntry, EditedModel):
     """A kind of examination. Picking one fills the empty fields of an entry."""
 
-    name = LongStringField(unique=True, help_text="What staff pick from the catalogue.")
+    name = LongStringField(_("name"), unique=True, help_text=_("What staff pick from the catalogue."))
     description = LongStringField(
-        blank=True, help_text="Shown on the modality as procedure and step description. Left empty: the name."
+        _("description"),
+        blank=True,
+        help_text=_("Shown on the modality as procedure and step description. Left empty: the name."),
     )
-    modality = CodeStringField(help_text="E.g. CT, MR, US, DX, MG.")
-    protocol_codes = models.ManyToManyField(ProtocolCode, related_name="procedures", blank=True)
+    modality = CodeStringField(_("modality"), help_text=_("E.g. CT, MR, US, DX, MG."))
+    protocol_codes = models.ManyToManyField(
+        ProtocolCode, verbose_name=_("protocol codes"), related_name="procedures", blank=True
+    )
     usual_minutes = models.PositiveSmallIntegerField(
-        "usual duration", default=15, validators=[MinValueValidator(1)], help_text="In minutes."
+        _("usual duration"), default=15, validators=[MinValueValidator(1)], help_text=_("In minutes.")
     )
     usual_station = models.ForeignKey(
-        "Station", models.SET_NULL, related_name="usual_procedures", null=True, blank=True
+        "Station",
+        models.SET_NULL,
+        verbose_name=_("usual station"),
+        related_name="usual_procedures",
+        null=True,
+        blank=True,
     )
-    enabled = models.BooleanField(default=True, help_text="Offered for new entries.")
+    enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Offered for new entries."))
 
     history = history()
 
     class Meta:
         ordering = ["name"]
+        verbose_name = _("procedure")
+        verbose_name_plural = _("procedures")
 
     def __str__(self) -> str:
         return str(self.name)

@@ -9,6 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.models.station import Station
 
@@ -39,35 +40,40 @@ class APIClient(models.Model):
     """A system that may use the API."""
 
     name = models.CharField(
-        max_length=64, unique=True, help_text="Which system it is; the history of entries names it."
+        _("name"), max_length=64, unique=True, help_text=_("Which system it is; the history of entries names it.")
     )
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
-    token_start = models.CharField("token begins with", max_length=16, editable=False)
-    can_read = models.BooleanField("may read", default=True, help_text="Search the worklist and read entries.")
-    can_write = models.BooleanField("may write", default=False, help_text="Make, change and cancel entries.")
-    enabled = models.BooleanField(default=True, help_text="A client that is switched off is refused at once.")
+    token_start = models.CharField(_("token begins with"), max_length=16, editable=False)
+    can_read = models.BooleanField(_("may read"), default=True, help_text=_("Search the worklist and read entries."))
+    can_write = models.BooleanField(_("may write"), default=False, help_text=_("Make, change and cancel entries."))
+    enabled = models.BooleanField(
+        _("enabled"), default=True, help_text=_("A client that is switched off is refused at once.")
+    )
     station = models.ForeignKey(
         Station,
         models.SET_NULL,
+        verbose_name=_("station"),
         related_name="api_clients",
         null=True,
         blank=True,
-        help_text="A modality that asks by DICOMweb: its profile applies. Left empty: sees everything.",
+        help_text=_("A modality that asks by DICOMweb: its profile applies. Left empty: sees everything."),
     )
     requests_per_minute = models.PositiveIntegerField(
+        _("requests per minute"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
-        help_text="Left empty: the limit of all clients.",
+        help_text=_("Left empty: the limit of all clients."),
     )
-    created_at = models.DateTimeField(auto_now_add=True)
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
 
     objects = APIClientQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
-        verbose_name = "API client"
+        verbose_name = _("API client")
+        verbose_name_plural = _("API clients")
 
     def __str__(self) -> str:
         return str(self.name)

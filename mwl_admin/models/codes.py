@@ -2,6 +2,7 @@
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.fields import LongStringField, ShortStringField
 
@@ -9,12 +10,14 @@ from mwl_admin.fields import LongStringField, ShortStringField
 class CodedEntry(models.Model):
     """Columns of the basic coded entry attributes (PS3.3 table 8.8-1)."""
 
-    code_value = ShortStringField(blank=True, db_index=True)
+    code_value = ShortStringField(_("code value"), blank=True, db_index=True)
     coding_scheme_designator = ShortStringField(
-        "coding scheme", blank=True, help_text="Who defines the code, e.g. SCT, LN, or 99LOCAL for your own codes."
+        _("coding scheme"),
+        blank=True,
+        help_text=_("Who defines the code, e.g. SCT, LN, or 99LOCAL for your own codes."),
     )
-    coding_scheme_version = ShortStringField(blank=True)
-    code_meaning = LongStringField(blank=True)
+    coding_scheme_version = ShortStringField(_("coding scheme version"), blank=True)
+    code_meaning = LongStringField(_("code meaning"), blank=True)
 
     class Meta:
         abstract = True
@@ -26,17 +29,15 @@ class CodedEntry(models.Model):
 
 def require_whole_code(entry: models.Model, prefix: str = "") -> None:
     """Refuse a code without its scheme or meaning: all three are Type 1 in an item (PS3.3 table 8.8-1)."""
-    names = {
-        "value": f"{prefix}code_value",
-        "scheme": f"{prefix}coding_scheme_designator",
-        "meaning": f"{prefix}code_meaning",
+    texts = {
+        f"{prefix}code_value": _("A code needs its value too: value, coding scheme and meaning belong together."),
+        f"{prefix}coding_scheme_designator": _(
+            "A code needs its scheme too: value, coding scheme and meaning belong together."
+        ),
+        f"{prefix}code_meaning": _("A code needs its meaning too: value, coding scheme and meaning belong together."),
     }
-    if not any(getattr(entry, name) for name in names.values()):
+    if not any(getattr(entry, name) for name in texts):
         return
-    missing = {
-        name: ValidationError(f"A code needs its {what} too: value, coding scheme and meaning belong together.", "code")
-        for what, name in names.items()
-        if not getattr(entry, name)
-    }
+    missing = {name: ValidationError(text, "code") for name, text in texts.items() if not getattr(entry, name)}
     if missing:
         raise ValidationError(missing)

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin import names, validators
 from mwl_admin.fields import LongStringField, LongStringsField, LongTextField, NameComponentField, NameGroupField
@@ -16,18 +17,18 @@ from mwl_admin.models.base import EditedModel, PreparedQuerySet, history
 class Sex(models.TextChoices):
     """Patient's Sex (0010,0040)."""
 
-    MALE = "M", "male"
-    FEMALE = "F", "female"
-    OTHER = "O", "other"
+    MALE = "M", _("male")
+    FEMALE = "F", _("female")
+    OTHER = "O", _("other")
 
 
 class PregnancyStatus(models.IntegerChoices):
     """Pregnancy Status (0010,21C0)."""
 
-    NOT_PREGNANT = 1, "not pregnant"
-    POSSIBLY_PREGNANT = 2, "possibly pregnant"
-    DEFINITELY_PREGNANT = 3, "definitely pregnant"
-    UNKNOWN = 4, "unknown"
+    NOT_PREGNANT = 1, _("not pregnant")
+    POSSIBLY_PREGNANT = 2, _("possibly pregnant")
+    DEFINITELY_PREGNANT = 3, _("definitely pregnant")
+    UNKNOWN = 4, _("unknown")
 
 
 class PatientQuerySet(PreparedQuerySet["Patient"]):
@@ -37,51 +38,57 @@ class PatientQuerySet(PreparedQuerySet["Patient"]):
 class Patient(EditedModel):
     """A person, or an animal or phantom, that is examined."""
 
-    patient_id = LongStringField("patient ID")
+    patient_id = LongStringField(_("patient ID"))
     issuer_of_patient_id = LongStringField(
-        "issuer", blank=True, help_text="Who gave the patient ID, if not this hospital."
+        _("issuer"), blank=True, help_text=_("Who gave the patient ID, if not this hospital.")
     )
 
-    family_name = NameComponentField()
-    given_name = NameComponentField(blank=True)
-    middle_name = NameComponentField(blank=True)
-    name_prefix = NameComponentField("prefix", blank=True, help_text="E.g. Dr.")
-    name_suffix = NameComponentField("suffix", blank=True, help_text="E.g. Jr.")
-    ideographic_name = NameGroupField(blank=True, help_text="E.g. 山田^太郎: family and given name separated by ^.")
-    phonetic_name = NameGroupField(blank=True, help_text="E.g. やまだ^たろう.")
+    family_name = NameComponentField(_("family name"))
+    given_name = NameComponentField(_("given name"), blank=True)
+    middle_name = NameComponentField(_("middle name"), blank=True)
+    name_prefix = NameComponentField(_("prefix"), blank=True, help_text=_("E.g. Dr."))
+    name_suffix = NameComponentField(_("suffix"), blank=True, help_text=_("E.g. Jr."))
+    ideographic_name = NameGroupField(
+        _("ideographic name"), blank=True, help_text=_("E.g. 山田^太郎: family and given name separated by ^.")
+    )
+    phonetic_name = NameGroupField(_("phonetic name"), blank=True, help_text=_("E.g. やまだ^たろう."))
 
     name_key = models.CharField(max_length=256, editable=False, db_index=True)
     name_folded = models.CharField(max_length=256, editable=False, db_index=True)
     ideographic_name_key = models.CharField(max_length=256, editable=False, blank=True, db_index=True)
     phonetic_name_key = models.CharField(max_length=256, editable=False, blank=True, db_index=True)
 
-    patient_birth_date = models.DateField("birth date", null=True, blank=True)
-    patient_sex = models.CharField("sex", max_length=1, choices=Sex, blank=True)
+    patient_birth_date = models.DateField(_("birth date"), null=True, blank=True)
+    patient_sex = models.CharField(_("sex"), max_length=1, choices=Sex, blank=True)
     patient_size = models.DecimalField(
-        "size",
+        _("size"),
         max_digits=4,
         decimal_places=3,
         null=True,
         blank=True,
-        validators=[MinValueValidator(0), MaxValueValidator(3, "The size is in metres, e.g. 1.75.")],
-        help_text="In metres.",
+        validators=[MinValueValidator(0), MaxValueValidator(3, _("The size is in metres, e.g. 1.75."))],
+        help_text=_("In metres."),
     )
     patient_weight = models.DecimalField(
-        "weight",
+        _("weight"),
         max_digits=7,
         decimal_places=3,
         null=True,
         blank=True,
-        validators=[MinValueValidator(0), MaxValueValidator(1000, "The weight is in kilograms.")],
-        help_text="In kilograms.",
+        validators=[MinValueValidator(0), MaxValueValidator(1000, _("The weight is in kilograms."))],
+        help_text=_("In kilograms."),
     )
-    pregnancy_status = models.PositiveSmallIntegerField(choices=PregnancyStatus, null=True, blank=True)
-    allergies = LongStringsField(blank=True, help_text="One a line.")
-    medical_alerts = LongStringsField(blank=True, help_text="One a line.")
-    special_needs = LongStringField(blank=True)
-    patient_state = LongStringField(blank=True)
-    patient_comments = LongTextField("comments", blank=True)
-    confidentiality_constraint_on_patient_data_description = LongStringField("confidentiality constraint", blank=True)
+    pregnancy_status = models.PositiveSmallIntegerField(
+        _("pregnancy status"), choices=PregnancyStatus, null=True, blank=True
+    )
+    allergies = LongStringsField(_("allergies"), blank=True, help_text=_("One a line."))
+    medical_alerts = LongStringsField(_("medical alerts"), blank=True, help_text=_("One a line."))
+    special_needs = LongStringField(_("special needs"), blank=True)
+    patient_state = LongStringField(_("patient state"), blank=True)
+    patient_comments = LongTextField(_("comments"), blank=True)
+    confidentiality_constraint_on_patient_data_description = LongStringField(
+        _("confidentiality constraint"), blank=True
+    )
 
     objects = PatientQuerySet.as_manager()
 
@@ -95,13 +102,15 @@ class Patient(EditedModel):
             models.UniqueConstraint(
                 fields=["patient_id", "issuer_of_patient_id"],
                 name="patient_id_unique",
-                violation_error_message="A patient with this patient ID and issuer exists already.",
+                violation_error_message=_("A patient with this patient ID and issuer exists already."),
             ),
             models.CheckConstraint(condition=~models.Q(patient_id=""), name="patient_id_given"),
             models.CheckConstraint(condition=models.Q(patient_sex__in=["", *Sex.values]), name="patient_sex_known"),
         ]
         # Who was born on the same day may be the same person, entered twice.
         indexes = [models.Index(fields=["patient_birth_date"], name="patient_birth_date")]
+        verbose_name = _("patient")
+        verbose_name_plural = _("patients")
 
     def __str__(self) -> str:
         return f"{self.display_name} ({self.patient_id})"
@@ -137,4 +146,4 @@ class Patient(EditedModel):
         except ValidationError as error:
             raise ValidationError({"family_name": error}) from error
         if self.patient_birth_date and self.patient_birth_date > timezone.localdate():
-            raise ValidationError({"patient_birth_date": "The birth date lies in the future."})
+            raise ValidationError({"patient_birth_date": _("The birth date lies in the future.")})

@@ -5,6 +5,7 @@ from typing import Any, Self
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.fields import AETitleField, CodeStringField, LongStringField, PersonNameField, ShortStringField, UIDField
 from mwl_admin.models.scheduled import ScheduledProcedureStep
@@ -13,9 +14,9 @@ from mwl_admin.models.scheduled import ScheduledProcedureStep
 class PerformedStatus(models.TextChoices):
     """Defined terms of Performed Procedure Step Status (0040,0252)."""
 
-    IN_PROGRESS = "IN PROGRESS", "in progress"
-    COMPLETED = "COMPLETED", "completed"
-    DISCONTINUED = "DISCONTINUED", "discontinued"
+    IN_PROGRESS = "IN PROGRESS", _("in progress")
+    COMPLETED = "COMPLETED", _("completed")
+    DISCONTINUED = "DISCONTINUED", _("discontinued")
 
 
 class PerformedProcedureStepQuerySet(models.QuerySet["PerformedProcedureStep"]):
@@ -42,38 +43,45 @@ class PerformedProcedureStepQuerySet(models.QuerySet["PerformedProcedureStep"]):
 class PerformedProcedureStep(models.Model):
     """An MPPS instance."""
 
-    sop_instance_uid = UIDField("SOP Instance UID", unique=True)
-    performed_procedure_step_status = models.CharField("status", max_length=16, choices=PerformedStatus)
-    performed_procedure_step_id = ShortStringField("performed step ID", blank=True)
+    sop_instance_uid = UIDField(_("SOP Instance UID"), unique=True)
+    performed_procedure_step_status = models.CharField(_("status"), max_length=16, choices=PerformedStatus)
+    performed_procedure_step_id = ShortStringField(_("performed step ID"), blank=True)
     scheduled_procedure_steps = models.ManyToManyField(
-        ScheduledProcedureStep, related_name="performed_procedure_steps", blank=True
+        ScheduledProcedureStep,
+        verbose_name=_("scheduled procedure steps"),
+        related_name="performed_procedure_steps",
+        blank=True,
     )
     disregarded_for = models.ManyToManyField(
         ScheduledProcedureStep,
+        verbose_name=_("disregarded for"),
         related_name="disregarded_performed_procedure_steps",
         blank=True,
-        help_text="Steps whose end, reported by this, staff have taken back.",
+        help_text=_("Steps whose end, reported by this, staff have taken back."),
     )
-    calling_ae_title = AETitleField("calling AE title", blank=True)
-    performed_station_ae_title = AETitleField("station AE title", blank=True)
-    modality = CodeStringField(blank=True)
-    study_instance_uid = UIDField("Study Instance UID", blank=True, db_index=True)
-    accession_number = ShortStringField(blank=True, db_index=True)
-    patient_id = LongStringField("patient ID", blank=True, db_index=True)
-    patient_name = PersonNameField(blank=True)
-    performed_start_date = models.DateField("start date", null=True, blank=True)
-    performed_start_time = models.TimeField("start time", null=True, blank=True)
-    performed_end_date = models.DateField("end date", null=True, blank=True)
-    performed_end_time = models.TimeField("end time", null=True, blank=True)
-    protocol = models.CharField(max_length=255, blank=True)
-    discontinuation_reason = LongStringField(blank=True)
-    series_count = models.PositiveIntegerField("series", default=0)
-    instance_count = models.PositiveIntegerField("images", default=0)
+    calling_ae_title = AETitleField(_("calling AE title"), blank=True)
+    performed_station_ae_title = AETitleField(_("station AE title"), blank=True)
+    modality = CodeStringField(_("modality"), blank=True)
+    study_instance_uid = UIDField(_("Study Instance UID"), blank=True, db_index=True)
+    accession_number = ShortStringField(_("accession number"), blank=True, db_index=True)
+    patient_id = LongStringField(_("patient ID"), blank=True, db_index=True)
+    patient_name = PersonNameField(_("patient name"), blank=True)
+    performed_start_date = models.DateField(_("start date"), null=True, blank=True)
+    performed_start_time = models.TimeField(_("start time"), null=True, blank=True)
+    performed_end_date = models.DateField(_("end date"), null=True, blank=True)
+    performed_end_time = models.TimeField(_("end time"), null=True, blank=True)
+    protocol = models.CharField(_("protocol"), max_length=255, blank=True)
+    discontinuation_reason = LongStringField(_("discontinuation reason"), blank=True)
+    series_count = models.PositiveIntegerField(_("series"), default=0)
+    instance_count = models.PositiveIntegerField(_("images"), default=0)
     data_set = models.JSONField(
-        default=dict, encoder=DjangoJSONEncoder, help_text="All that the modality sent, as DICOM JSON (PS3.18 Annex F)."
+        _("data set"),
+        default=dict,
+        encoder=DjangoJSONEncoder,
+        help_text=_("All that the modality sent, as DICOM JSON (PS3.18 Annex F)."),
     )
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     objects = PerformedProcedureStepQuerySet.as_manager()
 
@@ -87,6 +95,8 @@ class PerformedProcedureStep(models.Model):
             models.CheckConstraint(condition=~models.Q(sop_instance_uid=""), name="sop_instance_uid_given"),
         ]
         indexes = [models.Index(fields=["-created_at"], name="performed_created")]
+        verbose_name = _("performed procedure step")
+        verbose_name_plural = _("performed procedure steps")
 
     def __str__(self) -> str:
         return f"{self.performed_procedure_step_id or self.sop_instance_uid} ({self.performed_procedure_step_status})"

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.fields import UIDField
 from mwl_admin.models.requested import RequestedProcedure
@@ -60,39 +61,46 @@ class ReceivedStudyQuerySet(models.QuerySet["ReceivedStudy"]):
 class ReceivedStudy(models.Model):
     """A study as the receiver last told of it. Its values are those of the images, whatever the worklist says."""
 
-    study_instance_uid = UIDField("Study Instance UID", unique=True)
+    study_instance_uid = UIDField(_("Study Instance UID"), unique=True)
     requested_procedure = models.ForeignKey(
         RequestedProcedure,
         models.SET_NULL,
         related_name="received_studies",
         null=True,
         blank=True,
-        verbose_name="entry",
+        verbose_name=_("entry"),
     )
-    accession_number = models.CharField(max_length=64, blank=True, db_index=True)
-    patient_id = models.CharField("patient ID", max_length=64, blank=True, db_index=True)
-    patient_name = models.CharField(max_length=200, blank=True)
+    accession_number = models.CharField(_("accession number"), max_length=64, blank=True, db_index=True)
+    patient_id = models.CharField(_("patient ID"), max_length=64, blank=True, db_index=True)
+    patient_name = models.CharField(_("patient name"), max_length=200, blank=True)
     name_folded = models.CharField(max_length=200, blank=True, editable=False)
-    patient_birth_date = models.DateField("birth date", null=True, blank=True)
-    description = models.CharField(max_length=64, blank=True)
-    modalities = models.JSONField(default=list)
-    senders = models.JSONField(default=list, help_text="AE titles that sent the images.")
-    series_count = models.PositiveIntegerField("series", default=0)
-    instance_count = models.PositiveIntegerField("images", default=0)
-    first_arrival_at = models.DateTimeField("first image")
-    last_arrival_at = models.DateTimeField("last image")
-    announced_at = models.DateTimeField("complete since")
-    settled_at = models.DateTimeField(null=True, blank=True, editable=False)
+    patient_birth_date = models.DateField(_("birth date"), null=True, blank=True)
+    description = models.CharField(_("description"), max_length=64, blank=True)
+    modalities = models.JSONField(_("modalities"), default=list)
+    senders = models.JSONField(_("senders"), default=list, help_text=_("AE titles that sent the images."))
+    series_count = models.PositiveIntegerField(_("series"), default=0)
+    instance_count = models.PositiveIntegerField(_("images"), default=0)
+    first_arrival_at = models.DateTimeField(_("first image"))
+    last_arrival_at = models.DateTimeField(_("last image"))
+    announced_at = models.DateTimeField(_("complete since"))
+    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True, editable=False)
     settled_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, related_name="+", null=True, blank=True, editable=False
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        verbose_name=_("settled by"),
+        related_name="+",
+        null=True,
+        blank=True,
+        editable=False,
     )
 
     objects = ReceivedStudyQuerySet.as_manager()
 
     class Meta:
         ordering = ["-last_arrival_at", "-id"]
-        verbose_name_plural = "received studies"
+        verbose_name_plural = _("received studies")
         indexes = [models.Index(fields=["-last_arrival_at"], name="received_last_arrival")]
+        verbose_name = _("received study")
 
     def __str__(self) -> str:
         return str(self.accession_number or self.study_instance_uid)
@@ -101,13 +109,15 @@ class ReceivedStudy(models.Model):
 class StudyNotice(models.Model):
     """A notice that has been dealt with: the receiver sends each at least once, and repeats are dropped by its ID."""
 
-    event_id = models.CharField(max_length=64, unique=True)
-    study = models.ForeignKey(ReceivedStudy, models.CASCADE, related_name="notices")
-    announced_at = models.DateTimeField()
-    received_at = models.DateTimeField(auto_now_add=True)
+    event_id = models.CharField(_("event id"), max_length=64, unique=True)
+    study = models.ForeignKey(ReceivedStudy, models.CASCADE, verbose_name=_("study"), related_name="notices")
+    announced_at = models.DateTimeField(_("announced at"))
+    received_at = models.DateTimeField(_("received at"), auto_now_add=True)
 
     class Meta:
         ordering = ["-received_at"]
+        verbose_name = _("study notice")
+        verbose_name_plural = _("study notices")
 
     def __str__(self) -> str:
         return str(self.event_id)
@@ -116,12 +126,18 @@ class StudyNotice(models.Model):
 class SettledStep(models.Model):
     """A step without images that somebody has looked at: it is no alarm any more."""
 
-    step = models.OneToOneField(ScheduledProcedureStep, models.CASCADE, related_name="images_settled")
-    settled_at = models.DateTimeField(auto_now_add=True)
-    settled_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, related_name="+", null=True, blank=True)
+    step = models.OneToOneField(
+        ScheduledProcedureStep, models.CASCADE, verbose_name=_("step"), related_name="images_settled"
+    )
+    settled_at = models.DateTimeField(_("settled at"), auto_now_add=True)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, verbose_name=_("settled by"), related_name="+", null=True, blank=True
+    )
 
     class Meta:
         default_permissions = ()
+        verbose_name = _("settled step")
+        verbose_name_plural = _("settled steps")
 
     def __str__(self) -> str:
         return str(self.step_id)

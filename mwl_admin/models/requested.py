@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin import names
 from mwl_admin.fields import CodeStringField, LongStringField, PersonNameField, ShortStringField, UIDField
@@ -13,17 +14,17 @@ from mwl_admin.models.catalogue import Procedure
 from mwl_admin.models.codes import CodedEntry, require_whole_code
 from mwl_admin.models.patient import Patient
 
-NAME_HELP = "E.g. Adams^John^^Dr: family^given^middle^prefix^suffix."
+NAME_HELP = _("E.g. Adams^John^^Dr: family^given^middle^prefix^suffix.")
 
 
 class Priority(models.TextChoices):
     """Defined terms of Requested Procedure Priority (0040,1003)."""
 
-    STAT = "STAT", "stat"
-    HIGH = "HIGH", "high"
-    ROUTINE = "ROUTINE", "routine"
-    MEDIUM = "MEDIUM", "medium"
-    LOW = "LOW", "low"
+    STAT = "STAT", _("stat")
+    HIGH = "HIGH", _("high")
+    ROUTINE = "ROUTINE", _("routine")
+    MEDIUM = "MEDIUM", _("medium")
+    LOW = "LOW", _("low")
 
 
 class RequestedProcedureQuerySet(PreparedQuerySet["RequestedProcedure"]):
@@ -33,31 +34,36 @@ class RequestedProcedureQuerySet(PreparedQuerySet["RequestedProcedure"]):
 class RequestedProcedure(CodedEntry, EditedModel):
     """An order for one examination of one patient; its steps are what modalities see."""
 
-    patient = models.ForeignKey(Patient, models.PROTECT, related_name="requested_procedures")
+    patient = models.ForeignKey(Patient, models.PROTECT, verbose_name=_("patient"), related_name="requested_procedures")
     procedure = models.ForeignKey(
         Procedure,
         models.SET_NULL,
+        verbose_name=_("procedure"),
         related_name="requested_procedures",
         null=True,
         blank=True,
-        help_text="From the catalogue; fills what is left empty below.",
+        help_text=_("From the catalogue; fills what is left empty below."),
     )
-    accession_number = ShortStringField(blank=True, help_text="Made when left empty.")
+    accession_number = ShortStringField(_("accession number"), blank=True, help_text=_("Made when left empty."))
     requested_procedure_id = ShortStringField(
-        "requested procedure ID", blank=True, db_index=True, help_text="Made when left empty."
+        _("requested procedure ID"), blank=True, db_index=True, help_text=_("Made when left empty.")
     )
-    study_instance_uid = UIDField("Study Instance UID", blank=True, unique=True, help_text="Made when left empty.")
-    requested_procedure_description = LongStringField("description", blank=True)
-    requested_procedure_priority = CodeStringField("priority", choices=Priority, default=Priority.ROUTINE, blank=True)
-    reason_for_the_requested_procedure = LongStringField("reason", blank=True)
-    reason_code_value = ShortStringField(blank=True)
-    reason_coding_scheme_designator = ShortStringField("reason coding scheme", blank=True)
-    reason_code_meaning = LongStringField(blank=True)
-    referring_physician_name = PersonNameField("referring physician", blank=True, help_text=NAME_HELP)
-    requesting_physician = PersonNameField(blank=True, help_text=NAME_HELP)
-    admission_id = LongStringField("admission ID", blank=True)
-    current_patient_location = LongStringField(blank=True)
-    patient_transport_arrangements = LongStringField(blank=True)
+    study_instance_uid = UIDField(
+        _("Study Instance UID"), blank=True, unique=True, help_text=_("Made when left empty.")
+    )
+    requested_procedure_description = LongStringField(_("description"), blank=True)
+    requested_procedure_priority = CodeStringField(
+        _("priority"), choices=Priority, default=Priority.ROUTINE, blank=True
+    )
+    reason_for_the_requested_procedure = LongStringField(_("reason"), blank=True)
+    reason_code_value = ShortStringField(_("reason code value"), blank=True)
+    reason_coding_scheme_designator = ShortStringField(_("reason coding scheme"), blank=True)
+    reason_code_meaning = LongStringField(_("reason code meaning"), blank=True)
+    referring_physician_name = PersonNameField(_("referring physician"), blank=True, help_text=NAME_HELP)
+    requesting_physician = PersonNameField(_("requesting physician"), blank=True, help_text=NAME_HELP)
+    admission_id = LongStringField(_("admission ID"), blank=True)
+    current_patient_location = LongStringField(_("current patient location"), blank=True)
+    patient_transport_arrangements = LongStringField(_("patient transport arrangements"), blank=True)
 
     referring_physician_name_key = models.CharField(max_length=512, editable=False, blank=True)
     referring_physician_name_folded = models.CharField(max_length=512, editable=False, blank=True)
@@ -82,7 +88,7 @@ class RequestedProcedure(CodedEntry, EditedModel):
                 fields=["accession_number"],
                 condition=~models.Q(accession_number=""),
                 name="accession_number_unique",
-                violation_error_message="Another requested procedure has this accession number.",
+                violation_error_message=_("Another requested procedure has this accession number."),
             ),
             models.CheckConstraint(condition=~models.Q(study_instance_uid=""), name="study_instance_uid_given"),
             models.CheckConstraint(condition=~models.Q(requested_procedure_id=""), name="requested_procedure_id_given"),
@@ -92,6 +98,8 @@ class RequestedProcedure(CodedEntry, EditedModel):
             # What has changed since a moment, which other systems ask for again and again.
             models.Index(fields=["updated_at"], name="entry_updated"),
         ]
+        verbose_name = _("requested procedure")
+        verbose_name_plural = _("requested procedures")
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.accession_number, self.requested_procedure_description)))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Self
 from django.db import models, transaction
 from django.db.models import Case, F, Q, When
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin import names
 from mwl_admin.exceptions import TransitionError
@@ -88,41 +90,52 @@ class ScheduledProcedureStep(EditedModel):
     """What one modality is to do, and when: a row of the worklist. Date and time are the department's own."""
 
     requested_procedure = models.ForeignKey(
-        RequestedProcedure, models.CASCADE, related_name="scheduled_procedure_steps"
+        RequestedProcedure,
+        models.CASCADE,
+        verbose_name=_("requested procedure"),
+        related_name="scheduled_procedure_steps",
     )
     scheduled_procedure_step_id = ShortStringField(
-        "step ID", blank=True, unique=True, help_text="Made when left empty."
+        _("step ID"), blank=True, unique=True, help_text=_("Made when left empty.")
     )
-    status = models.CharField(max_length=16, choices=StepStatus, default=StepStatus.SCHEDULED)
-    previous_status = models.CharField(max_length=16, choices=StepStatus, blank=True, editable=False)
+    status = models.CharField(_("status"), max_length=16, choices=StepStatus, default=StepStatus.SCHEDULED)
+    previous_status = models.CharField(
+        _("previous status"), max_length=16, choices=StepStatus, blank=True, editable=False
+    )
     status_reason = LongStringField(
-        "reason", blank=True, editable=False, help_text="Why it was cancelled or discontinued."
+        _("reason"), blank=True, editable=False, help_text=_("Why it was cancelled or discontinued.")
     )
     started_by = models.ForeignKey(
         "PerformedProcedureStep",
         models.SET_NULL,
+        verbose_name=_("started by"),
         related_name="started_scheduled_procedure_steps",
         null=True,
         blank=True,
         editable=False,
-        help_text="What a modality reported first; empty when staff started the step by hand.",
+        help_text=_("What a modality reported first; empty when staff started the step by hand."),
     )
-    modality = CodeStringField(blank=True, help_text="Left empty: as in the catalogue, or the station's.")
+    modality = CodeStringField(
+        _("modality"), blank=True, help_text=_("Left empty: as in the catalogue, or the station's.")
+    )
     stations = models.ManyToManyField(
         Station,
+        verbose_name=_("stations"),
         related_name="scheduled_procedure_steps",
         blank=True,
-        help_text="None: any station of the modality. A new step of a procedure that has a usual station gets that.",
+        help_text=_("None: any station of the modality. A new step of a procedure that has a usual station gets that."),
     )
-    scheduled_date = models.DateField("date")
-    scheduled_time = models.TimeField("time")
-    scheduled_performing_physician_name = PersonNameField("performing physician", blank=True, help_text=NAME_HELP)
-    scheduled_procedure_step_description = LongStringField("description", blank=True)
-    protocol_codes = models.ManyToManyField(ProtocolCode, related_name="scheduled_procedure_steps", blank=True)
-    scheduled_procedure_step_location = ShortStringField("location", blank=True)
-    pre_medication = LongStringField("pre-medication", blank=True)
-    requested_contrast_agent = LongStringField("contrast agent", blank=True)
-    comments_on_the_scheduled_procedure_step = LongTextField("comments", blank=True)
+    scheduled_date = models.DateField(_("date"))
+    scheduled_time = models.TimeField(_("time"))
+    scheduled_performing_physician_name = PersonNameField(_("performing physician"), blank=True, help_text=NAME_HELP)
+    scheduled_procedure_step_description = LongStringField(_("description"), blank=True)
+    protocol_codes = models.ManyToManyField(
+        ProtocolCode, verbose_name=_("protocol codes"), related_name="scheduled_procedure_steps", blank=True
+    )
+    scheduled_procedure_step_location = ShortStringField(_("location"), blank=True)
+    pre_medication = LongStringField(_("pre-medication"), blank=True)
+    requested_contrast_agent = LongStringField(_("contrast agent"), blank=True)
+    comments_on_the_scheduled_procedure_step = LongTextField(_("comments"), blank=True)
 
     scheduled_performing_physician_name_key = models.CharField(max_length=512, editable=False, blank=True)
     scheduled_performing_physician_name_folded = models.CharField(max_length=512, editable=False, blank=True)
@@ -144,7 +157,7 @@ class ScheduledProcedureStep(EditedModel):
             models.CheckConstraint(
                 condition=~Q(modality=""),
                 name="step_modality_given",
-                violation_error_message="A step needs a modality, e.g. CT.",
+                violation_error_message=_("A step needs a modality, e.g. CT."),
             ),
             models.CheckConstraint(condition=~Q(scheduled_procedure_step_id=""), name="step_id_given"),
         ]
@@ -155,6 +168,8 @@ class ScheduledProcedureStep(EditedModel):
             models.Index(fields=["scheduled_date", "scheduled_time", "id"], name="step_start"),
             models.Index(fields=["updated_at"], name="step_updated"),
         ]
+        verbose_name = _("scheduled procedure step")
+        verbose_name_plural = _("scheduled procedure steps")
 
     def __str__(self) -> str:
         return f"{self.scheduled_procedure_step_id} {self.scheduled_procedure_step_description}".strip()
@@ -198,7 +213,7 @@ class ScheduledProcedureStep(EditedModel):
         undone = type(self).objects.filter(pk=self.pk).undo()
         self._reread_status()
         if not undone:
-            raise TransitionError("There is no change of status to take back.")
+            raise TransitionError(gettext("There is no change of status to take back."))
 
     def disregard_reports(self) -> None:
         """Leave out of account what modalities reported as final for this step; the reports themselves stay."""

@@ -4,6 +4,7 @@ import ipaddress
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin import validators
 from mwl_admin.fields import AETitleField, CodeStringField, KeywordsField, ShortStringField
@@ -13,121 +14,137 @@ from mwl_admin.models.base import EditedModel, history
 class CharacterSet(models.TextChoices):
     """Values of Specific Character Set (0008,0005) that a response can be sent in (PS3.3 section C.12.1.1.2)."""
 
-    UTF_8 = "ISO_IR 192", "Unicode (UTF-8)"
-    ASCII = "ISO_IR 6", "ASCII only"
-    LATIN_1 = "ISO_IR 100", "Latin 1: Western Europe"
-    LATIN_2 = "ISO_IR 101", "Latin 2: Central Europe"
-    LATIN_3 = "ISO_IR 109", "Latin 3: Southern Europe"
-    LATIN_4 = "ISO_IR 110", "Latin 4: Northern Europe"
-    LATIN_5 = "ISO_IR 148", "Latin 5: Turkish"
-    LATIN_9 = "ISO_IR 203", "Latin 9: Western Europe with €"
-    CYRILLIC = "ISO_IR 144", "Cyrillic"
-    ARABIC = "ISO_IR 127", "Arabic"
-    GREEK = "ISO_IR 126", "Greek"
-    HEBREW = "ISO_IR 138", "Hebrew"
-    THAI = "ISO_IR 166", "Thai"
-    JAPANESE_KATAKANA = "ISO_IR 13", "Japanese: JIS X 0201 (Romaji and half-width Katakana)"
-    JAPANESE = "\\ISO 2022 IR 87", "Japanese: ASCII with JIS X 0208"
-    JAPANESE_WITH_KATAKANA = "ISO 2022 IR 13\\ISO 2022 IR 87", "Japanese: JIS X 0201 with JIS X 0208"
-    KOREAN = "\\ISO 2022 IR 149", "Korean: ASCII with KS X 1001"
-    CHINESE_GB2312 = "\\ISO 2022 IR 58", "Chinese: ASCII with GB 2312"
-    CHINESE_GB18030 = "GB18030", "Chinese: GB18030"
-    CHINESE_GBK = "GBK", "Chinese: GBK"
+    UTF_8 = "ISO_IR 192", _("Unicode (UTF-8)")
+    ASCII = "ISO_IR 6", _("ASCII only")
+    LATIN_1 = "ISO_IR 100", _("Latin 1: Western Europe")
+    LATIN_2 = "ISO_IR 101", _("Latin 2: Central Europe")
+    LATIN_3 = "ISO_IR 109", _("Latin 3: Southern Europe")
+    LATIN_4 = "ISO_IR 110", _("Latin 4: Northern Europe")
+    LATIN_5 = "ISO_IR 148", _("Latin 5: Turkish")
+    LATIN_9 = "ISO_IR 203", _("Latin 9: Western Europe with €")
+    CYRILLIC = "ISO_IR 144", _("Cyrillic")
+    ARABIC = "ISO_IR 127", _("Arabic")
+    GREEK = "ISO_IR 126", _("Greek")
+    HEBREW = "ISO_IR 138", _("Hebrew")
+    THAI = "ISO_IR 166", _("Thai")
+    JAPANESE_KATAKANA = "ISO_IR 13", _("Japanese: JIS X 0201 (Romaji and half-width Katakana)")
+    JAPANESE = "\\ISO 2022 IR 87", _("Japanese: ASCII with JIS X 0208")
+    JAPANESE_WITH_KATAKANA = "ISO 2022 IR 13\\ISO 2022 IR 87", _("Japanese: JIS X 0201 with JIS X 0208")
+    KOREAN = "\\ISO 2022 IR 149", _("Korean: ASCII with KS X 1001")
+    CHINESE_GB2312 = "\\ISO 2022 IR 58", _("Chinese: ASCII with GB 2312")
+    CHINESE_GB18030 = "GB18030", _("Chinese: GB18030")
+    CHINESE_GBK = "GBK", _("Chinese: GBK")
 
 
 class StationAEKey(models.TextChoices):
     """What becomes of the Scheduled Station AE Title (0040,0001) in a query of this station."""
 
-    USE = "USE", "match what the station asks for"
-    IGNORE = "IGNORE", "ignore it: any station's steps"
-    OWN = "OWN", "put the station's own AE title in its place"
+    USE = "USE", _("match what the station asks for")
+    IGNORE = "IGNORE", _("ignore it: any station's steps")
+    OWN = "OWN", _("put the station's own AE title in its place")
 
 
 class Station(EditedModel):
     """A modality, known by its AE title."""
 
-    ae_title = AETitleField("AE title", unique=True)
-    station_name = ShortStringField("name", blank=True, help_text="Sent as Scheduled Station Name, e.g. CT room 1.")
-    location = ShortStringField(blank=True, help_text="Sent as step location unless the step has its own.")
-    modality = CodeStringField(db_index=True, help_text="E.g. CT, MR, US, DX, MG.")
+    ae_title = AETitleField(_("AE title"), unique=True)
+    station_name = ShortStringField(
+        _("name"), blank=True, help_text=_("Sent as Scheduled Station Name, e.g. CT room 1.")
+    )
+    location = ShortStringField(
+        _("location"), blank=True, help_text=_("Sent as step location unless the step has its own.")
+    )
+    modality = CodeStringField(_("modality"), db_index=True, help_text=_("E.g. CT, MR, US, DX, MG."))
     expected_addresses = models.TextField(
+        _("expected addresses"),
         blank=True,
         validators=[validators.validate_addresses],
-        help_text="IP addresses or networks that this station calls from, one a line. Left empty: any.",
+        help_text=_("IP addresses or networks that this station calls from, one a line. Left empty: any."),
     )
     port = models.PositiveIntegerField(
-        "DICOM port",
+        _("DICOM port"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(65535)],
-        help_text="Where the station answers C-ECHO, at the first address. Left empty: 104.",
+        help_text=_("Where the station answers C-ECHO, at the first address. Left empty: 104."),
     )
-    enabled = models.BooleanField(default=True, help_text="A station that is switched off gets no worklist.")
+    enabled = models.BooleanField(
+        _("enabled"), default=True, help_text=_("A station that is switched off gets no worklist.")
+    )
 
     response_character_set = models.CharField(
+        _("response character set"),
         max_length=64,
         choices=CharacterSet,
         default=CharacterSet.UTF_8,
-        help_text="What the station can read. What the set can't carry is sent as “?”.",
+        help_text=_("What the station can read. What the set can't carry is sent as “?”."),
     )
     station_ae_key = models.CharField(
         "station AE title in queries",
         max_length=8,
         choices=StationAEKey,
         default=StationAEKey.USE,
-        help_text="Some scanners ask for a wrong or another station's AE title, and then see nothing.",
+        help_text=_("Some scanners ask for a wrong or another station's AE title, and then see nothing."),
     )
     days_back = models.PositiveSmallIntegerField(
+        _("days back"),
         null=True,
         blank=True,
         validators=[MaxValueValidator(3650)],
-        help_text="How many days before today the station may see. Left empty: no limit.",
+        help_text=_("How many days before today the station may see. Left empty: no limit."),
     )
     days_ahead = models.PositiveSmallIntegerField(
+        _("days ahead"),
         null=True,
         blank=True,
         validators=[MaxValueValidator(3650)],
-        help_text="How many days after today the station may see. Left empty: no limit.",
+        help_text=_("How many days after today the station may see. Left empty: no limit."),
     )
     hours_back = models.PositiveSmallIntegerField(
+        _("hours back"),
         null=True,
         blank=True,
         validators=[MaxValueValidator(240)],
-        help_text="How many hours before now the station may see. Left empty: no limit.",
+        help_text=_("How many hours before now the station may see. Left empty: no limit."),
     )
     hours_ahead = models.PositiveSmallIntegerField(
+        _("hours ahead"),
         null=True,
         blank=True,
         validators=[MaxValueValidator(240)],
-        help_text="How many hours after now the station may see. Left empty: no limit.",
+        help_text=_("How many hours after now the station may see. Left empty: no limit."),
     )
     maximum_matches = models.PositiveIntegerField(
+        _("maximum matches"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="Longest list that the station can take. Left empty: the limit of all stations.",
+        help_text=_("Longest list that the station can take. Left empty: the limit of all stations."),
     )
     omitted_when_empty = KeywordsField(
-        "keys left out when empty",
+        _("keys left out when empty"),
         default=list,
         blank=True,
-        help_text="Attributes that the station chokes on when they come without a value: their keywords, one a line, "
-        "e.g. PregnancyStatus.",
+        help_text=_(
+            "Attributes that the station chokes on when they come without a value: their keywords, one a line, "
+            "e.g. PregnancyStatus."
+        ),
     )
     transliterate_names = models.BooleanField(
+        _("transliterate names"),
         default=False,
-        help_text="Send names without accents (Müller as Muller), for stations that show them garbled.",
+        help_text=_("Send names without accents (Müller as Muller), for stations that show them garbled."),
     )
 
     completes_with_images = models.BooleanField(
-        "complete with its images",
+        _("complete with its images"),
         default=False,
-        help_text="The station sends no MPPS: its steps are complete when the image receiver has their images.",
+        help_text=_("The station sends no MPPS: its steps are complete when the image receiver has their images."),
     )
 
-    last_echo_at = models.DateTimeField(null=True, blank=True, editable=False)
-    last_query_at = models.DateTimeField(null=True, blank=True, editable=False)
-    last_mpps_at = models.DateTimeField("last MPPS at", null=True, blank=True, editable=False)
+    last_echo_at = models.DateTimeField(_("last echo at"), null=True, blank=True, editable=False)
+    last_query_at = models.DateTimeField(_("last query at"), null=True, blank=True, editable=False)
+    last_mpps_at = models.DateTimeField(_("last MPPS at"), null=True, blank=True, editable=False)
 
     history = history("last_echo_at", "last_query_at", "last_mpps_at")
 
@@ -139,6 +156,8 @@ class Station(EditedModel):
                 condition=models.Q(station_ae_key__in=StationAEKey.values), name="station_ae_key_known"
             ),
         ]
+        verbose_name = _("station")
+        verbose_name_plural = _("stations")
 
     def __str__(self) -> str:
         return f"{self.ae_title} ({self.station_name})" if self.station_name else self.ae_title

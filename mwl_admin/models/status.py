@@ -1,6 +1,8 @@
 """The life of a scheduled procedure step, and which changes of its status are lawful."""
 
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.exceptions import TransitionError
 
@@ -8,13 +10,13 @@ from mwl_admin.exceptions import TransitionError
 class StepStatus(models.TextChoices):
     """The first four are defined terms of Scheduled Procedure Step Status (0040,0020); the others are ours."""
 
-    SCHEDULED = "SCHEDULED", "scheduled"
-    ARRIVED = "ARRIVED", "arrived"
-    READY = "READY", "ready"
-    STARTED = "STARTED", "started"
-    COMPLETED = "COMPLETED", "completed"
-    DISCONTINUED = "DISCONTINUED", "discontinued"
-    CANCELLED = "CANCELLED", "cancelled"
+    SCHEDULED = "SCHEDULED", _("scheduled")
+    ARRIVED = "ARRIVED", _("arrived")
+    READY = "READY", _("ready")
+    STARTED = "STARTED", _("started")
+    COMPLETED = "COMPLETED", _("completed")
+    DISCONTINUED = "DISCONTINUED", _("discontinued")
+    CANCELLED = "CANCELLED", _("cancelled")
 
 
 WAITING = frozenset({StepStatus.SCHEDULED, StepStatus.ARRIVED, StepStatus.READY})
@@ -36,4 +38,7 @@ SOURCES: dict[StepStatus, frozenset[StepStatus]] = {
 
 def unlawful(current: str, target: StepStatus) -> TransitionError:
     """The refusal of a change from ``current`` to ``target``."""
-    return TransitionError(f"A step that is {StepStatus(current).label} can't become {target.label}.")
+    return TransitionError(
+        gettext("A step that is %(current)s can't become %(target)s.")
+        % {"current": StepStatus(current).label, "target": target.label}
+    )

@@ -10,6 +10,7 @@ import uuid
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from mwl_admin import validators
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
@@ -122,7 +123,7 @@ def retrieve(sop_instance_uid: str, tags: tuple[int, ...]) -> tuple[DataSet, tup
 
 
 def _reported_by(calling_ae: str) -> str:
-    return f"MPPS from {calling_ae}"
+    return _("MPPS from %(ae_title)s") % {"ae_title": calling_ae}
 
 
 def _kept(ds: DataSet) -> DataSet:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from mwl_admin import validators
 from mwl_admin.mpps.attributes import tag
@@ -18,15 +20,15 @@ _TIME = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(?:\.(\d{1,6}))?")
 _DATE = re.compile(r"(\d{4})[.]?(\d{2})[.]?(\d{2})")  # with dots: as ACR-NEMA wrote it, and old devices still do
 
 _DOSE = (
-    ("TotalTimeOfFluoroscopy", "Total time of fluoroscopy", "s"),
-    ("TotalNumberOfExposures", "Exposures", ""),
-    ("ImageAndFluoroscopyAreaDoseProduct", "Dose area product", "dGy·cm²"),
-    ("EntranceDoseInmGy", "Entrance dose", "mGy"),
-    ("EntranceDose", "Entrance dose", "dGy"),
-    ("ExposedArea", "Exposed area", "mm"),
-    ("DistanceSourceToDetector", "Distance source to detector", "mm"),
-    ("DistanceSourceToEntrance", "Distance source to entrance", "mm"),
-    ("CommentsOnRadiationDose", "Comments", ""),
+    ("TotalTimeOfFluoroscopy", _("Total time of fluoroscopy"), "s"),
+    ("TotalNumberOfExposures", _("Exposures"), ""),
+    ("ImageAndFluoroscopyAreaDoseProduct", _("Dose area product"), "dGy·cm²"),
+    ("EntranceDoseInmGy", _("Entrance dose"), "mGy"),
+    ("EntranceDose", _("Entrance dose"), "dGy"),
+    ("ExposedArea", _("Exposed area"), "mm"),
+    ("DistanceSourceToDetector", _("Distance source to detector"), "mm"),
+    ("DistanceSourceToEntrance", _("Distance source to entrance"), "mm"),
+    ("CommentsOnRadiationDose", _("Comments"), ""),
 )
 _EXPOSURE = (
     ("KVP", "kV"),
@@ -132,11 +134,11 @@ def dose(ds: DataSet) -> Iterator[tuple[str, str]]:
     for keyword, name, unit in _DOSE:
         value = text(ds, keyword).replace("\\", " × ")
         if value:
-            yield name, f"{value} {unit}".rstrip()
+            yield str(name), f"{value} {unit}".rstrip()
     for number, exposure in enumerate(items(ds, "ExposureDoseSequence"), start=1):
         parts = [f"{value} {unit}" for keyword, unit in _EXPOSURE if (value := text(exposure, keyword))]
         if parts:
-            yield f"Exposure {number}", ", ".join(parts)
+            yield gettext("Exposure %(number)d") % {"number": number}, ", ".join(parts)
 
 
 def columns(ds: DataSet) -> dict[str, Any]:

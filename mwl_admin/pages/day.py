@@ -43,6 +43,13 @@ def action_labels() -> dict[str, str]:
     }
 
 
+def status_note(step: ScheduledProcedureStep, reason: str = "") -> str:
+    """Return what the history says of a change of status."""
+    if reason:
+        return _("Status: %(status)s. %(reason)s") % {"status": step.get_status_display(), "reason": reason}
+    return _("Status: %(status)s.") % {"status": step.get_status_display()}
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What the page is narrowed to. ``status`` is a status, ``open``, or empty for all."""
@@ -200,7 +207,7 @@ def _images(step: ScheduledProcedureStep) -> str:
     if step.status == StepStatus.COMPLETED:
         return text
     since = timezone.localtime(studies[0].first_arrival_at)
-    form = "H:i" if since.date() == step.scheduled_date else "D j M, H:i"
+    form = "H:i" if since.date() == step.scheduled_date else "SHORT_WEEKDAY_DATETIME_FORMAT"
     return _("%(images)s since %(time)s") % {"images": text, "time": date_format(since, form)}
 
 
@@ -210,19 +217,26 @@ def _lateness(step: ScheduledProcedureStep, now: datetime.datetime) -> str:
     if step.status in WAITING and step.scheduled_date < now.date():
         return _("not done")
     if step.status == StepStatus.SCHEDULED and minutes >= LATE_MINUTES:
-        return _duration(_("late"), minutes)
+        return _late(minutes)
     if step.status in WAITING and minutes >= LATE_MINUTES:
-        return _duration(_("waiting"), minutes)
+        return _waiting(minutes)
     if step.status == StepStatus.STARTED and minutes >= LONG_STARTED_HOURS * 60:
         return _("started long ago")
     return ""
 
 
-def _duration(what: str, minutes: int) -> str:
+def _late(minutes: int) -> str:
     if minutes < 120:
-        return f"{what} {minutes} min"
+        return _("late %(minutes)d min") % {"minutes": minutes}
     hours = minutes // 60
-    return f"{what} " + ngettext("%(hours)d hour", "%(hours)d hours", hours) % {"hours": hours}
+    return ngettext("late %(hours)d hour", "late %(hours)d hours", hours) % {"hours": hours}
+
+
+def _waiting(minutes: int) -> str:
+    if minutes < 120:
+        return _("waiting %(minutes)d min") % {"minutes": minutes}
+    hours = minutes // 60
+    return ngettext("waiting %(hours)d hour", "waiting %(hours)d hours", hours) % {"hours": hours}
 
 
 def unmatched(day: datetime.date) -> list[PerformedProcedureStep]:

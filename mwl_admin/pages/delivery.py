@@ -74,7 +74,7 @@ def reason(condition: Condition) -> str:
         tag = tag_for_keyword(condition.keyword)
         name = dictionary_description(tag) if tag is not None else condition.keyword
         return _("its key %(attribute)s") % {"attribute": name}
-    return condition.name
+    return _(condition.name)
 
 
 @page("view_worklistquery", "view_scheduledprocedurestep", "view_patient")

@@ -59,8 +59,12 @@ def _merge(request: HttpRequest, kept: Patient, other: Patient) -> HttpResponse:
     except (StaleError, KeyError, ValueError):
         messages.error(request, _("One of the records was changed meanwhile. Nothing has been merged: look again."))
         return redirect(f"{request.path}?other={other.pk}")
-    note = f"Merged with patient ID {other.patient_id}: {moved} entries moved."
-    note_change(request, kept, note)
+    note = ngettext(
+        "Merged with patient ID %(id)s: %(n)d entry moved.",
+        "Merged with patient ID %(id)s: %(n)d entries moved.",
+        moved,
+    )
+    note_change(request, kept, note % {"id": other.patient_id, "n": moved})
     text = ngettext("Merged: %(n)d entry moved.", "Merged: %(n)d entries moved.", moved) % {"n": moved}
     messages.success(request, text)
     return redirect("admin:mwl_admin_patient_change", kept.pk)

@@ -106,8 +106,8 @@ def _move_all(request: HttpRequest, steps: list[ScheduledProcedureStep], to: dic
                 messages.warning(request, text % {"step": step.requested_procedure.patient.display_name})
                 continue
             _move(current, to)
-            when = f"Rescheduled to {current.scheduled_date:%Y-%m-%d} {current.scheduled_time:%H:%M}."
-            note_change(request, current, when)
+            when = {"date": f"{current.scheduled_date:%Y-%m-%d}", "time": f"{current.scheduled_time:%H:%M}"}
+            note_change(request, current, _("Rescheduled to %(date)s %(time)s.") % when)
         moved += 1
         warn(request, current)
     if moved:

@@ -51,5 +51,5 @@ def settle_step(request: HttpRequest, pk: int, action: str) -> HttpResponse:
 def _told(request: HttpRequest, what: Model, *, changed: int, undone: bool = False, undo: str = "") -> HttpResponse:
     text = _("It is to be looked at again.") if undone else _("Noted that you have looked at it.")
     if changed:
-        note_change(request, what, "To be looked at again." if undone else "Looked at.")
+        note_change(request, what, _("To be looked at again.") if undone else _("Looked at."))
     return list_again(request, {"text": text, "undo": undo})

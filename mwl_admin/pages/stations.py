@@ -14,6 +14,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_POST
 from pydicom import Dataset
 from pydicom.datadict import dictionary_description
@@ -33,6 +34,15 @@ UNKNOWN_DAYS = 14
 UNKNOWN_SHOWN = 50
 STUDIES_LOOKED_AT = 300
 SHOWN = 200
+
+
+# Why the listener turns a caller away (`dicom_listener.access` and what else has a rule), as it notes it.
+REJECTIONS = (
+    gettext_noop("called AE title is not this one's"),
+    gettext_noop("calling AE title is not on the list"),
+    gettext_noop("address is in no allowed network"),
+    gettext_noop("no user identity"),
+)
 
 
 @page("view_station")
@@ -108,7 +118,7 @@ def unknown_callers() -> list[Stranger]:
             caller.address or "",
             caller.last_seen_at,
             caller.attempts,
-            rejected_because=caller.rejected_because,
+            rejected_because=_(caller.rejected_because) if caller.rejected_because else "",
         )
         for caller in others.exclude(ae_title__in=[stranger.ae_title for stranger in asked])[:UNKNOWN_SHOWN]
     ]
@@ -177,7 +187,9 @@ def query_as_station(request: HttpRequest, pk: int) -> HttpResponse:
         "responses": [(summary(response), str(response)) for response in answered.responses],
         "keys": readable(keys),
     }
-    return render(request, "query_as_station.html", context, title=_("Query as %s") % station.ae_title)
+    return render(
+        request, "query_as_station.html", context, title=_("Query as %(station)s") % {"station": station.ae_title}
+    )
 
 
 def summary(response: Dataset) -> dict[str, str]:

@@ -173,8 +173,7 @@ def _change(request: HttpRequest, step: ScheduledProcedureStep, target: str, rea
                 ScheduledProcedureStep.objects.filter(pk=step.pk).update(status_reason=reason)
         else:
             raise TransitionError(_("There is no such status."))
-        note = f"Status: {step.get_status_display()}." + (f" {reason}" if reason else "")
-        note_change(request, step, note)
+        note_change(request, step, days.status_note(step, reason))
 
 
 @page("change_scheduledprocedurestep")

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterator
 
 from django.db.models import Q
+from django.utils.translation import gettext_noop
 
 from mwl_admin.models.status import OPEN, StepStatus
 from mwl_admin.worklist.directory import StationEntry
@@ -26,15 +27,17 @@ def conditions(
 ) -> Iterator[Condition]:
     """Yield the rules that hold for this caller's query; ``now`` is the department's wall clock."""
     if policy.hide_ended:
-        yield Condition("finished and cancelled steps are hidden", Q(status__in=sorted(OPEN)))
+        yield Condition(gettext_noop("finished and cancelled steps are hidden"), Q(status__in=sorted(OPEN)))
     if not policy.offer_started:
-        yield Condition("steps that another station has started are not offered", _not_started_by_another(calling_ae))
+        yield Condition(
+            gettext_noop("steps that another station has started are not offered"), _not_started_by_another(calling_ae)
+        )
     if policy.default_days is not None and is_undated(identifier):
         first, last = (now.date() + datetime.timedelta(days=days) for days in policy.default_days)
-        yield Condition("days that a query without a date sees", Q(scheduled_date__range=(first, last)))
+        yield Condition(gettext_noop("days that a query without a date sees"), Q(scheduled_date__range=(first, last)))
     if caller is None:
         if not policy.unknown_see:
-            yield Condition("the calling AE title belongs to no station", NOTHING)
+            yield Condition(gettext_noop("the calling AE title belongs to no station"), NOTHING)
         return
     yield from _profile(caller, policy, now, address)
 
@@ -51,20 +54,22 @@ def _not_started_by_another(calling_ae: str) -> Q:
 
 def _profile(caller: StationEntry, policy: Policy, now: datetime.datetime, address: str) -> Iterator[Condition]:
     if not caller.enabled:
-        yield Condition("the station is switched off", NOTHING)
+        yield Condition(gettext_noop("the station is switched off"), NOTHING)
         return
     if address and not caller.expects(address):
-        yield Condition("the station calls from an address where it is not expected", NOTHING)
+        yield Condition(gettext_noop("the station calls from an address where it is not expected"), NOTHING)
         return
     if policy.own_only:
-        yield Condition("a station sees its own steps, and its modality's that have no station", stations_q([caller]))
+        yield Condition(
+            gettext_noop("a station sees its own steps, and its modality's that have no station"), stations_q([caller])
+        )
     elif caller.station_ae_key == "OWN":
-        yield Condition("the station's profile asks for its own AE title", stations_q([caller]))
+        yield Condition(gettext_noop("the station's profile asks for its own AE title"), stations_q([caller]))
     if caller.days_back is not None or caller.days_ahead is not None:
-        yield Condition("days that the station sees", _days(caller, now.date()))
+        yield Condition(gettext_noop("days that the station sees"), _days(caller, now.date()))
     if caller.hours_back is not None or caller.hours_ahead is not None:
         back, ahead = _hours(caller.hours_back), _hours(caller.hours_ahead)
-        yield Condition("hours that the station sees", moments_around(now, back, ahead))
+        yield Condition(gettext_noop("hours that the station sees"), moments_around(now, back, ahead))
 
 
 def _days(caller: StationEntry, today: datetime.date) -> Q:

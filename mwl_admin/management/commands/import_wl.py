@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from mwl_admin.models.base import because
 from mwl_admin.worklist.importing import FileError, Imported, import_data_set, read_file, worklist_files
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         with transaction.atomic() if options["dry_run"] else nullcontext():
             for path in files:
                 try:
-                    with because(f"import of {path.name}"):
+                    with because(_("import of %(file)s") % {"file": path.name}):
                         one = import_data_set(read_file(path))
                 except FileError as error:
                     failed += 1

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from mwl_admin.exchange.files import TableError, read
 from mwl_admin.exchange.table import CREATE, ERROR, UNCHANGED, UPDATE, Report, import_table
@@ -28,7 +29,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             table = read(self._content(options["file"]))
-            report = import_table(table, dry_run=options["dry_run"], source=f"import of {options['file'].name}"[:100])
+            source = _("import of %(file)s") % {"file": options["file"].name}
+            report = import_table(table, dry_run=options["dry_run"], source=source[:100])
         except TableError as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"applied": False, "error": str(error)}, ensure_ascii=False))
