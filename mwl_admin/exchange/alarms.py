@@ -47,6 +47,10 @@ def images_of_others() -> ReceivedStudyQuerySet:
     return ReceivedStudy.objects.to_be_looked_at().mixed_up().select_related("requested_procedure__patient")
 
 
+def _to_be_told() -> ReceivedStudyQuerySet:
+    return ReceivedStudy.objects.mixed_up_of_late().select_related("requested_procedure__patient")
+
+
 def images_without_entry() -> ReceivedStudyQuerySet:
     """Studies that belong to no entry."""
     return ReceivedStudy.objects.to_be_looked_at().without_entry()
@@ -75,7 +79,7 @@ def steps_without_images(now: datetime.datetime | None = None) -> QuerySet[Sched
 def alarms(limit: int = LIMIT) -> list[Alarm]:
     """Return what is to be looked at, the gravest first, at most ``limit`` of each kind."""
     return [
-        *(_mixed_up(study) for study in images_of_others()[:limit]),
+        *(_mixed_up(study) for study in _to_be_told()[:limit]),
         *(_no_entry(study) for study in images_without_entry()[:limit]),
         *(_no_images(step) for step in steps_without_images()[:limit]),
     ]

@@ -1,10 +1,11 @@
 """Studies that the image receiver says are complete, and how they fit the worklist."""
 
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
-from django.db import models
+from django.core.cache import cache
+from django.db import models, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
@@ -16,6 +17,16 @@ from mwl_admin.models.scheduled import ScheduledProcedureStep
 
 ALARM_DAYS = 30
 """How long a study that does not fit is shown, unless somebody settles it before."""
+
+_COMPARED = "mixed-up-studies"
+_COMPARED_SECONDS = 10
+_COMPARED_LIMIT = 200
+
+
+def compare_again() -> None:
+    """Forget which studies were found to be mixed up: something that matters for it has changed."""
+    cache.delete(_COMPARED)
+    transaction.on_commit(lambda: cache.delete(_COMPARED))  # whoever looked meanwhile saw it as it was before
 
 
 class ReceivedStudyQuerySet(models.QuerySet["ReceivedStudy"]):
@@ -42,20 +53,39 @@ class ReceivedStudyQuerySet(models.QuerySet["ReceivedStudy"]):
         entered = self.exclude(requested_procedure=None).annotate(entry_name=whole)
         return entered.filter(other_id | other_name)
 
+    def mixed_up_of_late(self) -> Self:
+        """Those of late that are mixed up and nobody has settled.
+
+        Comparing all that came in weeks takes too long for a page that refreshes itself, so that it is done once in 10
+        seconds: after a change of a patient's record it may take as long until one is found. What is no longer mixed
+        up, or was settled, is never told.
+        """
+        exact = self.to_be_looked_at().mixed_up()
+        found = cache.get(_COMPARED)
+        if found is None:
+            found = list(exact.values_list("pk", flat=True)[:_COMPARED_LIMIT])
+            cache.set(_COMPARED, found, _COMPARED_SECONDS)
+        return exact.filter(pk__in=found)
+
     def settle(self, user: object) -> int:
         """Note that somebody has looked at these; return how many."""
         return self.filter(settled_at=None).update(settled_at=timezone.now(), settled_by=user)
 
     def reopen(self) -> int:
         """Have these looked at again; return how many were settled."""
-        return self.exclude(settled_at=None).update(settled_at=None, settled_by=None)
+        changed = self.exclude(settled_at=None).update(settled_at=None, settled_by=None)
+        compare_again()
+        return changed
 
     def find_entries(self, requested: RequestedProcedure) -> int:
         """Give the studies that have no entry to one that is theirs; return how many."""
         theirs = Q(study_instance_uid=requested.study_instance_uid)
         if requested.accession_number:
             theirs |= Q(accession_number=requested.accession_number)
-        return self.filter(theirs, requested_procedure=None).update(requested_procedure=requested)
+        changed = self.filter(theirs, requested_procedure=None).update(requested_procedure=requested)
+        if changed:
+            compare_again()
+        return changed
 
 
 class ReceivedStudy(models.Model):
@@ -104,6 +134,11 @@ class ReceivedStudy(models.Model):
 
     def __str__(self) -> str:
         return str(self.accession_number or self.study_instance_uid)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, and have the alarms compare it with its entry at once."""
+        super().save(*args, **kwargs)
+        compare_again()
 
 
 class StudyNotice(models.Model):

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.core.cache import cache
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -221,3 +224,20 @@ def test_alarms_take_the_same_number_of_queries_however_many(
         page = shown(radiographer)
     for words in ("12 studies have images of another patient", "12 studies have no entry", "12 steps were started"):
         assert words in page
+
+
+def test_studies_are_compared_once_in_a_while_and_what_fits_again_is_never_told(radiographer: Client) -> None:
+    step = make_today(1)
+    patient = step.requested_procedure.patient
+    arrived(step)
+    assert MIXED_UP not in shown(radiographer)
+    with CaptureQueriesContext(connection) as queries:
+        shown(radiographer)
+    assert not [query["sql"] for query in queries if "^^" in query["sql"]], "it was compared a moment ago"
+    patient.patient_id = "ANOTHER"
+    patient.save()
+    cache.clear()  # as the seconds do that pass
+    assert MIXED_UP in shown(radiographer)
+    patient.patient_id = ReceivedStudy.objects.get().patient_id
+    patient.save()
+    assert MIXED_UP not in shown(radiographer)
