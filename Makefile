@@ -14,7 +14,7 @@ RUN_STAMP := $(VENV)/run-$(call hash,requirements.txt)
 DEV_STAMP := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all:
 
-.PHONY: help run demo status restart test benchmark reliability screenshots lint types format tests test-containers system-packages requirements
+.PHONY: help run demo status restart test benchmark reliability screenshots messages lint types format tests test-containers system-packages requirements
 
 help:
 	@echo "make run               start the site, the worklist provider and the image receiver; Ctrl-C stops them"
@@ -27,6 +27,7 @@ help:
 	@echo "make benchmark         measure the receiver beside its peers, into docs/performance.md; minutes, on an idle machine"
 	@echo "make reliability       kill the receiver and its database, and cut its disk's power; most of an hour, needs root"
 	@echo "make screenshots       pictures of the site's main pages, into docs/images/"
+	@echo "make messages          collect the site's texts for translators, and compile what they translated; needs gettext"
 	@echo "make format            format the code"
 	@echo "make requirements      compile requirements*.in into requirements*.txt"
 	@echo
@@ -73,6 +74,15 @@ tests: $(DEV_STAMP)
 test-containers: $(DEV_STAMP)
 	$(BIN)/python -m pytest -m containers tests/containers
 
+# The texts to be translated, of all languages there are; LANGUAGES="de fr" begins others. Needs gettext.
+TRANSLATED = $(sort $(LANGUAGES) $(filter-out en,$(notdir $(wildcard mwl_admin/locale/*))))
+messages: $(DEV_STAMP)
+	data=$(abspath $(or $(DATA_DIR),var)) && cd mwl_admin && for domain in django djangojs; do \
+	    DATA_DIR="$$data" $(abspath $(BIN))/python ../manage.py makemessages --domain $$domain --no-obsolete --add-location file \
+	        $(foreach language,en $(TRANSLATED),--locale $(language)) || exit 1; \
+	done
+	$(if $(TRANSLATED),data=$(abspath $(or $(DATA_DIR),var)) && cd mwl_admin && DATA_DIR="$$data" $(abspath $(BIN))/python ../manage.py compilemessages $(foreach language,$(TRANSLATED),--locale $(language)))
+
 format: $(DEV_STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -80,7 +90,7 @@ format: $(DEV_STAMP)
 system-packages:
 	$(APT_GET) install -y --no-install-recommends \
 	    dcmtk orthanc libgdcm-tools dicom3tools chromium postgresql postgresql-client gcc libc6-dev \
-	    g++ libdcmtk-dev fuse3 e2fsprogs
+	    g++ libdcmtk-dev fuse3 e2fsprogs gettext
 
 .env:
 	@umask 077; while IFS= read -r line; do \

@@ -12,7 +12,7 @@ def translated() -> frozenset[str]:
     """Return the codes of the languages, without what tells a country: `en`, `de`, `pt`, `zh_Hans`."""
     texts = {folder.parent.name for folder in _HERE.glob("locale/*/LC_MESSAGES")}
     formats = {module.parent.name for module in _HERE.glob("formats/*/formats.py")}
-    return frozenset(texts & formats)
+    return frozenset(texts & formats | {"en"})  # the language of the texts in the code
 
 
 def language(text: str) -> str:

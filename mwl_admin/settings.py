@@ -6,6 +6,8 @@
 from datetime import timedelta
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from mwl_admin import appearance, environment, languages
 from mwl_admin.worklist import policy
 
@@ -104,8 +106,8 @@ USE_TZ = True
 TIME_ZONE = environment.read(_env, "TIME_ZONE", environment.time_zone, "Europe/London")
 
 UNFOLD = {
-    "SITE_TITLE": "Worklist",
-    "SITE_HEADER": "Worklist",
+    "SITE_TITLE": _("Worklist"),
+    "SITE_HEADER": _("Worklist"),
     "SITE_SYMBOL": "calendar_month",
     "SITE_URL": "/",
     "SHOW_HISTORY": True,

@@ -57,6 +57,7 @@ COMPONENTS = {
     "orthanc": Component("orthanc", lambda: orthanc() is not None),
     "gdcm": Component("libgdcm-tools", _on_path("gdcmdump")),
     "dicom3tools": Component("dicom3tools", _on_path("dciodvfy")),
+    "gettext": Component("gettext", _on_path("xgettext", "msgen", "msgfmt")),
     "docker": Component("docker.io", _on_path("docker")),
 }
 

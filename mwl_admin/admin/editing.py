@@ -29,7 +29,7 @@ class VersionField(forms.IntegerField):
 class EditedForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form that knows which version of the entry it shows, and refuses to overwrite a newer one."""
 
-    seen_version = VersionField(required=False)
+    seen_version = VersionField(required=False, label="")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

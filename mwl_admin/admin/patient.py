@@ -56,6 +56,10 @@ class PatientAdmin(PatientDataAdmin, EditedAdmin):
     def has_merge_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("mwl_admin.merge_patient")
 
+    @admin.display(description=_("name"), ordering="name_key")
+    def display_name(self, patient: Patient) -> str:
+        return patient.display_name
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:

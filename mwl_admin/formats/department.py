@@ -5,12 +5,12 @@ The formats of every language are these; what a language writes otherwise its ow
 
 from django.conf import settings
 
-# Each style with the whole date in words, the date, the date of a weekday, and that without its year.
+# Each style with the whole date in words, the date, the date of a weekday, that without its year, and the day alone.
 _WORDS = {
-    "d/m/Y": ("l j F Y", "j M Y", "D j M Y", "D j M"),
-    "d.m.Y": ("l j. F Y", "j. M Y", "D j. M Y", "D j. M"),
-    "m/d/Y": ("l, F j, Y", "M j, Y", "D, M j, Y", "D, M j"),
-    "Y-m-d": ("l Y-m-d", "Y-m-d", "D Y-m-d", "D m-d"),
+    "d/m/Y": ("l j F Y", "j M Y", "D j M Y", "D j M", "j F"),
+    "d.m.Y": ("l j. F Y", "j. M Y", "D j. M Y", "D j. M", "j. F"),
+    "m/d/Y": ("l, F j, Y", "M j, Y", "D, M j, Y", "D, M j", "F j"),
+    "Y-m-d": ("l Y-m-d", "Y-m-d", "D Y-m-d", "D m-d", "m-d"),
 }
 # As people type between two phone calls; the first of each is how a form shows the value, so it must lose nothing.
 _TYPED = {
@@ -20,7 +20,10 @@ _TYPED = {
     "Y-m-d": ["%Y-%m-%d", "%d/%m/%Y", "%d.%m.%Y", "%d%m%Y"],
 }
 
-LONG_DATE_FORMAT, DATE_FORMAT, WEEKDAY_DATE_FORMAT, SHORT_WEEKDAY_DATE_FORMAT = _WORDS[settings.DATE_STYLE]
+LONG_DATE_FORMAT, DATE_FORMAT, WEEKDAY_DATE_FORMAT, SHORT_WEEKDAY_DATE_FORMAT, MONTH_DAY_FORMAT = _WORDS[
+    settings.DATE_STYLE
+]
+YEAR_MONTH_FORMAT = "Y-m" if settings.DATE_STYLE == "Y-m-d" else "F Y"
 # Names that Django knows.
 DATETIME_FORMAT = f"{DATE_FORMAT}, H:i"
 TIME_FORMAT = "H:i"

@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=32, primary_key=True, serialize=False)),
                 ("last_value", models.PositiveBigIntegerField(default=0)),
             ],
+            options={"verbose_name": "sequence", "verbose_name_plural": "sequences"},
         ),
         migrations.CreateModel(
             name="Patient",

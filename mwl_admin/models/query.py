@@ -2,6 +2,7 @@
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.models.scheduled import ScheduledProcedureStep
@@ -59,4 +60,4 @@ class WorklistDelivery(models.Model):
         verbose_name = _("worklist delivery")
 
     def __str__(self) -> str:
-        return f"{self.step_id} to {self.station_ae_title}"
+        return gettext("%(step)s to %(station)s") % {"step": self.step_id, "station": self.station_ae_title}

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.models.patient import Patient
@@ -31,4 +32,4 @@ class PatientRead(models.Model):
         indexes = [models.Index(fields=["-read_at"], name="patient_read_at")]
 
     def __str__(self) -> str:
-        return f"{self.user_name}: {self.page}"
+        return f"{self.user_name}: {gettext(self.page)}"

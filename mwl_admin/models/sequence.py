@@ -1,6 +1,7 @@
 """Numbers handed out once: accession numbers and the other identifiers that are made when left empty."""
 
 from django.db import models, transaction
+from django.utils.translation import gettext_lazy
 
 
 class Sequence(models.Model):
@@ -8,6 +9,10 @@ class Sequence(models.Model):
 
     name = models.CharField(max_length=32, primary_key=True)
     last_value = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = gettext_lazy("sequence")
+        verbose_name_plural = gettext_lazy("sequences")
 
     def __str__(self) -> str:
         return f"{self.name}: {self.last_value}"

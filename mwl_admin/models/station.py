@@ -80,7 +80,7 @@ class Station(EditedModel):
         help_text=_("What the station can read. What the set can't carry is sent as “?”."),
     )
     station_ae_key = models.CharField(
-        "station AE title in queries",
+        _("station AE title in queries"),
         max_length=8,
         choices=StationAEKey,
         default=StationAEKey.USE,
