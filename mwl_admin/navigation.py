@@ -13,6 +13,11 @@ def style(request: HttpRequest) -> str:
     return static("mwl_admin/site.css")
 
 
+def icon(request: HttpRequest) -> str:
+    """Return the address of the picture that browsers put on a tab."""
+    return static("mwl_admin/icon.svg")
+
+
 def texts(request: HttpRequest) -> str:
     """Return the address of what the site's scripts say, in the site's language."""
     return reverse("texts")

@@ -110,6 +110,7 @@ UNFOLD = {
     "SITE_HEADER": _("Worklist"),
     "SITE_SYMBOL": "calendar_month",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "mwl_admin.navigation.icon"}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": ["mwl_admin.navigation.style"],
