@@ -9,6 +9,7 @@ UNFOLD = (
     gettext_noop("False"),
     gettext_noop("Filters"),
     gettext_noop("Go back"),
+    gettext_noop("Return to site"),
     gettext_noop("Run"),
     gettext_noop("Run the selected action"),
     gettext_noop("Select action"),
@@ -20,6 +21,7 @@ UNFOLD = (
     gettext_noop("This item will be deleted."),
     gettext_noop("True"),
     gettext_noop("Type to search"),
+    gettext_noop("Welcome back to"),
     gettext_noop("After you've created a user, you’ll be able to edit more user options."),
     gettext_noop(
         "Raw passwords are not stored, so there is no way to see this user’s password, but you can change the password "
