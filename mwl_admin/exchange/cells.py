@@ -6,6 +6,7 @@ import datetime
 import re
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from mwl_admin.exchange import values
@@ -27,18 +28,22 @@ def text(cell: Any) -> str:
 
 
 def date(cell: Any) -> datetime.date | str:
-    """Return a date, in the day-first order of the department or the unmistakable one of ISO 8601."""
+    """Return a date: day first, or month first where the department writes so, or the unmistakable ISO 8601."""
     if isinstance(cell, datetime.date):
         return values.date(cell)
     written = text(cell)
-    day_first = re.fullmatch(r"(\d{1,2})[./](\d{1,2})[./](\d{4})", written, re.ASCII)
-    if day_first:
-        day, month, year = day_first.groups()
+    month_first = settings.DATE_STYLE == "m/d/Y"
+    ordered = re.fullmatch(r"(\d{1,2})[./](\d{1,2})[./](\d{4})", written, re.ASCII)
+    if ordered:
+        day, month, year = ordered.groups()
+        if month_first:
+            day, month = month, day
         written = f"{year}-{month:0>2}-{day:0>2}"
     try:
         return values.date(written) if written else ""
     except ValueError:
-        raise ValueError(_("must be a date that exists, such as 2026-05-04 or 04/05/2026.")) from None
+        message = _("must be a date that exists, such as 2026-05-04 or %(example)s.")
+        raise ValueError(message % {"example": "05/04/2026" if month_first else "04/05/2026"}) from None
 
 
 def time(cell: Any) -> datetime.time | str:

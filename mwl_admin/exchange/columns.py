@@ -52,7 +52,7 @@ HEADINGS = (
     Heading("Name prefix", "", cells.text, "Dr"),
     Heading("Name suffix", "", cells.text),
     Heading("Patient name", "PatientName", cells.text, "Müller^Änne", _("the whole name instead of its parts")),
-    Heading("Birth date", "PatientBirthDate", cells.date, "1950-07-01", _("or 01/07/1950, day first")),
+    Heading("Birth date", "PatientBirthDate", cells.date, "1950-07-01", _("or as the department writes dates")),
     Heading("Sex", "PatientSex", cells.sex, "F", _("M, F or O")),
     Heading("Size", "PatientSize", cells.text, "1.72", _("in metres")),
     Heading("Weight", "PatientWeight", cells.text, "68", _("in kilograms")),

@@ -334,3 +334,13 @@ def test_the_template_has_each_column_and_no_rows() -> None:
 
 def read_headings(data: bytes) -> list[str]:
     return next(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
+
+
+@pytest.mark.parametrize(("style", "day"), [("d/m/Y", 4), ("d.m.Y", 4), ("Y-m-d", 4), ("m/d/Y", 5)])
+def test_a_date_is_read_in_the_order_in_which_the_department_writes_it(settings: Any, style: str, day: int) -> None:
+    settings.DATE_STYLE = style
+    assert imported({**GOOD, "Date": "04/05/2026"}).applied
+    step = ScheduledProcedureStep.objects.get()
+    assert step.scheduled_date == datetime.date(2026, 9 - day, day)
+    report = imported({**GOOD, "Date": "31/31/2026"})
+    assert ("05/04/2026" if day == 5 else "04/05/2026") in report.rows[0].problems[0][1]
