@@ -202,7 +202,7 @@ class EntryExchange(ImportExportMixin):  # type: ignore[misc]
         try:
             response: HttpResponse = super().process_import(request, **kwargs)
         except FileNotFoundError:
-            messages.error(request, "The file has waited for too long, or was taken already: choose it again.")
+            messages.error(request, _("The file has waited for too long, or was taken already: choose it again."))
             return redirect("admin:mwl_admin_requestedprocedure_import")
         return response
 
