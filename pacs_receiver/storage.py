@@ -39,6 +39,7 @@ _KNOWN_FOLDERS_LIMIT = 20_000
 _READ_SIZE = 1 << 20
 _META_LIMIT = 1 << 16
 _MODE = 0o640
+_FOLDER_MODE = 0o750
 _NEWBORN_SECONDS = 60.0
 
 
@@ -171,14 +172,17 @@ class Storage:
     def open(self) -> None:
         """Make the folders, and one of our own for temporary files, locked for as long as this process lives."""
         for name in (INCOMING, CONFLICTS, TRASH):
-            (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o750)
+            (self.root / name).mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+        for number in range(256):  # the folders of all studies: made durable once, not with each study
+            (self.root / f"{number:02x}").mkdir(exist_ok=True, mode=_FOLDER_MODE)
+        self.sync_folder(self.root)
         while self._own is None:
             self._take_folder()
         self._anonymous = self._has_anonymous_files()
 
     def _take_folder(self) -> None:
         own = self.root / INCOMING / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        own.mkdir(mode=0o750, parents=True)
+        own.mkdir(mode=_FOLDER_MODE, parents=True)
         lock = own / _LOCK
         fd = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -267,9 +271,9 @@ class Storage:
         if known is not None:
             return known
         folder = self.root / relative
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
         # A folder that another process just made may not be durable yet: whoever uses it first makes sure.
-        for parent in (folder.parent, folder.parent.parent, self.root):
+        for parent in (folder.parent, folder.parent.parent):
             self.sync_folder(parent)
         if len(self._known_folders) >= _KNOWN_FOLDERS_LIMIT:
             self._known_folders.clear()
