@@ -20,10 +20,11 @@ document.addEventListener("htmx:configRequest", (event) => {
   }
 });
 
-document.addEventListener("htmx:afterSwap", (event) => {
+// Not sooner: until then the form in it is not htmx's yet, and Enter would send it as any form.
+document.addEventListener("htmx:afterSettle", (event) => {
   const dialog = document.getElementById("dialog");
   if (!dialog) return;
-  if (event.detail.target.id === "dialog-content") {
+  if (event.detail.target.id === "dialog-content" && !dialog.open) {
     dialog.showModal();
     const first = dialog.querySelector("[autofocus]");
     if (first) first.focus();
