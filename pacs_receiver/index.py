@@ -171,7 +171,7 @@ class IndexWriter:
         found: dict[tuple[str, str], tuple[int, int]] = {}
         with self._transaction() as cursor:
             for key, record in sorted({_series_key(p.record): p.record for p in batch}.items()):
-                found[key] = self._known_series.get(key) or self._make_series(cursor, record)
+                found[key] = self._known(cursor, key) or self._make_series(cursor, record)
             outcomes = [
                 self._insert(cursor, pending.record, found[_series_key(pending.record)][1]) for pending in batch
             ]
@@ -242,6 +242,18 @@ class IndexWriter:
             with contextlib.suppress(self._dbapi_error()):
                 self._connection.close()
             self._connection = None
+
+    def _known(self, cursor: _Cursor, key: tuple[str, str]) -> tuple[int, int] | None:
+        """Return the row numbers that this process remembers of a series, if they still are the series'.
+
+        SQLite gives the numbers of deleted rows to others: another process may have deleted the study meanwhile.
+        """
+        ids = self._known_series.get(key)
+        if ids is None:
+            return None
+        wanted = {"study": ids[0], "series": ids[1], "study_uid": key[0], "series_uid": key[1]}
+        cursor.execute(self._statements.is_series, wanted)
+        return ids if cursor.fetchone() else None
 
     def _make_series(self, cursor: _Cursor, record: Record) -> tuple[int, int]:
         """Return the row numbers of study and series, made where they are missing."""

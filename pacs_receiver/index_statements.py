@@ -37,6 +37,16 @@ class Statements:
         self.insert_series = self._insert(
             series, "study", "series_uid", *(a.column for a in attributes.INDEXED if a.level == "series")
         )
+        self.is_series = self._sql(
+            select(series.c.id)
+            .join_from(series, study, series.c.study == study.c.id)
+            .where(
+                series.c.id == bindparam("series"),
+                study.c.id == bindparam("study"),
+                series.c.series_uid == bindparam("series_uid"),
+                study.c.study_uid == bindparam("study_uid"),
+            )
+        )
         self.insert_instance = self._insert(instance, *_OF_INSTANCE)
         self.find_instance = self._sql(
             select(instance.c.series, instance.c.sha256).where(
@@ -64,7 +74,6 @@ class Statements:
                 completed_at=null(),
             )
         )
-
         self.insert_and_count = self._insert_and_count() if dialect.name == "postgresql" else ""
 
     def _insert_and_count(self) -> str:

@@ -173,12 +173,16 @@ class Storage:
         """Make the folders, and one of our own for temporary files, locked for as long as this process lives."""
         for name in (INCOMING, CONFLICTS, TRASH):
             (self.root / name).mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
-        for number in range(256):  # the folders of all studies: made durable once, not with each study
-            (self.root / f"{number:02x}").mkdir(exist_ok=True, mode=_FOLDER_MODE)
-        self.sync_folder(self.root)
+        self._make_shards()
         while self._own is None:
             self._take_folder()
         self._anonymous = self._has_anonymous_files()
+
+    def _make_shards(self) -> None:
+        """Make the folders that hold the studies' folders: durable once, not again with each study."""
+        for number in range(256):
+            (self.root / f"{number:02x}").mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+        self.sync_folder(self.root)
 
     def _take_folder(self) -> None:
         own = self.root / INCOMING / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -271,6 +275,8 @@ class Storage:
         if known is not None:
             return known
         folder = self.root / relative
+        if not folder.parent.parent.exists():  # cleaned up by hand
+            self._make_shards()
         folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
         # A folder that another process just made may not be durable yet: whoever uses it first makes sure.
         for parent in (folder.parent, folder.parent.parent):

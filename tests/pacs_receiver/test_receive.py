@@ -12,6 +12,8 @@ from pydicom import dcmread
 from sqlalchemy import Table, func, select
 
 from dicom_listener.service import Refused
+from pacs_receiver.changes import place_of
+from pacs_receiver.deletion import delete_study
 from pacs_receiver.index_tables import instance, patient, series, study
 from pacs_receiver.storage import relative_path
 from tests.pacs_receiver.conftest import House, OpenHouse
@@ -200,3 +202,26 @@ def test_a_file_system_without_nameless_files_serves_as_well(house: House) -> No
         store(house.receiver, encode(other)[:-1], instance=other.SOPInstanceUID)
     assert len(house.files) == 1
     assert house.temporary == []
+
+
+def test_a_series_that_another_process_deleted_is_never_taken_for_the_one_that_has_its_number_now(
+    open_house: OpenHouse, database_url: str
+) -> None:
+    """SQLite gives the number of the last row that was deleted to the next one that is made."""
+    ours, theirs = open_house(url=database_url), open_house(url=database_url)
+    first = image()
+    store(ours.receiver, encode(first), instance=first.SOPInstanceUID)
+    delete_study(
+        theirs.engine, theirs.storage, theirs.index, first.StudyInstanceUID, who="test", action="delete", to_trash=True
+    )
+    somebody_elses = image()
+    store(theirs.receiver, encode(somebody_elses), instance=somebody_elses.SOPInstanceUID)
+    later = image(study=first.StudyInstanceUID, series=first.SeriesInstanceUID)
+    assert store(ours.receiver, encode(later), instance=later.SOPInstanceUID).status == 0
+    for ds in (somebody_elses, later):
+        place = place_of(ours.engine, ds.SOPInstanceUID)
+        assert place is not None
+        assert place.uids == (ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
+    with ours.engine.connect() as connection:
+        counts = connection.execute(select(study.c.instance_count, study.c.series_count)).all()
+    assert [tuple(row) for row in counts] == [(1, 1), (1, 1)]
