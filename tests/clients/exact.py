@@ -15,7 +15,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
-from tests.waiting import wait_until
+from tests.clients.answers import keep_answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ def association(port: int, contexts: Iterable[tuple[str, str]], *, called: str =
     made = ae.associate("127.0.0.1", port, ae_title=called)
     if not made.is_established:
         raise ConnectionError("the association was not accepted")
+    keep_answers(made)
     try:
         yield made
     finally:
@@ -94,14 +95,8 @@ def store(made: Association, instance: Instance) -> int:
     request.AffectedSOPInstanceUID = instance.sop_instance_uid
     request.Priority = 2
     request.DataSet = BytesIO(instance.data_set)
-    # as pynetdicom's own send_c_store: its reactor must not take the response away
-    made._reactor_checkpoint.clear()
-    try:
-        wait_until(lambda: made._is_paused, what="the association's reactor pauses")
-        made.dimse.send_msg(request, context_ids[0])
-        _, response = made.dimse.get_msg(block=True)
-    finally:
-        made._reactor_checkpoint.set()
+    made.dimse.send_msg(request, context_ids[0])
+    _, response = made.dimse.get_msg(block=True)
     if response is None or response.Status is None:
         raise ConnectionError("no response")
     return response.Status

@@ -18,6 +18,7 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification  
 
 from tests import components
 from tests.clients import dcmtk
+from tests.clients.answers import keep_answers
 from tests.components import requires
 from tests.dicom_listener.conftest import Listen
 from tests.dicom_listener.listening import LIMITS, Listening
@@ -187,6 +188,7 @@ def test_pynetdicom_echoes_stores_and_finds(listener: Listening, instances: list
     ae.add_requested_context(ModalityWorklistInformationFind)
     association = ae.associate("127.0.0.1", listener.port, ae_title="TOY")
     assert association.is_established
+    keep_answers(association)
     assert association.acceptor.maximum_length == LIMITS.max_pdu_length
     assert association.send_c_echo().Status == 0
     for path in instances:

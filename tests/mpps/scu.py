@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from mwl_admin.models import ScheduledProcedureStep
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
+from tests.clients.answers import keep_answers
 
 MPPS = str(ModalityPerformedProcedureStep)
 RETRIEVE = str(ModalityPerformedProcedureStepRetrieve)
@@ -59,27 +59,16 @@ class Modality:
     received: list[Dataset] = field(default_factory=list)
 
     def create(self, ds: Dataset, uid: str | None = None, *, sop_class: str = MPPS) -> Answer:
-        self._park()
         _, data = self.assoc.send_n_create(ds, sop_class, uid)
         return Answer(self.received[-1], data)
 
     def set(self, ds: Dataset, uid: str, *, sop_class: str = MPPS) -> Answer:
-        self._park()
         _, data = self.assoc.send_n_set(ds, sop_class, uid)
         return Answer(self.received[-1], data)
 
     def get(self, uid: str, *tags: int) -> Answer:
-        self._park()
         _, data = self.assoc.send_n_get([Tag(tag) for tag in tags], RETRIEVE, uid)
         return Answer(self.received[-1], data)
-
-    def _park(self) -> None:
-        """Have pynetdicom's other thread stand still before a request.
-
-        It says that it does a moment too early, and then takes a quick response for a message of the peer's.
-        """
-        self.assoc._reactor_checkpoint.clear()
-        time.sleep(0.005)  # several of its turns; nothing tells when it has come to rest
 
 
 @contextmanager
@@ -92,6 +81,7 @@ def modality(port: int, *, calling: str = "CT1", transfer_syntax: str = EXPLICIT
     note = (evt.EVT_DIMSE_RECV, lambda event: received.append(event.message.command_set))
     assoc = ae.associate("127.0.0.1", port, ae_title="MWL_SCP", evt_handlers=[note])
     assert assoc.is_established
+    keep_answers(assoc)
     try:
         yield Modality(assoc, received)
     finally:

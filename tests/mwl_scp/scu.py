@@ -12,6 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification  # type: ignore[attr-defined]
 
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
+from tests.clients.answers import keep_answers
 
 
 @dataclass
@@ -38,6 +39,7 @@ def association(
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
     opened = ae.associate("127.0.0.1", port, ae_title="MWL_SCP")
     assert opened.is_established
+    keep_answers(opened)
     try:
         yield opened
     finally:

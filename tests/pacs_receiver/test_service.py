@@ -12,6 +12,7 @@ from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 from pynetdicom import AE, _config, sop_class
 
+from tests.clients.answers import keep_answers
 from tests.components import requires
 from tests.pacs_receiver.conftest import StartReceiver
 from tests.pacs_receiver.images import CT, EXPLICIT, image
@@ -101,6 +102,7 @@ def send_raw(receiver: ReceiverProcess, path: Path) -> int:
     ae.add_requested_context(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID)
     assoc = ae.associate("127.0.0.1", receiver.port)
     assert assoc.is_established, path.name
+    keep_answers(assoc)
     status: int = assoc.send_c_store(path).Status
     assoc.release()
     return status
@@ -119,6 +121,7 @@ def send(receiver: ReceiverProcess, *images: Dataset) -> list[int]:
     ae.add_requested_context(CT, EXPLICIT)
     assoc = ae.associate("127.0.0.1", receiver.port)
     assert assoc.is_established
+    keep_answers(assoc)
     statuses = []
     for ds in images:
         ds.file_meta = FileMetaDataset()
