@@ -16,17 +16,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A client certificate that an authority of ours has signed.
+
+    ``sha256`` is its fingerprint in lower-case hexadecimal digits, ``common_name`` that of its subject.
+    """
+
+    sha256: str
+    common_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """What is known of a peer when it asks for an association.
 
     ``address`` is the IP address as text. ``user_identity`` is the type of User Identity that it sent
-    (PS3.7 §D.3.3.7), None when it sent none; what it holds is not verified.
+    (PS3.7 §D.3.3.7), None when it sent none; what it holds is not verified. ``certificate`` is the one that it proved
+    to hold, None without TLS or where none is asked for.
     """
 
     calling_ae: str
     called_ae: str
     address: str
     user_identity: int | None = None
+    certificate: Certificate | None = None
 
 
 class Reason(Enum):
