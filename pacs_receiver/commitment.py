@@ -28,7 +28,7 @@ from pacs_receiver import jobs, uids
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import commitment, instance, series, study
 from pacs_receiver.part10 import NotPart10
-from pacs_receiver.peers import PeerBook
+from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.sop_classes import STORAGE_COMMITMENT
 from pacs_receiver.statuses import Status
 from pacs_receiver.storage import Storage, read_stored, relative_path
@@ -108,6 +108,8 @@ class Commitments:
     def action(self, association: Association, request: Request) -> Iterator[Response]:
         """Answer an N-ACTION, then report on the same association if it stays open (PS3.4 §J.3.2, §J.3.3)."""
         command = request.command
+        if not self.peers.may_store(association.calling_ae):
+            raise Refused(Status.NOT_AUTHORIZED, "this device may not store")
         if command.requested_sop_class_uid != STORAGE_COMMITMENT:
             raise Refused(0x0118, "no such SOP class")
         if command.requested_sop_instance_uid != WELL_KNOWN_INSTANCE:

@@ -23,6 +23,7 @@ from dicom_listener.config import (
     seconds,
     whole_number,
 )
+from dicom_listener.devices import is_loopback
 from pacs_receiver import peers
 from pacs_receiver.sop_classes import sop_class_named
 
@@ -61,16 +62,17 @@ class PacsConfig:
 def load(env: FileAwareEnv) -> PacsConfig:
     """Read the settings; raise :class:`dicom_listener.config.BadSetting` for the first that can't be used."""
     var = data_dir(env)
+    listener = load_listener(
+        env,
+        "PACS",
+        name="pacs_receiver",
+        ae_title_default="PACS",
+        bind="127.0.0.1:4244",
+        health_bind="127.0.0.1:8244",
+        workers=os.cpu_count() or 1,
+    )
     return PacsConfig(
-        listener=load_listener(
-            env,
-            "PACS",
-            name="pacs_receiver",
-            ae_title_default="PACS",
-            bind="127.0.0.1:4244",
-            health_bind="127.0.0.1:8244",
-            workers=os.cpu_count() or 1,
-        ),
+        listener=listener,
         database_url=read(env, "PACS_DATABASE_URL", database_url, f"sqlite:///{var}/pacs/index.sqlite3"),
         storage_dir=Path(read(env, "PACS_STORAGE_DIR", non_empty, f"{var}/pacs/storage")),
         fsync=read(env, "PACS_FSYNC", boolean, "1"),
@@ -83,7 +85,7 @@ def load(env: FileAwareEnv) -> PacsConfig:
         sop_classes=read(env, "PACS_SOP_CLASSES", sop_class_list, ""),
         index_retry_seconds=read(env, "PACS_INDEX_RETRY_SECONDS", seconds, "10"),
         peers_file=read(env, "PACS_PEERS_FILE", peers_file, ""),
-        accept_unknown_peers=read(env, "PACS_UNKNOWN_PEERS", choice("accept", "reject"), "accept") == "accept",
+        accept_unknown_peers=_serves_strangers(env, listener),
         commit_verify_hash=read(env, "PACS_COMMIT_VERIFY", choice("exists", "hash"), "exists") == "hash",
         commit_wait_seconds=read(env, "PACS_COMMIT_WAIT_SECONDS", seconds, "1"),
         commit_give_up_days=read(env, "PACS_COMMIT_GIVE_UP_DAYS", days, "7"),
@@ -95,6 +97,11 @@ def load(env: FileAwareEnv) -> PacsConfig:
         retention_requires=read(env, "PACS_RETENTION_REQUIRES", requirements, "committed,announced"),
         trash_days=read(env, "PACS_TRASH_DAYS", days, "30"),
     )
+
+
+def _serves_strangers(env: FileAwareEnv, listener: ListenerConfig) -> bool:
+    word = read(env, "PACS_UNKNOWN_PEERS", choice("auto", "accept", "reject"), "auto")
+    return is_loopback(listener.bind[0]) if word == "auto" else word == "accept"
 
 
 def database_url(text: str) -> URL:

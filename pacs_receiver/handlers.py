@@ -21,7 +21,7 @@ from pacs_receiver.config import PacsConfig
 from pacs_receiver.database import connect
 from pacs_receiver.index import IndexWriter
 from pacs_receiver.jobs import Job, Jobs, take_lease
-from pacs_receiver.peers import PeerBook
+from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.receive import Receiver
 from pacs_receiver.storage import Storage
 

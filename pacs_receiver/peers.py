@@ -1,10 +1,13 @@
-"""Who the receiver knows: the peers' file, read again on SIGHUP and when it changes.
+"""The peers' file: devices that the receiver knows without a site.
 
 The file is TOML, one table for each peer::
 
     [[peer]]
     ae_title = "CT1"
+    enabled = true                            # false: turned away
     addresses = ["192.0.2.7", "10.1.0.0/16"]  # where it may call from; anywhere when left out
+    certificates = ["<SHA-256>"]              # with TLS: the client certificates that it may show
+    rights = ["store"]                        # what it may do; store when left out
     host = "192.0.2.7"                        # where Storage Commitment results go
     port = 104
     sop_classes = ["CTImageStorage"]          # what it may store; everything when left out
@@ -12,23 +15,31 @@ The file is TOML, one table for each peer::
 
 from __future__ import annotations
 
-import ipaddress
-import logging
 import re
-import threading
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from dicom_listener.access import AccessRule, Caller, Reason, Rejected
-from dicom_listener.config import Network, ae_title, networks
+from dicom_listener.config import ae_title, networks
+from dicom_listener.devices import Device
 from pacs_receiver.sop_classes import sop_class_named
 
-log = logging.getLogger(__name__)
+STORE = "store"
+RIGHTS = frozenset({STORE, "query", "retrieve"})
+"""What a device can be allowed to do (docs/devices.md)."""
 
-_KEYS = {"ae_title": str, "addresses": list, "host": str, "port": int, "sop_classes": list}
+_KEYS = {
+    "ae_title": str,
+    "enabled": bool,
+    "addresses": list,
+    "certificates": list,
+    "rights": list,
+    "host": str,
+    "port": int,
+    "sop_classes": list,
+}
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 class BadPeersFile(ValueError):
@@ -37,24 +48,37 @@ class BadPeersFile(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One known application entity; an empty tuple or set restricts nothing."""
+    """A device as the receiver knows it; an empty set of SOP classes restricts nothing. ``port`` 0: it isn't called."""
 
-    ae_title: str
-    addresses: tuple[Network, ...] = ()
+    device: Device
     host: str = ""
     port: int = 0
     sop_classes: frozenset[str] = frozenset()
+    rights: frozenset[str] = frozenset({STORE})
 
     @property
     def can_be_called(self) -> bool:
         return bool(self.host and self.port)
 
-    def may_call_from(self, address: str) -> bool:
-        if not self.addresses:
-            return True
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-        parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-        return any(parsed in network for network in self.addresses)
+    def may(self, right: str) -> bool:
+        return right in self.rights
+
+
+def fingerprints(values: Iterable[object]) -> frozenset[str]:
+    """Parse SHA-256 fingerprints of certificates, with colons or without. Raises ValueError."""
+    found = frozenset(str(value).replace(":", "").strip().lower() for value in values)
+    for value in found:
+        if _FINGERPRINT.fullmatch(value) is None:
+            raise ValueError("a certificate is named by the 64 hexadecimal digits of its SHA-256")
+    return found
+
+
+def rights(values: Iterable[object]) -> frozenset[str]:
+    """Parse rights. Raises ValueError."""
+    found = frozenset(map(str, values))
+    if not found <= RIGHTS:
+        raise ValueError(f"rights are out of {', '.join(sorted(RIGHTS))}")
+    return found
 
 
 def parse(text: str) -> dict[str, Peer]:
@@ -72,9 +96,10 @@ def parse(text: str) -> dict[str, Peer]:
     peers: dict[str, Peer] = {}
     for number, entry in enumerate(entries):
         peer = _peer(text, number, entry)
-        if peer.ae_title in peers:
-            raise BadPeersFile(f"line {_line_of(text, number, 'ae_title')}: {peer.ae_title!r} occurs twice")
-        peers[peer.ae_title] = peer
+        title = peer.device.ae_title
+        if title in peers:
+            raise BadPeersFile(f"line {_line_of(text, number, 'ae_title')}: {title!r} occurs twice")
+        peers[title] = peer
     return peers
 
 
@@ -83,13 +108,17 @@ def _peer(text: str, number: int, entry: Mapping[str, Any]) -> Peer:
         expected = _KEYS.get(key)
         if expected is None:
             raise BadPeersFile(f"line {_line_of(text, number, key)}: {key!r} is not known")
-        if not isinstance(value, expected) or isinstance(value, bool):
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             raise BadPeersFile(f"line {_line_of(text, number, key)}: {key} is not of the right type")
     key = "ae_title"
     try:
         title = ae_title(entry.get("ae_title", ""))
         key = "addresses"
         addresses = networks(",".join(map(str, entry.get("addresses", []))))
+        key = "certificates"
+        certificates = fingerprints(entry.get("certificates", []))
+        key = "rights"
+        allowed = rights(entry.get("rights", [STORE]))
         key = "sop_classes"
         classes = frozenset(sop_class_named(str(name)) for name in entry.get("sop_classes", []))
         key = "port"
@@ -100,7 +129,8 @@ def _peer(text: str, number: int, entry: Mapping[str, Any]) -> Peer:
             raise ValueError("host and port are needed together")
     except ValueError as exc:
         raise BadPeersFile(f"line {_line_of(text, number, key)}: {exc}") from exc
-    return Peer(title, addresses, entry.get("host", ""), port, classes)
+    device = Device(title, entry.get("enabled", True), addresses, certificates)
+    return Peer(device, entry.get("host", ""), port, classes, allowed)
 
 
 def _with_line_first(message: str, last: int) -> str:
@@ -121,67 +151,3 @@ def _line_of(text: str, number: int, key: str) -> int:
         elif (seen == number or key == "peer" or seen < 0) and re.match(rf"""\s*\[*\s*["']?{re.escape(key)}\b""", line):
             return line_number
     return start
-
-
-class PeerBook:
-    """The peers in force. Reading is cheap; a changed file is noticed at the next look."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._stamp: tuple[int, int, int] | None = None
-        self._peers: dict[str, Peer] = {}
-        if path is not None:
-            self._peers = parse(path.read_text(encoding="utf-8"))
-            self._stamp = self._look()
-
-    def get(self, title: str) -> Peer | None:
-        """Return the peer with this AE title."""
-        return self._current().get(title)
-
-    def reload(self) -> None:
-        """Read the file again now; when it is wrong, say so and keep what was in force."""
-        with self._lock:
-            self._stamp = self._look()
-            self._read()
-
-    def _current(self) -> dict[str, Peer]:
-        if self._path is None:
-            return self._peers
-        stamp = self._look()
-        if stamp != self._stamp:
-            with self._lock:
-                if stamp != self._stamp:
-                    self._stamp = stamp
-                    self._read()
-        return self._peers
-
-    def _look(self) -> tuple[int, int, int] | None:
-        try:
-            status = self._path.stat() if self._path else None
-        except OSError:
-            return None
-        return (status.st_mtime_ns, status.st_size, status.st_ino) if status else None
-
-    def _read(self) -> None:
-        if self._path is None:
-            return
-        try:
-            self._peers = parse(self._path.read_text(encoding="utf-8"))
-        except (BadPeersFile, OSError, UnicodeDecodeError) as exc:
-            log.error("the peers' file is wrong, what was in force stays: %s: %s", self._path, exc)
-            return
-        log.info("peers read from %s: %d", self._path, len(self._peers))
-
-    def rule(self, otherwise: AccessRule, *, unknown: bool) -> AccessRule:
-        """Return an access rule: a known AE title may only call from its addresses, others if ``unknown`` says so."""
-
-        def allowed(caller: Caller) -> Rejected | None:
-            peer = self.get(caller.calling_ae)
-            if peer is None and not unknown:
-                return Rejected(Reason.CALLING_AE, "calling AE title is not among the peers")
-            if peer is not None and not peer.may_call_from(caller.address):
-                return Rejected(Reason.CALLING_AE, "address is none of this peer's")
-            return otherwise(caller)
-
-        return allowed

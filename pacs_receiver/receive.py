@@ -14,6 +14,7 @@ from pacs_receiver.changes import place_of, remove_empty_rows, remove_row
 from pacs_receiver.exceptions import ReceiverError, StorageFailed
 from pacs_receiver.header import Malformed, Scan
 from pacs_receiver.index import IndexWriter, Outcome, Record
+from pacs_receiver.peers import STORE
 from pacs_receiver.statuses import Status, refusal
 from pacs_receiver.storage import Incoming, Storage, Stored, read_stored, relative_path
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from dicom_listener.association import Association
     from dicom_listener.service import Request
     from pacs_receiver.config import DuplicatePolicy
-    from pacs_receiver.peers import PeerBook
+    from pacs_receiver.peer_book import PeerBook
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class Receiver:
                 Refused(Status.SOP_CLASS_NOT_SUPPORTED, "SOP class is not that of the presentation context"),
             )
         peer = self.peers.get(association.calling_ae)
+        if peer is not None and not peer.may(STORE):
+            raise _refused(association.calling_ae, Refused(Status.NOT_AUTHORIZED, "this device may not store"))
         if peer is not None and peer.sop_classes and sop_class not in peer.sop_classes:
             raise _refused(
                 association.calling_ae, Refused(Status.NOT_AUTHORIZED, "this SOP class is not accepted from this AE")

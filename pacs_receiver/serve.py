@@ -31,6 +31,8 @@ def serve(config: PacsConfig) -> int:
     from dicom_listener import workers
     from pacs_receiver import handlers
 
+    if config.accept_unknown_peers:
+        log.warning("devices that nobody entered are served, as PACS_UNKNOWN_PEERS and PACS_BIND say")
     checks = {"index": partial(check_index, config), "storage": partial(check_storage, config)}
     return workers.run(config.listener, partial(handlers.build, config), health_checks=checks)
 

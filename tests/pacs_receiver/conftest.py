@@ -14,7 +14,7 @@ from pacs_receiver.config import DuplicatePolicy
 from pacs_receiver.config import database_url as parse_database_url
 from pacs_receiver.database import connect, migrate
 from pacs_receiver.index import IndexWriter
-from pacs_receiver.peers import PeerBook
+from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.receive import Receiver
 from pacs_receiver.storage import Storage
 from tests.pacs_receiver.process import ReceiverProcess

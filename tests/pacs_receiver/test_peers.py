@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicom_listener.access import Caller
-from pacs_receiver.peers import BadPeersFile, PeerBook, parse
+from pacs_receiver.peer_book import PeerBook
+from pacs_receiver.peers import BadPeersFile, parse
 from tests.pacs_receiver import load
 from tests.pacs_receiver.conftest import StartReceiver
 from tests.pacs_receiver.images import encode, image
@@ -51,6 +52,9 @@ WRONG = {
     "a port of the wrong type": ('[[peer]]\nae_title = "A"\nport = "104"\n', "line 3: port is not of the right type"),
     "a host without a port": ('[[peer]]\nae_title = "A"\nhost = "x"\n', "line 1: host and port are needed together"),
     "a SOP class that nobody knows": ('[[peer]]\nae_title = "A"\nsop_classes = ["CTStorage"]\n', "line 3: "),
+    "a switch that is none": ('[[peer]]\nae_title = "A"\nenabled = 1\n', "line 3: enabled is not of the right type"),
+    "a certificate that is none": ('[[peer]]\nae_title = "A"\ncertificates = ["ab:cd"]\n', "line 3: a certificate"),
+    "a right that is none": ('[[peer]]\nae_title = "A"\nrights = ["stor"]\n', "line 3: rights are out of"),
     "one table instead of many": ('[peer]\nae_title = "A"\n', "line 1: peers are written as [[peer]]"),
 }
 
