@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 class Certificate:
     """A client certificate that an authority of ours has signed.
 
-    ``sha256`` is its fingerprint in lower-case hexadecimal digits, ``common_name`` that of its subject.
+    ``sha256`` is its fingerprint in lower-case hexadecimal digits, ``common_name`` the one of its subject, empty when
+    that has none or several. ``any_title``: the settings let it stand for every AE title.
     """
 
     sha256: str
     common_name: str
+    any_title: bool = False
+
+    def stands_for(self, ae_title: str) -> bool:
+        """Tell whether its holder may call by this AE title, where none is bound to the device."""
+        return self.any_title or self.common_name == ae_title
 
 
 @dataclass(frozen=True, slots=True)

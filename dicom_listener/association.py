@@ -70,7 +70,7 @@ class Association:
     """
 
     def __init__(self, sock: socket.socket, address: str, port: int, *, service: Service, limits: Limits,
-                 max_pdu_length: int, seats: Seats, tls: ssl.SSLContext | None) -> None:  # fmt: skip
+                 max_pdu_length: int, seats: Seats, tls: ssl.SSLContext | None, any_title: bool) -> None:  # fmt: skip
         self.id = next(_SEQUENCE)
         self.seat: int | None = None
         self.address = address
@@ -87,6 +87,7 @@ class Association:
         self._max_pdu_length = max_pdu_length
         self._seats = seats
         self._tls = tls
+        self._any_title = any_title
         self._incoming: Incoming | None = None
         self._exchange = Exchange(self)
         self._waiting: deque[Incoming] = deque()
@@ -211,7 +212,8 @@ class Association:
             return Rejected(Reason.CALLING_AE, "calling AE title is empty")
         if not proposal.called_ae:
             return Rejected(Reason.CALLED_AE, "called AE title is empty")
-        caller = Caller(proposal.calling_ae, proposal.called_ae, self.address, proposal.user_identity)
+        certificate = self.connection.client_certificate(any_title=self._any_title)
+        caller = Caller(proposal.calling_ae, proposal.called_ae, self.address, proposal.user_identity, certificate)
         try:
             return self.service.access(caller)
         except Exception as error:  # noqa: BLE001 - on doubt nobody is let in

@@ -191,11 +191,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Where the TLS material is; ``client_ca`` makes a certificate of the client's required."""
+    """Where the TLS material is; ``client_ca`` makes a certificate of the client's required.
+
+    ``any_title``: a client's certificate that is bound to no device stands for every AE title, not only the one that
+    is its common name.
+    """
 
     certificate: Path
     private_key: Path
     client_ca: Path | None
+    any_title: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +271,10 @@ def _tls(setting: Callable[[str, Callable[[str], Any], str], Any], prefix: str) 
     certificate = setting("TLS_CERTIFICATE_PATH", optional_file, "")
     private_key = setting("TLS_PRIVATE_KEY_PATH", optional_file, "")
     client_ca = setting("TLS_CLIENT_CA_PATH", optional_file, "")
+    names = setting("TLS_CERTIFICATE_NAMES", choice("ae-title", "any"), "ae-title")
     if certificate is None and private_key is None and client_ca is None:
         return None
     if certificate is None or private_key is None:
         missing = "TLS_CERTIFICATE_PATH" if certificate is None else "TLS_PRIVATE_KEY_PATH"
         raise BadSetting(f"{prefix}_{missing}: needed as well, since another TLS setting is given")
-    return TlsFiles(certificate, private_key, client_ca)
+    return TlsFiles(certificate, private_key, client_ca, any_title=names == "any")

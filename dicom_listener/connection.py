@@ -18,9 +18,12 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from dicom_listener.pdu import Ending
+from dicom_listener.tls import client_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from dicom_listener.access import Certificate
 
 BUFFER_SIZE = 256 * 1024
 """Bytes of the receive buffer: what one ``recv_into`` can take, whatever the size of a PDU."""
@@ -75,6 +78,10 @@ class Connection:
             if self._ending is None and isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
                 raise
             raise self._ended() from error
+
+    def client_certificate(self, *, any_title: bool) -> Certificate | None:
+        """Return the client's certificate (:func:`dicom_listener.tls.client_certificate`), None without TLS."""
+        return client_certificate(self._sock, any_title=any_title) if isinstance(self._sock, ssl.SSLSocket) else None
 
     # -- receiving
 

@@ -15,7 +15,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What is known of an application entity. No network: any address. No certificate: one with its AE title's name.
+    """What is known of an application entity. No network: any address. No certificate: one that names its AE title.
 
     ``certificates`` are SHA-256 fingerprints of client certificates, in lower-case hexadecimal digits without colons.
     """
@@ -36,14 +36,17 @@ def judge(device: Device | None, caller: Caller, *, unknown: bool) -> Rejected |
     ``device`` is the one with the caller's AE title, None when there is none. Whoever is turned away is told the same
     (PS3.8 Table 9-21, calling AE title not recognized), whatever the cause: only the log and staff learn more.
     """
-    if device is None:
-        return None if unknown else _turned_away("calling AE title belongs to no known device")
-    if not device.enabled:
+    if device is None and not unknown:
+        return _turned_away("calling AE title belongs to no known device")
+    if device is not None and not device.enabled:
         return _turned_away("device is switched off")
-    if not device.expects(caller.address):
+    if device is not None and not device.expects(caller.address):
         return _turned_away("device calls from an address where it is not expected")
-    if device.certificates and (caller.certificate is None or caller.certificate.sha256 not in device.certificates):
-        return _turned_away("certificate is not the one that is bound to the device")
+    if device is not None and device.certificates:
+        if caller.certificate is None or caller.certificate.sha256 not in device.certificates:
+            return _turned_away("certificate is not the one that is bound to the device")
+    elif caller.certificate is not None and not caller.certificate.stands_for(caller.calling_ae):
+        return _turned_away("certificate names another than the calling AE title")
     return None
 
 

@@ -49,6 +49,7 @@ class Server:
         self._listener = listener
         self._seats = seats
         self._tls = tls
+        self._any_title = config.tls is not None and config.tls.any_title
         self._master = master
         self._selector = selectors.DefaultSelector()
         self._silent: dict[socket.socket, float] = {}
@@ -178,7 +179,7 @@ class Server:
             return
         association = Association(sock, address, port, service=self._service, limits=self._config.limits,
                                   max_pdu_length=self._config.limits.max_pdu_length, seats=self._seats,
-                                  tls=self._tls)  # fmt: skip
+                                  tls=self._tls, any_title=self._any_title)  # fmt: skip
         self._associations.add(association)
         self._seats.note_load(len(self._associations))
         name = f"association-{association.id}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from typing import TYPE_CHECKING
 
+from dicom_listener.access import Certificate
 from dicom_listener.config import BadSetting
 
 if TYPE_CHECKING:
@@ -36,3 +38,17 @@ def server_context(files: TlsFiles, prefix: str) -> ssl.SSLContext:
         except (ssl.SSLError, OSError) as error:
             raise BadSetting(f"{prefix}TLS_CLIENT_CA_PATH: holds no certificate that can be used ({error})") from error
     return context
+
+
+def client_certificate(sock: ssl.SSLSocket, *, any_title: bool) -> Certificate | None:
+    """Return the certificate that the client of a finished handshake has proved to hold, None when none is asked for.
+
+    ``any_title`` is what the settings say (:class:`~dicom_listener.config.TlsFiles`).
+    """
+    encoded = sock.getpeercert(binary_form=True)
+    verified = sock.getpeercert()  # empty where the certificate was not verified
+    if not encoded or not verified:
+        return None
+    subject: tuple[tuple[tuple[str, str], ...], ...] = verified.get("subject", ())  # type: ignore[assignment]
+    names = [value for attributes in subject for name, value in attributes if name == "commonName"]
+    return Certificate(hashlib.sha256(encoded).hexdigest(), names[0] if len(names) == 1 else "", any_title=any_title)

@@ -57,6 +57,7 @@ def load() -> ListenerConfig:
         ("TOY_ALLOWED_CALLING_AE", "A\\B"),
         ("TOY_REQUIRE_CALLED_AE", "perhaps"),
         ("TOY_TLS_CERTIFICATE_PATH", "/nonexistent.pem"),
+        ("TOY_TLS_CERTIFICATE_NAMES", "some"),
         ("TOY_TLS_PRIVATE_KEY_PATH", "/nonexistent.pem"),
         ("LOG_LEVEL", "LOUD"),
         ("LOG_FORMAT", "xml"),

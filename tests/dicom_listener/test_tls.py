@@ -39,7 +39,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     authority, other = trustme.CA(key_type=trustme.KeyType.RSA), trustme.CA(key_type=trustme.KeyType.RSA)
     authority.cert_pem.write_to_path(folder / "authority.pem")
     for name, issuer in (("server", authority), ("client", authority), ("stranger", other)):
-        issued = issuer.issue_cert("localhost", "127.0.0.1", key_type=trustme.KeyType.RSA)
+        # a client's common name is the AE title by which DCMTK's programs call
+        issued = issuer.issue_cert("localhost", "127.0.0.1", common_name="ECHOSCU", key_type=trustme.KeyType.RSA)
         issued.cert_chain_pems[0].write_to_path(folder / f"{name}.pem")
         issued.private_key_pem.write_to_path(folder / f"{name}.key")
     names = ("authority.pem", "server.pem", "server.key", "client.pem", "client.key", "stranger.pem", "stranger.key")

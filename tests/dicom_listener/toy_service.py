@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicom_listener.config import environment, exit_on_bad_setting, load_listener
+from dicom_listener.devices import Device, judge
 from dicom_listener.dimse import CommandField
 from dicom_listener.health import prepare_metrics
 from dicom_listener.service import Collected, Refused, Request, Response, Service, Streamed
@@ -24,7 +25,7 @@ from tests.clients.raw import CT_IMAGE_STORAGE, STORAGE_COMMITMENT, VERIFICATION
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from dicom_listener.access import AccessRule
+    from dicom_listener.access import AccessRule, Caller, Rejected
     from dicom_listener.association import Association
 
 SECRET = "DOE^JANE"
@@ -186,6 +187,17 @@ class Toy:
         self.events.append(f"event answered {answer.status:04X}")
 
 
+def _rule(otherwise: AccessRule) -> AccessRule:
+    """The rule of a service that knows devices: `TOY_DEVICES` binds fingerprints to AE titles, as `CT1=<SHA-256>,…`."""
+    bound = dict(entry.split("=") for entry in os.environ.get("TOY_DEVICES", "").split(",") if entry)
+    devices = {title: Device(title, certificates=frozenset({sha256})) for title, sha256 in bound.items()}
+
+    def rule(caller: Caller) -> Rejected | None:
+        return judge(devices.get(caller.calling_ae), caller, unknown=True) or otherwise(caller)
+
+    return rule
+
+
 def main() -> int:
     with exit_on_bad_setting():
         env = environment()
@@ -207,7 +219,7 @@ def main() -> int:
 
         @contextmanager
         def build() -> Iterator[Service]:
-            service = Toy(Path("toy")).service(rule_from(config))
+            service = Toy(Path("toy")).service(_rule(rule_from(config)))
             yield replace(service, association_accepted=None)
             Path("toy/flags", f"closed-{os.getpid()}").touch()
 
