@@ -126,6 +126,14 @@ def bind(text: str) -> str:
     return text
 
 
+def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Parse a comma-separated list of addresses and networks, such as 172.20.0.0/16."""
+    try:
+        return [ipaddress.ip_network(word) for word in words(text)]
+    except ValueError as error:
+        raise ValueError(f"{error}; addresses and networks such as 172.20.0.0/16 are taken") from None
+
+
 def hours(text: str) -> tuple[time, time]:
     """Parse from when to when something is open, such as 08:00-18:00."""
     first, _, last = text.partition("-")

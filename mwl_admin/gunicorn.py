@@ -23,6 +23,8 @@ access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
 errorlog = "-"
 capture_output = False
 control_socket_disable = True
+# The site decides whom it believes (WEB_TRUSTED_PROXIES); gunicorn would believe whatever runs on this machine.
+forwarded_allow_ips = ""
 loglevel = settings.LOG_LEVEL.lower()
 logconfig_dict = settings.LOGGING | {
     "loggers": settings.LOGGING["loggers"]

@@ -52,7 +52,9 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 
 MIDDLEWARE = [
-    # The first, so that it sees every answer.
+    # Before whatever asks for the client's address or the scheme.
+    "mwl_admin.proxies.TrustedProxies",
+    # Before the others, so that it sees every answer.
     "mwl_admin.api.access.AccessLog",
     "django.middleware.security.SecurityMiddleware",
     # Without `collectstatic` there is nothing to serve (check mwl_admin.W006).
@@ -153,9 +155,9 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.read(
 )
 # Off by default: a browser that has once seen it refuses plain HTTP for that long, which can't be taken back.
 SECURE_HSTS_SECONDS = environment.read(_env, "DJANGO_HSTS_SECONDS", environment.whole_number(0, 63_072_000), "0")
-# Only set behind a proxy that itself sets, or removes, X-Forwarded-Proto.
-if environment.read(_env, "DJANGO_BEHIND_HTTPS_PROXY", environment.boolean, "0"):
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Whose X-Forwarded-For and X-Forwarded-Proto count. The middleware takes them away from all others.
+WEB_TRUSTED_PROXIES = environment.read(_env, "WEB_TRUSTED_PROXIES", environment.networks, "")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # What a query may see: the worklist provider reads the same variables.
 WORKLIST_POLICY = policy.load(_env)

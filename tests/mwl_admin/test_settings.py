@@ -45,6 +45,8 @@ BAD = [
     ("WEB_BIND", "8000"),
     ("WEB_BIND", "127.0.0.1:99999"),
     ("WEB_BIND", "::1:8000"),
+    ("WEB_TRUSTED_PROXIES", "proxy"),
+    ("WEB_TRUSTED_PROXIES", "172.20.0.1/16"),
     ("WEB_WORKERS", "0"),
     ("WEB_THREADS", "many"),
     ("LOG_LEVEL", "LOUD"),
