@@ -359,6 +359,11 @@ class Association:
             self._next_pdu()
         self.connection.deadline = NEVER  # the operation goes on, and its time is not the peer's
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a request waits until the operation at work is done."""
+        return bool(self._waiting)
+
     # -- requests of our own
 
     def request(self, field: CommandField, context: Context, elements: Mapping[str, str | int],

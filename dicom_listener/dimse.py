@@ -50,6 +50,7 @@ class Status(IntEnum):
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
     UNRECOGNIZED_OPERATION = 0x0211
+    RESOURCE_LIMITATION = 0x0213
     OUT_OF_RESOURCES = 0xA700
     CANNOT_UNDERSTAND = 0xC000
     UNABLE_TO_PROCESS = 0xC001
@@ -294,7 +295,7 @@ def failure_status(field: int) -> int:
 def too_large_status(field: int) -> int:
     """Return the status for a data set that is longer than the limit."""
     is_composite = field in (CommandField.C_STORE_RQ, CommandField.C_FIND_RQ)
-    return Status.OUT_OF_RESOURCES if is_composite else Status.PROCESSING_FAILURE
+    return Status.OUT_OF_RESOURCES if is_composite else Status.RESOURCE_LIMITATION
 
 
 def name_of(field: int) -> str:

@@ -16,7 +16,7 @@ from dicom_listener.service import Collected, Refused, Request, Response
 from dicom_listener.structure import MalformedDataSet, NestedTooDeep, check_nesting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from prometheus_client import Counter, Histogram
 
@@ -87,8 +87,7 @@ class Exchange:
         answers = _Answers(self._association, incoming)
         responses: Iterator[Response] = iter(())
         try:
-            check_nesting(request.data, request.context.transfer_syntax, self._association.limits.nesting)
-            responses = iter(operation.run(self._association, request))
+            responses = iter(self._begun(operation, request))
             for response in responses:
                 final = answers.add(response)
                 if final:
@@ -118,6 +117,11 @@ class Exchange:
         if not answers.final:
             status = Status.CANCEL if request.cancelled else dimse.failure_status(command.field)
             self._conclude(answers, command.field, Response(status), started)
+
+    def _begun(self, operation: Collected, request: Request) -> Iterable[Response]:
+        if operation.walked:
+            check_nesting(request.data, request.context.transfer_syntax, self._association.limits.nesting)
+        return operation.run(self._association, request)
 
     def _conclude(self, answers: _Answers, field: int, response: Response, started: float) -> None:
         if answers.final:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dicom_listener import dimse, metrics
 from dicom_listener.log import log_failure
 from dicom_listener.pdu import COMMAND, LAST, AbortReason, ProtocolViolation
-from dicom_listener.service import Context, Refused, Request, Response, Sink, Streamed
+from dicom_listener.service import Collected, Context, Refused, Request, Response, Sink, Streamed
 
 if TYPE_CHECKING:
     from dicom_listener.association import Association
@@ -28,6 +28,7 @@ class Incoming:
     __slots__ = (
         "_association",
         "_command_set",
+        "_limit",
         "cancelled",
         "command",
         "command_complete",
@@ -50,6 +51,7 @@ class Incoming:
         self.failure: Response | None = None
         self._association = association
         self._command_set = bytearray()
+        self._limit = association.limits.identifier
 
     def fragment(self, context_id: int, control: int, size: int) -> None:
         """Take the next PDV of ``size`` bytes from the connection; ``control`` is its message control header."""
@@ -82,6 +84,8 @@ class Incoming:
         self.command_complete = True
         self.complete = not command.has_data_set
         operation = self._association.service.operations.get(command.field)
+        if isinstance(operation, Collected) and operation.max_bytes is not None:
+            self._limit = operation.max_bytes
         if isinstance(operation, Streamed) and command.has_data_set:
             self.is_streamed = True
             self._open(operation)
@@ -105,7 +109,7 @@ class Incoming:
             except Exception as error:  # noqa: BLE001 - the same
                 self._fail(error)
             return
-        limit = self._association.limits.identifier
+        limit = self._limit
         if len(self.data) + len(piece) > limit:
             metrics.LIMITED.labels("identifier").inc()
             self.data.clear()

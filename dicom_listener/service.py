@@ -109,7 +109,13 @@ class StreamedOperation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Collected:
+    """``max_bytes`` is the longest data set, None: the limit on identifiers. ``walked`` is False for an operation that
+    reads nothing recursively in this process: then the nesting of its data set isn't checked before.
+    """
+
     run: CollectedOperation
+    max_bytes: int | None = None
+    walked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -37,7 +37,7 @@ _STEADY_SECONDS = 10.0
 
 @dataclass(slots=True)
 class _Child:
-    """A process that is kept alive: a worker or the health server."""
+    """A process that is kept alive: a worker, the health server or a companion."""
 
     name: str
     main: Callable[[], int]
@@ -48,17 +48,32 @@ class _Child:
     due: float = field(default=0.0)
 
 
-def run(config: ListenerConfig, build: Build, *, health_checks: Mapping[str, health.Check] | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A process beside the workers that is replaced when it dies, for what must cost them nothing.
+
+    ``run`` is called after the fork with a file descriptor that reads as ended once the master is gone. It returns
+    after SIGTERM, whose disposition is the default until it sets one.
+    """
+
+    name: str
+    run: Callable[[int], None]
+
+
+def run(config: ListenerConfig, build: Build, *, health_checks: Mapping[str, health.Check] | None = None,
+        companions: Iterable[Companion] = ()) -> int:  # fmt: skip
     """Serve until SIGTERM or SIGINT and return the exit status, 0.
 
     ``build`` is called in each worker after the fork; it gives the service for as long as the worker lives.
     ``health_checks`` are called in the health process: each returns a few words, or raises when something is wrong.
+    ``companions`` are processes of the service's own.
     """
-    return _Master(config, build, health_checks or {}).run()
+    return _Master(config, build, health_checks or {}, companions).run()
 
 
 class _Master:
-    def __init__(self, config: ListenerConfig, build: Build, checks: Mapping[str, health.Check]) -> None:
+    def __init__(self, config: ListenerConfig, build: Build, checks: Mapping[str, health.Check],
+                 companions: Iterable[Companion]) -> None:  # fmt: skip
         prefix = f"{config.prefix}_"
         self._config = config
         self._build = build
@@ -69,6 +84,7 @@ class _Master:
         self._seats = Seats(config.limits, config.workers)
         self._children = [_Child(f"worker {n}", self._worker(n), index=n) for n in range(config.workers)]
         self._children.append(_Child("health", self._health))
+        self._children += [_Child(companion.name, self._companion(companion)) for companion in companions]
         self._lifeline, self._held_open = os.pipe()
 
     def run(self) -> int:
@@ -136,6 +152,15 @@ class _Master:
             with self._build() as service:
                 Server(self._config, service, self._listener, seats=self._seats, tls=self._tls,
                        master=self._lifeline).run()  # fmt: skip
+            return 0
+
+        return main
+
+    def _companion(self, companion: Companion) -> Callable[[], int]:
+        def main() -> int:
+            self._listener.close()
+            self._health_socket.close()
+            companion.run(self._lifeline)
             return 0
 
         return main

@@ -34,7 +34,7 @@ from tests.clients.raw import (
 )
 from tests.dicom_listener.conftest import Listen
 from tests.dicom_listener.listening import LIMITS, Listening, metric
-from tests.dicom_listener.toy_service import SECRET
+from tests.dicom_listener.toy_service import ACTION_LIMIT, SECRET
 from tests.waiting import wait_until
 
 Lines = Callable[[], list[str]]
@@ -324,6 +324,18 @@ def test_a_request_of_our_own_is_answered(listener: Listening, associated: RawPe
         wait_until(lambda: f"event answered {status:04X}" in listener.toy.events)  # noqa: B023 - called at once
     associated.echo()
     associated.release()
+
+
+def test_an_operation_may_take_more_than_an_identifier_and_says_how_much(associated: RawPeer) -> None:
+    longest = identifier("T") + element(0x00104000, bytes(ACTION_LIMIT - len(identifier("T")) - 8))
+    associated.send_message(7, action(3), longest + b"x")
+    answer = associated.read_message()
+    assert (answer.status, answer.comment) == (0x0213, f"Data set is longer than {ACTION_LIMIT} bytes")
+    associated.send_message(5, find(), bytes(ACTION_LIMIT))
+    assert associated.read_message().status == 0xA700, "the limit is that operation's alone"
+    associated.send_message(7, action(3), longest)
+    assert associated.read_message().status == 0
+    assert associated.read_message().data == longest
 
 
 def test_only_the_right_response_answers_a_request_of_our_own(listener: Listening, associated: RawPeer) -> None:

@@ -136,17 +136,36 @@ def test_a_killed_worker_is_replaced_and_its_mates_go_on(start_toy: StartToy) ->
 def test_a_killed_health_process_is_replaced(start_toy: StartToy) -> None:
     toy = start_toy()
     workers = {worker.pid for worker in toy.workers()}
-    [health] = [child for child in toy.master.children() if child.pid not in workers]
+    companion = companion_of(toy)
+    [health] = [child for child in toy.master.children() if child.pid not in {*workers, companion}]
     health.kill()
     wait_until(lambda: health.pid not in {child.pid for child in toy.master.children()})
     wait_until(toy.is_healthy)
     assert {worker.pid for worker in toy.workers()} == workers
 
 
+def companion_of(toy: ToyProcess) -> int:
+    """The process ID that the companion wrote when it began."""
+    return int(wait_until(lambda: toy.flag("companion").exists() and toy.flag("companion").read_text()) or 0)
+
+
+def test_a_killed_companion_is_replaced_and_serving_goes_on(start_toy: StartToy) -> None:
+    toy = start_toy()
+    workers = {worker.pid for worker in toy.workers()}
+    first = companion_of(toy)
+    assert first in {child.pid for child in toy.master.children()}
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: companion_of(toy) != first)
+    toy.assert_works()
+    assert {worker.pid for worker in toy.workers()} == workers
+    assert toy.stop() == 0
+    assert not psutil.pid_exists(companion_of(toy))
+
+
 def test_workers_stop_when_the_master_is_killed(start_toy: StartToy) -> None:
     toy = start_toy()
     family = toy.master.children(recursive=True)
-    assert len(family) == 3
+    assert len(family) == 4
     busy = wait_in_operation(toy)
     toy.master.kill()
     toy.flag("go").touch()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from dicom_listener.access import AccessRule, Caller, Rejected
     from dicom_listener.association import Association
 
+ACTION_LIMIT = 80_000
 SECRET = "DOE^JANE"
 """Stands for a patient in the texts of exceptions: no stranger may ever read it."""
 
@@ -100,7 +102,7 @@ class Toy:
             operations={
                 CommandField.C_STORE_RQ: Streamed(self._store),
                 CommandField.C_FIND_RQ: Collected(self._find),
-                CommandField.N_ACTION_RQ: Collected(self._act),
+                CommandField.N_ACTION_RQ: Collected(self._act, max_bytes=ACTION_LIMIT),
             },
             access=access,
             extended_negotiation=self._extended,
@@ -198,6 +200,13 @@ def _rule(otherwise: AccessRule) -> AccessRule:
     return rule
 
 
+def be_companion(lifeline: int) -> None:
+    """Show who it is, and end with the master."""
+    Path("toy/flags/companion").write_text(str(os.getpid()))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.read(lifeline, 1)
+
+
 def main() -> int:
     with exit_on_bad_setting():
         env = environment()
@@ -223,7 +232,7 @@ def main() -> int:
             yield replace(service, association_accepted=None)
             Path("toy/flags", f"closed-{os.getpid()}").touch()
 
-        return workers.run(config, build)
+        return workers.run(config, build, companions=[workers.Companion("mate", be_companion)])
 
 
 if __name__ == "__main__":
