@@ -168,6 +168,9 @@ RECORD_PATIENT_READS = environment.read(_env, "WEB_RECORD_PATIENT_READS", enviro
 API_REQUESTS_PER_MINUTE = environment.read(
     _env, "API_REQUESTS_PER_MINUTE", environment.whole_number(1, 1_000_000), "600"
 )
+API_WRONG_TOKENS_PER_MINUTE = environment.read(
+    _env, "API_WRONG_TOKENS_PER_MINUTE", environment.whole_number(1, 100_000), "20"
+)
 # The receiver signs its notices with it: the same variable on both sides.
 PACS_NOTIFY_SECRET = environment.read(_env, "PACS_NOTIFY_SECRET", str, "")
 IMAGES_OVERDUE_MINUTES = environment.read(_env, "IMAGES_OVERDUE_MINUTES", environment.whole_number(1, 10_080), "180")

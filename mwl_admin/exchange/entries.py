@@ -77,10 +77,17 @@ class Stored:
     ended: list[ScheduledProcedureStep] = field(default_factory=list)
 
 
-def store(entry: Entry, mode: Mode, *, source: str = "", before: Callable[[], None] = lambda: None) -> Stored:
+def store(
+    entry: Entry,
+    mode: Mode,
+    *,
+    source: str = "",
+    before: Callable[[], None] = lambda: None,
+    after: Callable[[Stored], None] = lambda stored: None,
+) -> Stored:
     """Make or change an entry, all of it or nothing; ``source`` tells the history where it came from.
 
-    ``before`` is called first in the transaction, and may refuse by an exception of its own.
+    ``before`` is called first in the transaction and ``after`` last; both may refuse by an exception of their own.
 
     :raises InvalidEntryError: a value breaks a rule; all that are wrong are told.
     :raises ConflictError: the entry contradicts what the worklist holds.
@@ -90,7 +97,9 @@ def store(entry: Entry, mode: Mode, *, source: str = "", before: Callable[[], No
         try:
             with transaction.atomic(), because(source):
                 before()
-                return _Writer(entry, mode).write()
+                stored = _Writer(entry, mode).write()
+                after(stored)
+                return stored
         except IntegrityError as error:
             # Somebody else made the same patient or order since we looked: now it is there to be found.
             if attempt + 1 == ATTEMPTS:
