@@ -17,6 +17,8 @@ DATA_DIR = environment.read(_env, "DATA_DIR", environment.folder, "var")
 DEBUG = environment.read(_env, "DJANGO_DEBUG", environment.boolean, "0")
 SECRET_KEY = environment.secret_key(_env, DATA_DIR)
 ALLOWED_HOSTS = environment.read(_env, "DJANGO_ALLOWED_HOSTS", environment.host_names, "localhost,127.0.0.1,[::1]")
+# By this name the receiver and the health checks reach the site, whatever names staff type.
+ALLOWED_HOSTS += environment.read(_env, "WEB_INTERNAL_HOSTS", environment.host_names, "")
 CSRF_TRUSTED_ORIGINS = environment.read(_env, "DJANGO_CSRF_TRUSTED_ORIGINS", environment.origins, "")
 WEB_BIND = environment.read(_env, "WEB_BIND", environment.bind, "127.0.0.1:8000")
 WEB_WORKERS = environment.read(_env, "WEB_WORKERS", environment.whole_number(1, 64), "1")
@@ -171,8 +173,8 @@ API_REQUESTS_PER_MINUTE = environment.read(
 API_WRONG_TOKENS_PER_MINUTE = environment.read(
     _env, "API_WRONG_TOKENS_PER_MINUTE", environment.whole_number(1, 100_000), "20"
 )
-# The receiver signs its notices with it: the same variable on both sides.
-PACS_NOTIFY_SECRET = environment.read(_env, "PACS_NOTIFY_SECRET", str, "")
+# Site and receiver sign with it what they send to each other: the same secret on both sides.
+PACS_NOTIFY_SECRET = environment.link_secret(_env, DATA_DIR)
 IMAGES_OVERDUE_MINUTES = environment.read(_env, "IMAGES_OVERDUE_MINUTES", environment.whole_number(1, 10_080), "180")
 
 IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "add"
