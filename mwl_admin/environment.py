@@ -106,6 +106,14 @@ def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
     return parse
 
 
+def long_string(text: str) -> str:
+    """Parse a value of VR LO: at most 64 characters on one line, without backslash."""
+    text = text.strip()
+    if len(text) > 64 or "\\" in text or not text.isprintable():
+        raise ValueError("must have at most 64 characters on one line, without backslash")
+    return text
+
+
 def time_zone(text: str) -> str:
     """Parse the name of a time zone, such as Europe/London."""
     try:

@@ -127,6 +127,8 @@ UNFOLD = {
 
 # When examinations are booked: free times are offered within.
 DEPARTMENT_HOURS = environment.read(_env, "DEPARTMENT_HOURS", environment.hours, "08:00-18:00")
+# Whose patient IDs are those without an issuer.
+PATIENT_ID_ISSUER = environment.read(_env, "PATIENT_ID_ISSUER", environment.long_string, "")
 DATE_STYLE = environment.read(_env, "DATE_STYLE", environment.choice("d/m/Y", "d.m.Y", "m/d/Y", "Y-m-d"), "d/m/Y")
 
 STORAGES = {

@@ -256,9 +256,9 @@ def list_entries(  # noqa: PLR0917 - each is a query parameter
         ),
     },
 )
-def make_entry(request: HttpRequest) -> HttpResponse:
+def make_entry(request: HttpRequest, update_patient: bool = False) -> HttpResponse:
     """Idempotent by accession number: the same entry again is no second one. Without a number one is made."""
-    return _store(request, entry_from_json(_body(request)), Mode.CREATE)
+    return _store(request, entry_from_json(_body(request)), Mode.CREATE, update_patient=update_patient)
 
 
 @api.get(
@@ -289,9 +289,9 @@ def read_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
         "responses": schema.responses({200: "Replaced", 201: "Made"}, 400, 409, 412, 413, 415, 422, content=_ENTRY),
     },
 )
-def put_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
+def put_entry(request: HttpRequest, accession_number: str, update_patient: bool = False) -> HttpResponse:
     """What is absent of order and steps becomes empty; waiting steps that are absent are cancelled."""
-    return _replace(request, accession_number, Mode.PUT)
+    return _replace(request, accession_number, Mode.PUT, update_patient=update_patient)
 
 
 @api.patch(
@@ -305,17 +305,17 @@ def put_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
         "responses": schema.responses({200: "Changed"}, 400, 404, 409, 412, 413, 415, 422, content=_ENTRY),
     },
 )
-def change_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
+def change_entry(request: HttpRequest, accession_number: str, update_patient: bool = False) -> HttpResponse:
     """What is absent stays as it is. Of several steps, ScheduledProcedureStepID says which one is meant."""
-    return _replace(request, accession_number, Mode.UPDATE)
+    return _replace(request, accession_number, Mode.UPDATE, update_patient=update_patient)
 
 
-def _replace(request: HttpRequest, accession_number: str, mode: Mode) -> HttpResponse:
+def _replace(request: HttpRequest, accession_number: str, mode: Mode, *, update_patient: bool) -> HttpResponse:
     _refuse_impossible(accession_number)
-    return _store(request, _addressed(_body(request), accession_number), mode)
+    return _store(request, _addressed(_body(request), accession_number), mode, update_patient=update_patient)
 
 
-def _store(request: HttpRequest, entry: Entry, mode: Mode) -> HttpResponse:
+def _store(request: HttpRequest, entry: Entry, mode: Mode, *, update_patient: bool) -> HttpResponse:
     reach = _reach(request)
 
     def before() -> None:
@@ -323,7 +323,14 @@ def _store(request: HttpRequest, entry: Entry, mode: Mode) -> HttpResponse:
             _check_tag(request, entry.accession_number, reach)
         reach.check_entry(entry, mode)
 
-    stored = store(entry, mode, source=_source(request), before=before, after=reach.check_stored)
+    stored = store(
+        entry,
+        mode,
+        source=_source(request),
+        before=before,
+        after=reach.check_stored,
+        update_patient=update_patient,
+    )
     status = HTTPStatus.CREATED if stored.created else HTTPStatus.OK
     return _answer(request, stored.requested, reach, reach.own, status)
 
