@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from mwl_admin import names
+from mwl_admin import identity
 from mwl_admin.api.errors import Refused
-from mwl_admin.exchange import values
+from mwl_admin.exchange import persons
 from mwl_admin.exchange.attributes import STATIONS
 from mwl_admin.exchange.entries import Entry, Mode, Stored
 from mwl_admin.exchange.problems import ConflictError, Problem, UnknownEntryError
@@ -78,6 +78,11 @@ class Reach:
         else:
             self._check_patient(entry)
 
+    def check_correction(self) -> None:
+        """Refuse to correct a patient's record: it is everybody's."""
+        if self.limited:
+            raise Refused(HTTPStatus.FORBIDDEN, "A station's token does not correct patients' records.")
+
     def check_stored(self, stored: Stored) -> None:
         """Refuse what leaves the entry with a step that is not the token's own."""
         self._check_own(stored.requested.scheduled_procedure_steps.all())
@@ -102,28 +107,13 @@ class Reach:
 
     def _check_patient(self, entry: Entry) -> None:
         """A patient of other stations must be known by name and birth date: an ID alone can be guessed."""
-        given = entry.values
-        known = Patient.objects.filter(
-            patient_id=str(given.get("PatientID") or "").strip(" "),
-            issuer_of_patient_id=str(given.get("IssuerOfPatientID") or "").strip(" "),
-        ).first()
+        told = persons.told(entry.values)
+        known = identity.find(Patient.objects.all(), told.patient_id, told.issuer)
         if known is None or self.orders().filter(patient=known).exists():
             return
-        if not _is_confirmed(known, given.get("PatientName"), given.get("PatientBirthDate")):
+        if identity.judge(identity.of_record(known), told).confirmed != ("PatientName", "PatientBirthDate"):
             text = "belongs to a patient of other stations: name and birth date must be the same."
             raise ConflictError([Problem("PatientID", text, "other_patient")])
-
-
-def _is_confirmed(patient: Patient, name: Any, birth_date: Any) -> bool:
-    if not name or not birth_date or patient.patient_birth_date is None:
-        return False
-    try:
-        claimed = Patient(**values.patient_name(name))
-        born = values.date(birth_date)
-    except ValueError:
-        return False
-    same_name = names.folded(claimed.alphabetic_name) == names.folded(patient.alphabetic_name)
-    return same_name and born == patient.patient_birth_date
 
 
 def _not_here() -> UnknownEntryError:

@@ -322,6 +322,8 @@ def _store(request: HttpRequest, entry: Entry, mode: Mode, *, update_patient: bo
         if mode is not Mode.CREATE:
             _check_tag(request, entry.accession_number, reach)
         reach.check_entry(entry, mode)
+        if update_patient:
+            reach.check_correction()
 
     stored = store(
         entry,

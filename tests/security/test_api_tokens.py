@@ -369,3 +369,14 @@ def test_the_description_needs_a_login_or_a_token(path: str) -> None:
     assert person.get(path).status_code == 401
     person.force_login(get_user_model().objects.create_user("anna", is_staff=True))
     assert person.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_a_station_corrects_no_patients_record(method: str, ct1: Station, scanner: Caller) -> None:
+    patient = own_entry(ct1).requested_procedure.patient
+    path = WORKLIST if method == "POST" else f"{WORKLIST}A-CT"
+    body = entry(AccessionNumber="A-CT", PatientID=patient.patient_id, PatientName="Other^Body")
+    assert scanner.call(method, f"{path}?update_patient=true", body).status_code == 403
+    assert scanner.call(method, path, body).status_code == 409
+    patient.refresh_from_db()
+    assert patient.family_name == "Doe"
