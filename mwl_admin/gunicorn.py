@@ -15,7 +15,8 @@ wsgi_app = "mwl_admin.wsgi"
 bind = settings.WEB_BIND
 workers = settings.WEB_WORKERS
 threads = settings.WEB_THREADS
-worker_class = "gthread"
+worker_class = "mwl_admin.web.worker.Worker"
+keepalive = int(settings.WEB_LIMITS.keepalive_seconds)
 timeout = 30
 graceful_timeout = 20
 # Without the query string and the referring page: what staff search for is patient data.

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from mwl_admin import appearance, environment, languages
+from mwl_admin.web.limits import API_BODY_BYTES, Limits
 from mwl_admin.worklist import policy
 
 _env = environment.environment()
@@ -17,8 +18,6 @@ DATA_DIR = environment.read(_env, "DATA_DIR", environment.folder, "var")
 DEBUG = environment.read(_env, "DJANGO_DEBUG", environment.boolean, "0")
 SECRET_KEY = environment.secret_key(_env, DATA_DIR)
 ALLOWED_HOSTS = environment.read(_env, "DJANGO_ALLOWED_HOSTS", environment.host_names, "localhost,127.0.0.1,[::1]")
-# By this name the receiver and the health checks reach the site, whatever names staff type.
-ALLOWED_HOSTS += environment.read(_env, "WEB_INTERNAL_HOSTS", environment.host_names, "")
 CSRF_TRUSTED_ORIGINS = environment.read(_env, "DJANGO_CSRF_TRUSTED_ORIGINS", environment.origins, "")
 WEB_BIND = environment.read(_env, "WEB_BIND", environment.bind, "127.0.0.1:8000")
 WEB_WORKERS = environment.read(_env, "WEB_WORKERS", environment.whole_number(1, 64), "1")
@@ -65,6 +64,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "mwl_admin.web.bodies.BodyLimit",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "mwl_admin.sessions.SessionMiddleware",
@@ -127,8 +127,6 @@ UNFOLD = {
 
 # When examinations are booked: free times are offered within.
 DEPARTMENT_HOURS = environment.read(_env, "DEPARTMENT_HOURS", environment.hours, "08:00-18:00")
-# Whose patient IDs are those without an issuer.
-PATIENT_ID_ISSUER = environment.read(_env, "PATIENT_ID_ISSUER", environment.long_string, "")
 DATE_STYLE = environment.read(_env, "DATE_STYLE", environment.choice("d/m/Y", "d.m.Y", "m/d/Y", "Y-m-d"), "d/m/Y")
 
 STORAGES = {
@@ -163,6 +161,26 @@ SECURE_HSTS_SECONDS = environment.read(_env, "DJANGO_HSTS_SECONDS", environment.
 WEB_TRUSTED_PROXIES = environment.read(_env, "WEB_TRUSTED_PROXIES", environment.networks, "")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+# What clients may take of the server before, and after, they are known.
+_seconds, _bytes = environment.whole_number(1, 3600), environment.whole_number(65_536, 2**40)
+WEB_LIMITS = Limits(
+    connections=environment.read(_env, "WEB_MAX_CONNECTIONS", environment.whole_number(8, 10_000), "512"),
+    connections_per_address=environment.read(
+        _env, "WEB_MAX_CONNECTIONS_PER_ADDRESS", environment.whole_number(1, 10_000), "100"
+    ),
+    head_seconds=environment.read(_env, "WEB_HEAD_SECONDS", _seconds, "10"),
+    transfer_seconds=environment.read(_env, "WEB_TRANSFER_SECONDS", _seconds, "20"),
+    keepalive_seconds=environment.read(_env, "WEB_KEEPALIVE_SECONDS", _seconds, "5"),
+    upload_bytes=environment.read(_env, "WEB_MAX_UPLOAD_BYTES", _bytes, "20971520"),
+    buffered_bytes=environment.read(_env, "WEB_MAX_BUFFERED_BYTES", _bytes, "268435456"),
+    trusted=tuple(WEB_TRUSTED_PROXIES),
+)
+# Forms and the API's bodies; files to be imported count apart. Nothing that staff send has more fields or files.
+DATA_UPLOAD_MAX_MEMORY_SIZE = API_BODY_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+DATA_UPLOAD_MAX_NUMBER_FILES = 4
+FILE_UPLOAD_MAX_MEMORY_SIZE = API_BODY_BYTES
+
 # What a query may see: the worklist provider reads the same variables.
 WORKLIST_POLICY = policy.load(_env)
 
@@ -172,11 +190,8 @@ RECORD_PATIENT_READS = environment.read(_env, "WEB_RECORD_PATIENT_READS", enviro
 API_REQUESTS_PER_MINUTE = environment.read(
     _env, "API_REQUESTS_PER_MINUTE", environment.whole_number(1, 1_000_000), "600"
 )
-API_WRONG_TOKENS_PER_MINUTE = environment.read(
-    _env, "API_WRONG_TOKENS_PER_MINUTE", environment.whole_number(1, 100_000), "20"
-)
-# Site and receiver sign with it what they send to each other: the same secret on both sides.
-PACS_NOTIFY_SECRET = environment.link_secret(_env, DATA_DIR)
+# The receiver signs its notices with it: the same variable on both sides.
+PACS_NOTIFY_SECRET = environment.read(_env, "PACS_NOTIFY_SECRET", str, "")
 IMAGES_OVERDUE_MINUTES = environment.read(_env, "IMAGES_OVERDUE_MINUTES", environment.whole_number(1, 10_080), "180")
 
 IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "add"

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from mwl_admin.api.guesses import GUESSES
 from mwl_admin.api.tokens import BUCKETS
 from mwl_admin.models import APIClient
 
@@ -17,11 +16,9 @@ from mwl_admin.models import APIClient
 @pytest.fixture(autouse=True)
 def full_buckets() -> Iterator[None]:
     """Let no test use up another's requests."""
-    for counts in (BUCKETS, GUESSES):
-        counts.clear()
+    BUCKETS.clear()
     yield
-    for counts in (BUCKETS, GUESSES):
-        counts.clear()
+    BUCKETS.clear()
 
 
 class Caller:

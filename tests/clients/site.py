@@ -18,14 +18,14 @@ class Site:
 
     def __init__(self, url: str, password: str, *, user: str = "admin") -> None:
         self._url = url
-        self._session = requests.Session()
+        self.session = requests.Session()
         self.get("/admin/login/")
         answer = self._post("/admin/login/", {"username": user, "password": password, "next": "/admin/"})
-        if "errornote" in answer.text or "sessionid" not in self._session.cookies:
+        if "errornote" in answer.text or "sessionid" not in self.session.cookies:
             raise PermissionError("the site did not let us in")
 
     def get(self, path: str) -> requests.Response:
-        answer = self._session.get(self._url + path, timeout=30)
+        answer = self.session.get(self._url + path, timeout=30)
         answer.raise_for_status()
         return answer
 
@@ -66,7 +66,7 @@ class Site:
         self.fill(ADD_ENTRY, renamed)
 
     def _post(self, path: str, values: Mapping[str, str | list[str]]) -> requests.Response:
-        sent = {**values, "csrfmiddlewaretoken": self._session.cookies["csrftoken"]}
-        answer = self._session.post(self._url + path, data=sent, headers={"Referer": self._url + path}, timeout=30)
+        sent = {**values, "csrfmiddlewaretoken": self.session.cookies["csrftoken"]}
+        answer = self.session.post(self._url + path, data=sent, headers={"Referer": self._url + path}, timeout=30)
         answer.raise_for_status()
         return answer
