@@ -25,7 +25,8 @@ _START_SECONDS = 60
 _STOP_SECONDS = 60
 
 # Whatever a .env file or the shell says: data and passwords of the demonstration are its own. Addresses may be set.
-_OF_ITS_OWN = ("PACS_STORAGE_DIR", "PACS_PEERS_FILE", "MWL_ALLOWED_CALLING_AE", "PACS_ALLOWED_CALLING_AE")
+_OF_ITS_OWN = ("PACS_STORAGE_DIR", "PACS_PEERS_FILE", "MWL_ALLOWED_CALLING_AE", "PACS_ALLOWED_CALLING_AE",
+               "PACS_NOTIFY_SECRET", "PACS_NOTIFY_SECRET_PATH")  # fmt: skip
 
 
 def main() -> int:
@@ -59,6 +60,7 @@ class Demonstration:
         self._password = secrets.token_urlsafe(12)
         os.environ.update(_settings(folder, self._password))
         self._settings = embedded.read_settings()
+        os.environ.update(embedded.link(self._settings))
         self._env = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def run(self) -> int:
@@ -139,7 +141,9 @@ def _settings(folder: Path, password: str) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{folder}/worklist.sqlite3",
         "PACS_DATABASE_URL": f"sqlite:///{folder}/pacs/index.sqlite3",
         "PACS_STORAGE_DIR": str(folder / "pacs" / "storage"),
+        "PACS_NOTIFY_SECRET_PATH": str(folder / "link_secret"),
         "DJANGO_SUPERUSER_PASSWORD": password,
+        "PACS_STUDY_STABLE_SECONDS": "5",  # the numbers of images come while somebody watches
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -91,6 +91,7 @@ def supervisor_environment(settings: Settings) -> dict[str, str]:
     from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     return {
+        **link(settings),
         **from_file,
         **os.environ,
         "PYTHONPATH": search_path,
@@ -99,6 +100,16 @@ def supervisor_environment(settings: Settings) -> dict[str, str]:
         "GATEWAY_CONTROL_SOCKET": str(control_socket(run_dir)),
         "GATEWAY_MWL_STOP_WAIT": str(int(settings.mwl.limits.stop) + 10),
         "GATEWAY_PACS_STOP_WAIT": str(int(settings.pacs.limits.stop) + 10),
+    }
+
+
+def link(settings: Settings) -> dict[str, str]:
+    """Return the settings by which site and receiver find each other on this machine; the owner's own ones win."""
+    host, _, port = settings.web_bind.rpartition(":")
+    site = _reachable(host)
+    return {
+        "WEB_INTERNAL_HOSTS": site,
+        "PACS_NOTIFY_URL": f"http://{site}:{port}/api/notices/study-complete",
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -36,16 +36,16 @@ class Certificate:
 class Caller:
     """What is known of a peer when it asks for an association.
 
-    ``address`` is the IP address as text. ``user_identity`` is the type of User Identity that it sent
-    (PS3.7 §D.3.3.7), None when it sent none; what it holds is not verified. ``certificate`` is the one that it proved
-    to hold, None without TLS or where none is asked for.
+    ``address`` is the IP address as text. ``certificate`` is the one that it proved to hold, None without TLS or where
+    none is asked for. ``identify`` verifies the User Identity that it sent (PS3.7 §D.3.3.7) and returns why it is
+    rejected, None when it is not: to be called last, since that takes a while. The listener calls it in any case.
     """
 
     calling_ae: str
     called_ae: str
     address: str
-    user_identity: int | None = None
     certificate: Certificate | None = None
+    identify: Callable[[], Rejected | None] = field(default=lambda: None, compare=False, repr=False)
 
 
 class Reason(Enum):
@@ -84,9 +84,7 @@ def rule_from(config: ListenerConfig) -> AccessRule:
             return Rejected(Reason.CALLING_AE, "calling AE title is not on the list")
         if networks and not any(_address(caller.address) in network for network in networks):
             return Rejected(Reason.CALLING_AE, "address is in no allowed network")
-        if config.require_user_identity and caller.user_identity is None:
-            return Rejected(Reason.NO_REASON, "no user identity")
-        return None
+        return caller.identify()
 
     return rule
 

@@ -47,6 +47,7 @@ from dicom_listener.pdu import (
     p_data,
     reject,
 )
+from dicom_listener.user_identity import Identification
 
 if TYPE_CHECKING:
     import socket
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from dicom_listener.config import Limits
     from dicom_listener.seats import Seats
     from dicom_listener.service import Context, Service
+    from dicom_listener.user_identity import Verifier
 
 logger = logging.getLogger(__name__)
 
@@ -65,18 +67,21 @@ _MAX_WAITING = 16
 class Association:
     """An association with a peer. Attributes are set when it is accepted and stay.
 
-    ``calling_ae`` and ``called_ae`` are AE titles without padding; ``address`` and ``port`` are the peer's;
-    ``peer_max_pdu`` is the longest P-DATA-TF that the peer takes, in bytes; ``contexts`` the accepted ones by ID.
+    ``calling_ae`` and ``called_ae`` are AE titles without padding; ``user`` is that of a verified user identity, or "";
+    ``address`` and ``port`` are the peer's; ``peer_max_pdu`` is the longest P-DATA-TF that the peer takes, in
+    bytes; ``contexts`` the accepted ones by ID.
     """
 
     def __init__(self, sock: socket.socket, address: str, port: int, *, service: Service, limits: Limits,
-                 max_pdu_length: int, seats: Seats, tls: ssl.SSLContext | None, any_title: bool) -> None:  # fmt: skip
+                 max_pdu_length: int, seats: Seats, verifier: Verifier, tls: ssl.SSLContext | None,
+                 any_title: bool) -> None:  # fmt: skip
         self.id = next(_SEQUENCE)
         self.seat: int | None = None
         self.address = address
         self.port = port
         self.calling_ae = ""
         self.called_ae = ""
+        self.user = ""
         self.implementation_uid = ""
         self.implementation_version = ""
         self.peer_max_pdu = UNLIMITED
@@ -86,6 +91,7 @@ class Association:
         self.service = service
         self._max_pdu_length = max_pdu_length
         self._seats = seats
+        self._verifier = verifier
         self._tls = tls
         self._any_title = any_title
         self._incoming: Incoming | None = None
@@ -193,6 +199,8 @@ class Association:
         self.contexts = agreement.contexts
         level = logging.DEBUG if self.is_own_health_check else logging.INFO
         fields = self.peer(contexts=f"{len(self.contexts)}/{len(proposal.contexts)}", port=self.port)
+        if self.user:
+            fields["user"] = repr(self.user)
         logger.log(level, "association accepted", extra={"fields": fields})
         self.send(agreement.pdu)
 
@@ -213,12 +221,16 @@ class Association:
         if not proposal.called_ae:
             return Rejected(Reason.CALLED_AE, "called AE title is empty")
         certificate = self.connection.client_certificate(any_title=self._any_title)
-        caller = Caller(proposal.calling_ae, proposal.called_ae, self.address, proposal.user_identity, certificate)
+        identify = Identification(self._verifier, proposal.user_identity, proposal.calling_ae, self.address)
+        caller = Caller(proposal.calling_ae, proposal.called_ae, self.address, certificate, identify)
         try:
-            return self.service.access(caller)
+            rejected = self.service.access(caller) or identify()
         except Exception as error:  # noqa: BLE001 - on doubt nobody is let in
             log_failure(logger, "access rule failed; nobody is let in", error, self.peer())
             return Rejected(Reason.NO_REASON, "access rule failed")
+        proposal.identity_answered = identify.is_answered
+        self.user = identify.user.name if identify.user else ""
+        return rejected
 
     def _reject(self, rejected: Rejected) -> None:
         metrics.REJECTED.labels(rejected.reason.name.lower()).inc()

@@ -220,6 +220,7 @@ class ListenerConfig:
     calling_ae_titles: frozenset[str]
     networks: tuple[Network, ...]
     require_user_identity: bool
+    user_identities_file: Path | None
     log_level: str
     log_format: str
 
@@ -232,6 +233,7 @@ def load_listener(
     def setting(suffix: str, parse: Callable[[str], T], default: str) -> T:
         return read(env, f"{prefix}_{suffix}", parse, default)
 
+    require_user_identity = setting("REQUIRE_USER_IDENTITY", boolean, "0")
     return ListenerConfig(
         name=name,
         prefix=prefix,
@@ -245,7 +247,8 @@ def load_listener(
         require_called_ae=setting("REQUIRE_CALLED_AE", boolean, "0"),
         calling_ae_titles=setting("ALLOWED_CALLING_AE", ae_titles, ""),
         networks=setting("ALLOWED_NETWORKS", networks, ""),
-        require_user_identity=setting("REQUIRE_USER_IDENTITY", boolean, "0"),
+        require_user_identity=require_user_identity,
+        user_identities_file=_user_identities(setting, prefix, required=require_user_identity),
         log_level=read(env, "LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         log_format=read(env, "LOG_FORMAT", choice("text", "json"), "text"),
     )
@@ -278,3 +281,23 @@ def _tls(setting: Callable[[str, Callable[[str], Any], str], Any], prefix: str) 
         missing = "TLS_CERTIFICATE_PATH" if certificate is None else "TLS_PRIVATE_KEY_PATH"
         raise BadSetting(f"{prefix}_{missing}: needed as well, since another TLS setting is given")
     return TlsFiles(certificate, private_key, client_ca, any_title=names == "any")
+
+
+def _user_identities(
+    setting: Callable[[str, Callable[[str], Any], str], Any], prefix: str, *, required: bool
+) -> Path | None:
+    from dicom_listener import credentials  # reads AE titles as this module does
+
+    def usable(text: str) -> Path | None:
+        path = optional_file(text)
+        if path is not None:
+            credentials.read(path)
+        return path
+
+    path: Path | None = setting("USER_IDENTITIES_FILE", usable, "")
+    if required and path is None:
+        raise BadSetting(
+            f"{prefix}_USER_IDENTITIES_FILE: needed, since {prefix}_REQUIRE_USER_IDENTITY is set: "
+            "without it no identity can be verified"
+        )
+    return path

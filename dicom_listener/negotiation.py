@@ -23,7 +23,6 @@ from pynetdicom.pdu_items import (
     SCP_SCU_RoleSelectionSubItem,
     SOPClassExtendedNegotiationSubItem,
     UserIdentitySubItemAC,
-    UserIdentitySubItemRQ,
     UserInformationItem,
 )
 from pynetdicom.pdu_primitives import (
@@ -36,6 +35,7 @@ from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
 
 from dicom_listener.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_listener.service import Context
+from dicom_listener.user_identity import UserIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,7 @@ MAX_REQUEST_LENGTH = 256 * 1024
 """Bytes of an A-ASSOCIATE-RQ: 128 contexts with every transfer syntax of the standard fit several times."""
 
 _ITEM = Struct(">BxH")
+_IDENTITY = Struct(">BBH")
 _FIXED_FIELDS = 68
 _SOME_TITLES = b"X".ljust(16) * 2
 """In the place of the AE titles, which are read here: pynetdicom raises for some that devices send."""
@@ -91,8 +92,9 @@ class Proposal:
     asynchronous_operations: bool = False
     roles: dict[str, tuple[bool, bool]] = field(default_factory=dict)
     extended: dict[str, bytes] = field(default_factory=dict)
-    user_identity: int | None = None
-    user_identity_response: bool = False
+    user_identity: UserIdentity | None = None
+    identity_answered: bool = False
+    """Whether the A-ASSOCIATE-AC confirms the identity: set once it has been verified, and never without."""
 
 
 @dataclass(slots=True)
@@ -151,14 +153,26 @@ def _readable(proposal: Proposal, data: bytes) -> Iterator[bytes]:
                 proposal.implementation_uid = _text(value)
             case _Item.IMPLEMENTATION_VERSION_NAME:
                 proposal.implementation_version = _text(value)
+            case _Item.USER_IDENTITY:
+                if proposal.user_identity is not None:
+                    raise MalformedRequest("two user identities")
+                proposal.user_identity = _user_identity(value)
             case (
-                _Item.MAXIMUM_LENGTH
-                | _Item.ASYNCHRONOUS_OPERATIONS
-                | _Item.ROLE_SELECTION
-                | _Item.EXTENDED_NEGOTIATION
-                | _Item.USER_IDENTITY
+                _Item.MAXIMUM_LENGTH | _Item.ASYNCHRONOUS_OPERATIONS | _Item.ROLE_SELECTION | _Item.EXTENDED_NEGOTIATION
             ):
                 yield _item(kind, value)
+
+
+def _user_identity(value: bytes) -> UserIdentity:
+    """Read a User Identity sub-item (PS3.7 Table D.3-14), whatever its type."""
+    if len(value) < _IDENTITY.size:
+        raise MalformedRequest("ends within a user identity")
+    kind, response_requested, length = _IDENTITY.unpack_from(value)
+    primary, rest = value[4 : 4 + length], value[4 + length :]
+    secondary = rest[2:]
+    if len(primary) < length or len(rest) < 2 or len(secondary) != int.from_bytes(rest[:2], "big"):
+        raise MalformedRequest("a user identity does not fit its item")
+    return UserIdentity(kind, primary, secondary, bool(response_requested))
 
 
 def _item(kind: int, value: bytes) -> bytes:
@@ -211,11 +225,6 @@ def _read_extended(proposal: Proposal, sub: SOPClassExtendedNegotiationSubItem) 
     proposal.extended[str(sub.sop_class_uid)] = bytes(sub.service_class_application_information or b"")
 
 
-def _read_user_identity(proposal: Proposal, sub: UserIdentitySubItemRQ) -> None:
-    proposal.user_identity = sub.user_identity_type
-    proposal.user_identity_response = bool(sub.positive_response_requested)
-
-
 _READERS: dict[type, Any] = {
     ApplicationContextItem: _read_application_context,
     PresentationContextItemRQ: _read_context,
@@ -226,7 +235,6 @@ _SUB_READERS: dict[type, Any] = {
     AsynchronousOperationsWindowSubItem: _read_operations_window,
     SCP_SCU_RoleSelectionSubItem: _read_role,
     SOPClassExtendedNegotiationSubItem: _read_extended,
-    UserIdentitySubItemRQ: _read_user_identity,
 }
 
 
@@ -270,8 +278,8 @@ def agree(proposal: Proposal, raw_request: bytes, service: Service, max_pdu_leng
     information.from_primitive([*_own_items(max_pdu_length), *roles.values(), *_replies(proposal, service)])
     if proposal.asynchronous_operations:
         information.user_data.append(_one_operation_at_a_time())
-    if proposal.user_identity_response:
-        information.user_data.append(_user_identity_taken())
+    if proposal.identity_answered:
+        information.user_data.append(_identity_confirmed())
     pdu.variable_items.append(information)
     encoded = bytearray(pdu.encode())
     encoded[10:74] = raw_request[4:68]
@@ -320,7 +328,7 @@ def _one_operation_at_a_time() -> AsynchronousOperationsWindowSubItem:
     return item
 
 
-def _user_identity_taken() -> UserIdentitySubItemAC:
+def _identity_confirmed() -> UserIdentitySubItemAC:
     item = UserIdentitySubItemAC()
     item.server_response = b""
     return item

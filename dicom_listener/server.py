@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from dicom_listener import metrics
 from dicom_listener.association import Association
 from dicom_listener.log import log_failure
+from dicom_listener.user_identity import Verifier
 
 if TYPE_CHECKING:
     import ssl
@@ -49,6 +50,7 @@ class Server:
         self._listener = listener
         self._seats = seats
         self._tls = tls
+        self._verifier = Verifier(config.user_identities_file, required=config.require_user_identity)
         self._any_title = config.tls is not None and config.tls.any_title
         self._master = master
         self._selector = selectors.DefaultSelector()
@@ -114,6 +116,7 @@ class Server:
             self._reload_service()
 
     def _reload_service(self) -> None:
+        self._verifier.reload()
         if self._service.reload is None:
             return
         try:
@@ -179,7 +182,7 @@ class Server:
             return
         association = Association(sock, address, port, service=self._service, limits=self._config.limits,
                                   max_pdu_length=self._config.limits.max_pdu_length, seats=self._seats,
-                                  tls=self._tls, any_title=self._any_title)  # fmt: skip
+                                  verifier=self._verifier, tls=self._tls, any_title=self._any_title)  # fmt: skip
         self._associations.add(association)
         self._seats.note_load(len(self._associations))
         name = f"association-{association.id}"

@@ -6,8 +6,6 @@ settings by itself.
 """
 
 import ipaddress
-import os
-import secrets
 from collections.abc import Callable
 from datetime import time
 from pathlib import Path
@@ -16,6 +14,9 @@ from zoneinfo import ZoneInfo
 
 import dj_database_url
 from environs import EnvError, FileAwareEnv
+
+from gateway_settings.private import make_folder
+from gateway_settings.secrets import kept_secret
 
 T = TypeVar("T")
 
@@ -105,6 +106,14 @@ def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
     return parse
 
 
+def long_string(text: str) -> str:
+    """Parse a value of VR LO: at most 64 characters on one line, without backslash."""
+    text = text.strip()
+    if len(text) > 64 or "\\" in text or not text.isprintable():
+        raise ValueError("must have at most 64 characters on one line, without backslash")
+    return text
+
+
 def time_zone(text: str) -> str:
     """Parse the name of a time zone, such as Europe/London."""
     try:
@@ -152,7 +161,7 @@ def folder(text: str) -> Path:
         raise ValueError("must name a folder")
     path = Path(text).resolve()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
     except OSError as error:
         raise ValueError(f"{text!r} can't be made: {error.strerror}") from error
     return path
@@ -189,41 +198,33 @@ def _sqlite(config: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("the URL names no file, e.g. sqlite:///var/worklist.sqlite3")
     if name != ":memory:":
         path = Path(name).resolve()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         config["NAME"] = str(path)
     return config
 
 
 def secret_key(env: FileAwareEnv, data_dir: Path) -> str:
     """Return ``DJANGO_SECRET_KEY``; where it isn't set, the one that was made once and is kept in ``data_dir``."""
-    given = read(env, "DJANGO_SECRET_KEY", _long_enough, "")
-    if given:
-        return given
+    return read(env, "DJANGO_SECRET_KEY", _long_enough, "") or _kept("DJANGO_SECRET_KEY", data_dir / "secret_key")
+
+
+def link_secret(env: FileAwareEnv, data_dir: Path) -> str:
+    """Return ``PACS_NOTIFY_SECRET``; where it isn't set, the one that was made once, by site or receiver."""
+    given = read(env, "PACS_NOTIFY_SECRET", str, "")
+    path = read(env, "PACS_NOTIFY_SECRET_PATH", Path, str(data_dir / "link_secret"))
+    return given or _kept("PACS_NOTIFY_SECRET", path)
+
+
+def _kept(name: str, path: Path) -> str:
     try:
-        return _kept_secret_key(data_dir / "secret_key")
+        return kept_secret(path)
     except OSError as error:
-        raise BadSetting(
-            f"DJANGO_SECRET_KEY: must be set, since none can be kept in {data_dir} ({error.strerror})"
-        ) from error
+        raise BadSetting(f"{name}: must be set, since none can be kept in {path.parent} ({error.strerror})") from error
+    except ValueError as error:
+        raise BadSetting(f"{name}: {error}") from error
 
 
 def _long_enough(text: str) -> str:
     if text and len(text) < 32:
         raise ValueError("must have at least 32 characters")
     return text
-
-
-def _kept_secret_key(path: Path) -> str:
-    if not path.exists():
-        # Made aside and linked into place: processes that start at once agree on one key, and none reads half of it.
-        aside = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        try:
-            os.link(aside, path)
-        except FileExistsError:
-            pass
-        finally:
-            aside.unlink()
-    return path.read_text().strip()

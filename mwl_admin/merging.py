@@ -63,6 +63,8 @@ def merge(kept: Patient, given_up: Patient, *, seen: tuple[int, int], entries_se
 
     :raises StaleError: when either record, or the number of entries, is not what was shown any more.
     """
+    # Entries before patients, as whoever writes an entry locks them: two who wait for each other would both fail.
+    list(RequestedProcedure.objects.select_for_update().filter(patient=given_up).order_by("pk").values_list("pk"))
     locked = {
         patient.pk: patient
         for patient in Patient.objects.select_for_update().filter(pk__in=(kept.pk, given_up.pk)).order_by("pk")

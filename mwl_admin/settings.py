@@ -18,6 +18,8 @@ DATA_DIR = environment.read(_env, "DATA_DIR", environment.folder, "var")
 DEBUG = environment.read(_env, "DJANGO_DEBUG", environment.boolean, "0")
 SECRET_KEY = environment.secret_key(_env, DATA_DIR)
 ALLOWED_HOSTS = environment.read(_env, "DJANGO_ALLOWED_HOSTS", environment.host_names, "localhost,127.0.0.1,[::1]")
+# By this name the receiver and the health checks reach the site, whatever names staff type.
+ALLOWED_HOSTS += environment.read(_env, "WEB_INTERNAL_HOSTS", environment.host_names, "")
 CSRF_TRUSTED_ORIGINS = environment.read(_env, "DJANGO_CSRF_TRUSTED_ORIGINS", environment.origins, "")
 WEB_BIND = environment.read(_env, "WEB_BIND", environment.bind, "127.0.0.1:8000")
 WEB_WORKERS = environment.read(_env, "WEB_WORKERS", environment.whole_number(1, 64), "1")
@@ -127,6 +129,8 @@ UNFOLD = {
 
 # When examinations are booked: free times are offered within.
 DEPARTMENT_HOURS = environment.read(_env, "DEPARTMENT_HOURS", environment.hours, "08:00-18:00")
+# Whose patient IDs are those without an issuer.
+PATIENT_ID_ISSUER = environment.read(_env, "PATIENT_ID_ISSUER", environment.long_string, "")
 DATE_STYLE = environment.read(_env, "DATE_STYLE", environment.choice("d/m/Y", "d.m.Y", "m/d/Y", "Y-m-d"), "d/m/Y")
 
 STORAGES = {
@@ -190,8 +194,11 @@ RECORD_PATIENT_READS = environment.read(_env, "WEB_RECORD_PATIENT_READS", enviro
 API_REQUESTS_PER_MINUTE = environment.read(
     _env, "API_REQUESTS_PER_MINUTE", environment.whole_number(1, 1_000_000), "600"
 )
-# The receiver signs its notices with it: the same variable on both sides.
-PACS_NOTIFY_SECRET = environment.read(_env, "PACS_NOTIFY_SECRET", str, "")
+API_WRONG_TOKENS_PER_MINUTE = environment.read(
+    _env, "API_WRONG_TOKENS_PER_MINUTE", environment.whole_number(1, 100_000), "20"
+)
+# Site and receiver sign with it what they send to each other: the same secret on both sides.
+PACS_NOTIFY_SECRET = environment.link_secret(_env, DATA_DIR)
 IMAGES_OVERDUE_MINUTES = environment.read(_env, "IMAGES_OVERDUE_MINUTES", environment.whole_number(1, 10_080), "180")
 
 IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "add"

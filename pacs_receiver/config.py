@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from dicom_listener.config import (
+    BadSetting,
     ListenerConfig,
     boolean,
     choice,
@@ -24,6 +25,7 @@ from dicom_listener.config import (
     whole_number,
 )
 from dicom_listener.devices import is_loopback
+from gateway_settings.secrets import kept_secret
 from pacs_receiver import peers
 from pacs_receiver.sop_classes import sop_class_named
 
@@ -36,6 +38,7 @@ _GIBIBYTE = 1 << 30
 class PacsConfig:
     """What the receiver needs to know; sizes in bytes, times in seconds."""
 
+    data_dir: Path
     listener: ListenerConfig
     database_url: URL
     storage_dir: Path
@@ -72,6 +75,7 @@ def load(env: FileAwareEnv) -> PacsConfig:
         workers=os.cpu_count() or 1,
     )
     return PacsConfig(
+        data_dir=var,
         listener=listener,
         database_url=read(env, "PACS_DATABASE_URL", database_url, f"sqlite:///{var}/pacs/index.sqlite3"),
         storage_dir=Path(read(env, "PACS_STORAGE_DIR", non_empty, f"{var}/pacs/storage")),
@@ -91,7 +95,7 @@ def load(env: FileAwareEnv) -> PacsConfig:
         commit_give_up_days=read(env, "PACS_COMMIT_GIVE_UP_DAYS", days, "7"),
         study_stable_seconds=read(env, "PACS_STUDY_STABLE_SECONDS", seconds, "60"),
         notify_url=read(env, "PACS_NOTIFY_URL", http_url, ""),
-        notify_secret=read(env, "PACS_NOTIFY_SECRET", str, ""),
+        notify_secret=link_secret(env, var),
         retention_days=read(env, "PACS_RETENTION_DAYS", days, "0"),
         retention_high_water_percent=read(env, "PACS_RETENTION_HIGH_WATER_PERCENT", whole_number(0, 99), "0"),
         retention_requires=read(env, "PACS_RETENTION_REQUIRES", requirements, "committed,announced"),
@@ -102,6 +106,20 @@ def load(env: FileAwareEnv) -> PacsConfig:
 def _serves_strangers(env: FileAwareEnv, listener: ListenerConfig) -> bool:
     word = read(env, "PACS_UNKNOWN_PEERS", choice("auto", "accept", "reject"), "auto")
     return is_loopback(listener.bind[0]) if word == "auto" else word == "accept"
+
+
+def link_secret(env: FileAwareEnv, var: Path) -> str:
+    """Return ``PACS_NOTIFY_SECRET``; where it isn't set, the one that was made once, by site or receiver."""
+    given = read(env, "PACS_NOTIFY_SECRET", str, "")
+    path = read(env, "PACS_NOTIFY_SECRET_PATH", Path, f"{var}/link_secret")
+    try:
+        return given or kept_secret(path)
+    except OSError as error:
+        raise BadSetting(
+            f"PACS_NOTIFY_SECRET: must be set, since none can be kept in {path.parent} ({error.strerror})"
+        ) from error
+    except ValueError as error:
+        raise BadSetting(f"PACS_NOTIFY_SECRET: {error}") from error
 
 
 def database_url(text: str) -> URL:

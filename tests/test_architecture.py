@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("dicom_listener", "gateway_link", "mwl_admin", "mwl_scp", "pacs_receiver")
+PACKAGES = ("dicom_listener", "gateway_link", "gateway_settings", "mwl_admin", "mwl_scp", "pacs_receiver")
 FIXED = (*PACKAGES, "tests", "benchmarks", "docs", "compose.yaml", "Dockerfile", "Makefile", "manage.py", "README.md")
 MAY_IMPORT = {
     "dicom_listener": set(),
     "gateway_link": set(),
-    "mwl_admin": {"gateway_link"},
-    "mwl_scp": {"mwl_admin", "dicom_listener"},
-    "pacs_receiver": {"dicom_listener", "gateway_link"},
+    "gateway_settings": set(),
+    "mwl_admin": {"gateway_link", "gateway_settings"},
+    "mwl_scp": {"mwl_admin", "dicom_listener", "gateway_settings"},
+    "pacs_receiver": {"dicom_listener", "gateway_link", "gateway_settings"},
 }
 
 

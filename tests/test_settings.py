@@ -16,6 +16,7 @@ IN_WORDS = {
     # what the page says in words, and what the code reads then
     "DJANGO_SECRET_KEY": "",
     "DJANGO_SUPERUSER_PASSWORD": "",
+    "PACS_NOTIFY_SECRET": "",
     "DJANGO_SECURE_COOKIES": "0",
 }
 
@@ -78,8 +79,8 @@ def read_by_the_code(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 def read_by_literal_name() -> set[str]:
     """Return the variables that any module reads by a literal name, such as those read by one command only."""
     pattern = re.compile(r"""\bread\(\s*(?:[\w.()]+,\s*)?["']([A-Z][A-Z0-9_]+)["']""")
-    sources = [path.read_text() for name in ("mwl_admin", "mwl_scp", "pacs_receiver", "dicom_listener")
-               for path in (ROOT / name).rglob("*.py")]  # fmt: skip
+    packages = ("mwl_admin", "mwl_scp", "pacs_receiver", "dicom_listener", "gateway_settings")
+    sources = [path.read_text() for name in packages for path in (ROOT / name).rglob("*.py")]
     return {name for text in sources for name in pattern.findall(text)}
 
 

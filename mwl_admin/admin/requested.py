@@ -20,7 +20,7 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from mwl_admin import finding, preflight
+from mwl_admin import finding, identity, preflight
 from mwl_admin.admin.editing import EditedAdmin, EditedForm
 from mwl_admin.admin.exchange import EntryExchange
 from mwl_admin.admin.readers import PatientDataAdmin
@@ -123,9 +123,21 @@ class EntryForm(EditedForm):
             for name, messages in error.message_dict.items():
                 field = f"{_NEW}{name}" if name in NEW_PATIENT_FIELDS else f"{_NEW}patient_id"
                 self.add_error(field, [*messages])
-        if not self.errors:
+        if not self.errors and not self._is_known(patient):
             self._look_for_duplicates(patient)
         self.new_patient = patient
+
+    def _is_known(self, patient: Patient) -> bool:
+        """Refuse a patient ID that has a record already: under another spelling of the department's issuer too."""
+        known = identity.find(Patient.objects.all(), patient.patient_id, patient.issuer_of_patient_id)
+        if known is None:
+            return False
+        differs = identity.contradictions(identity.of_record(known), identity.of_record(patient), by_id_alone=True)
+        if differs:
+            self.add_error(f"{_NEW}patient_id", identity.refusal(differs))
+        else:
+            self.add_error(f"{_NEW}patient_id", _("A patient with this patient ID exists already: pick it above."))
+        return True
 
     def _look_for_duplicates(self, patient: Patient) -> None:
         if self.cleaned_data.get("is_another_person"):

@@ -26,8 +26,8 @@ _STATUS = "00400020"
 _TIMEZONE = "00080201"
 
 
-def shown(orders: QuerySet[RequestedProcedure]) -> list[DataSet]:
-    """Return entries as DICOM JSON, each with all of its steps, in the order of ``orders``.
+def shown(orders: QuerySet[RequestedProcedure], seen: Q) -> list[DataSet]:
+    """Return entries as DICOM JSON, each with all of its steps that are ``seen``, in the order of ``orders``.
 
     The status of a step that is over is told too, by words of our own: COMPLETED, DISCONTINUED, CANCELLED.
     """
@@ -38,7 +38,7 @@ def shown(orders: QuerySet[RequestedProcedure]) -> list[DataSet]:
     plan = compile_plan(everything(), SYNTAXES[EXPLICIT_LITTLE], charset, context, first=first)
     found: dict[int, DataSet] = {}
     steps: dict[int, list[tuple[int, DataSet]]] = {}
-    for row in select((Condition("asked for", Q(requested_procedure__in=pks)),), plan.columns):
+    for row in select((Condition("asked for", Q(requested_procedure__in=pks)), Condition("seen", seen)), plan.columns):
         data_set = to_dicom_json(parse(plan.encode(row), EXPLICIT_LITTLE))
         (step,) = data_set[_STEPS]["Value"]
         step[_STATUS] = {"vr": "CS", "Value": [row[2]]}
@@ -51,8 +51,8 @@ def shown(orders: QuerySet[RequestedProcedure]) -> list[DataSet]:
     return [found[pk] for pk in pks if pk in found]
 
 
-def tag_of(order: RequestedProcedure) -> str:
+def tag_of(order: RequestedProcedure, seen: Q) -> str:
     """Return the entity tag (RFC 9110 section 8.8.3): another one whenever anything of the entry has changed."""
-    steps = order.scheduled_procedure_steps.order_by("pk").values_list("pk", "version")
+    steps = order.scheduled_procedure_steps.filter(seen).order_by("pk").values_list("pk", "version")
     versions: list[Any] = [order.version, order.patient.version, *(f"{pk}.{version}" for pk, version in steps)]
     return f'"{"-".join(map(str, versions))}"'

@@ -36,6 +36,11 @@ def bad_request(detail: str, attribute: str = "") -> Refused:
     return Refused(HTTPStatus.BAD_REQUEST, detail, problems)
 
 
+def unauthorized(detail: str = "A token is needed: Authorization: Bearer gw_…") -> Refused:
+    """Return the refusal of a request whose sender is not known (RFC 6750 section 3)."""
+    return Refused(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
 def of_entry(error: EntryError) -> Refused:
     """Return the refusal of an entry."""
     if isinstance(error, UnknownEntryError):

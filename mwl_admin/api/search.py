@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from mwl_admin.api import dicomjson, nativexml
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.parameters import Search, parse
+from mwl_admin.api.reach import Reach
 from mwl_admin.environment import environment
 from mwl_admin.exchange.problems import Problem
 from mwl_admin.models import APIClient
@@ -67,6 +68,7 @@ def search(request: HttpRequest, client: APIClient) -> HttpResponse:
 
 def _prepare(asked: Search, client: APIClient, address: str) -> Query:
     station = client.station
+    Reach.of(client, address)  # refuses a station that is switched off or elsewhere
     # A token says more than an AE title: whoever has one is known, and sees the list unless it is a station's own.
     rules = dataclasses.replace(policy(), unknown_see=True)
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import NinjaAPI
@@ -20,13 +21,15 @@ from mwl_admin.api import errors, schema
 from mwl_admin.api.dicomjson import MEDIA_TYPE, to_keywords
 from mwl_admin.api.entries import shown, tag_of
 from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.insiders import insiders_only
+from mwl_admin.api.reach import Reach
 from mwl_admin.api.search import search
 from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.exchange import arrivals
 from mwl_admin.exchange.entries import Entry, Mode, cancel, store
 from mwl_admin.exchange.jsonform import entry_from_json, is_storable
 from mwl_admin.exchange.problems import EntryError, Problem
-from mwl_admin.models import APIClient, RequestedProcedure, ScheduledProcedureStep, StepStatus
+from mwl_admin.models import APIClient, RequestedProcedure, StepStatus
 from mwl_admin.validators import validate_long_string
 from mwl_admin.web.limits import API_BODY_BYTES
 
@@ -50,6 +53,7 @@ api = _API(
     docs=Swagger(settings={"deepLinking": False}),
     docs_url="/api/docs",
     openapi_url="/api/openapi.json",
+    docs_decorator=insiders_only,
 )
 _read, _write = Token(Scope.READ), Token(Scope.WRITE)
 _ENTRY = {"$ref": "#/components/schemas/Entry"}
@@ -67,10 +71,7 @@ def _entry_refused(request: HttpRequest, error: EntryError) -> HttpResponse:
 
 @api.exception_handler(AuthenticationError)
 def _unknown(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-    headers = {"WWW-Authenticate": "Bearer"}
-    return errors.response(
-        Refused(HTTPStatus.UNAUTHORIZED, "A token is needed: Authorization: Bearer gw_…", headers=headers)
-    )
+    return errors.response(errors.unauthorized())
 
 
 @api.exception_handler(ValidationError)
@@ -103,6 +104,10 @@ def search_steps(request: HttpRequest) -> HttpResponse:
 def _client(request: HttpRequest) -> APIClient:
     client: APIClient = request.auth  # type: ignore[attr-defined]  # set by the token
     return client
+
+
+def _reach(request: HttpRequest) -> Reach:
+    return Reach.of(_client(request), request.META.get("REMOTE_ADDR", ""))
 
 
 def _source(request: HttpRequest) -> str:
@@ -140,24 +145,18 @@ def _in_form(request: HttpRequest, data_sets: list[dict[str, Any]]) -> tuple[lis
     return [to_keywords(data_set) for data_set in data_sets], "application/json"
 
 
-def _answer(request: HttpRequest, order: RequestedProcedure, status: HTTPStatus = HTTPStatus.OK) -> HttpResponse:
+def _answer(
+    request: HttpRequest, order: RequestedProcedure, reach: Reach, shows: Q, status: HTTPStatus = HTTPStatus.OK
+) -> HttpResponse:
     order = RequestedProcedure.objects.select_related("patient").get(pk=order.pk)
-    data_sets, kind = _in_form(request, shown(RequestedProcedure.objects.filter(pk=order.pk)))
+    data_sets, kind = _in_form(request, shown(RequestedProcedure.objects.filter(pk=order.pk), shows))
     content = data_sets if kind == MEDIA_TYPE else data_sets[0]
     response = HttpResponse(json.dumps(content, ensure_ascii=False).encode(), status=status, content_type=kind)
-    response["ETag"] = tag_of(order)
+    response["ETag"] = tag_of(order, reach.seen)
     response["Cache-Control"] = "no-store"
     if status == HTTPStatus.CREATED:
         response["Location"] = request.build_absolute_uri(f"/api/worklist/{order.accession_number}")
     return response
-
-
-def _find(accession_number: str) -> RequestedProcedure:
-    _refuse_impossible(accession_number)
-    order = RequestedProcedure.objects.select_related("patient").filter(accession_number=accession_number).first()
-    if order is None:
-        raise _no_such_entry()
-    return order
 
 
 def _no_such_entry() -> Refused:
@@ -171,14 +170,15 @@ def _refuse_impossible(*texts: str) -> None:
         raise _no_such_entry()
 
 
-def _check_tag(request: HttpRequest, accession_number: str) -> None:
+def _check_tag(request: HttpRequest, accession_number: str, reach: Reach) -> None:
     wanted = request.headers.get("If-Match")
     if wanted is None:
         return
     # Locked, so that what was compared is what is changed: each request is one transaction when it has If-Match.
-    locked = RequestedProcedure.objects.select_for_update(of=("self",), no_key=True).select_related("patient")
+    locked = reach.orders().select_for_update(of=("self",), no_key=True).select_related("patient")
     order = locked.filter(accession_number=accession_number).first()
-    if order is None or (wanted.strip() != "*" and tag_of(order) not in [tag.strip() for tag in wanted.split(",")]):
+    tags = [tag.strip() for tag in wanted.split(",")]
+    if order is None or (wanted.strip() != "*" and tag_of(order, reach.seen) not in tags):
         raise Refused(HTTPStatus.PRECONDITION_FAILED, "The entry is no longer as If-Match says: read it again.")
 
 
@@ -222,22 +222,23 @@ def list_entries(  # noqa: PLR0917 - each is a query parameter
         raise bad_request("must not be negative.", "offset")
     if not is_storable(patient_id):
         raise bad_request("holds a character that can't be stored.", "patient_id")
-    orders = RequestedProcedure.objects.order_by("-pk")
+    reach = _reach(request)
+    orders = reach.orders().order_by("-pk")
     steps: dict[str, Any] = {}
     if date:
-        steps["scheduled_procedure_steps__scheduled_date"] = date
+        steps["scheduled_date"] = date
     if status:
-        steps["scheduled_procedure_steps__status"] = status
+        steps["status"] = status
     if steps:
-        orders = orders.filter(**steps).distinct()
+        orders = orders.filter(pk__in=reach.steps().filter(**steps).values("requested_procedure"))
     if patient_id:
         orders = orders.filter(patient__patient_id=patient_id)
     if updated_since:
         moment = updated_since if updated_since.tzinfo else timezone.make_aware(updated_since)
         changed = RequestedProcedure.objects.order_by().filter(updated_at__gte=moment).values("pk")
-        steps_changed = ScheduledProcedureStep.objects.order_by().filter(updated_at__gte=moment)
+        steps_changed = reach.steps().filter(updated_at__gte=moment)
         orders = orders.filter(pk__in=changed.union(steps_changed.values("requested_procedure")))
-    data_sets, kind = _in_form(request, shown(orders[offset : offset + limit]))
+    data_sets, kind = _in_form(request, shown(orders[offset : offset + limit], reach.seen))
     response = HttpResponse(json.dumps(data_sets, ensure_ascii=False).encode(), content_type=kind)
     response["Cache-Control"] = "no-store"
     return response
@@ -256,10 +257,9 @@ def list_entries(  # noqa: PLR0917 - each is a query parameter
         ),
     },
 )
-def make_entry(request: HttpRequest) -> HttpResponse:
+def make_entry(request: HttpRequest, update_patient: bool = False) -> HttpResponse:
     """Idempotent by accession number: the same entry again is no second one. Without a number one is made."""
-    stored = store(entry_from_json(_body(request)), Mode.CREATE, source=_source(request))
-    return _answer(request, stored.requested, HTTPStatus.CREATED if stored.created else HTTPStatus.OK)
+    return _store(request, entry_from_json(_body(request)), Mode.CREATE, update_patient=update_patient)
 
 
 @api.get(
@@ -271,7 +271,12 @@ def make_entry(request: HttpRequest) -> HttpResponse:
     openapi_extra={"responses": schema.responses({200: "The entry"}, 404, content=_ENTRY)},
 )
 def read_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
-    return _answer(request, _find(accession_number))
+    _refuse_impossible(accession_number)
+    reach = _reach(request)
+    order = reach.orders().filter(accession_number=accession_number).first()
+    if order is None:
+        raise _no_such_entry()
+    return _answer(request, order, reach, reach.seen)
 
 
 @api.put(
@@ -285,9 +290,9 @@ def read_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
         "responses": schema.responses({200: "Replaced", 201: "Made"}, 400, 409, 412, 413, 415, 422, content=_ENTRY),
     },
 )
-def put_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
+def put_entry(request: HttpRequest, accession_number: str, update_patient: bool = False) -> HttpResponse:
     """What is absent of order and steps becomes empty; waiting steps that are absent are cancelled."""
-    return _store(request, accession_number, Mode.PUT)
+    return _replace(request, accession_number, Mode.PUT, update_patient=update_patient)
 
 
 @api.patch(
@@ -301,16 +306,36 @@ def put_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
         "responses": schema.responses({200: "Changed"}, 400, 404, 409, 412, 413, 415, 422, content=_ENTRY),
     },
 )
-def change_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
+def change_entry(request: HttpRequest, accession_number: str, update_patient: bool = False) -> HttpResponse:
     """What is absent stays as it is. Of several steps, ScheduledProcedureStepID says which one is meant."""
-    return _store(request, accession_number, Mode.UPDATE)
+    return _replace(request, accession_number, Mode.UPDATE, update_patient=update_patient)
 
 
-def _store(request: HttpRequest, accession_number: str, mode: Mode) -> HttpResponse:
+def _replace(request: HttpRequest, accession_number: str, mode: Mode, *, update_patient: bool) -> HttpResponse:
     _refuse_impossible(accession_number)
-    entry = _addressed(_body(request), accession_number)
-    stored = store(entry, mode, source=_source(request), before=lambda: _check_tag(request, accession_number))
-    return _answer(request, stored.requested, HTTPStatus.CREATED if stored.created else HTTPStatus.OK)
+    return _store(request, _addressed(_body(request), accession_number), mode, update_patient=update_patient)
+
+
+def _store(request: HttpRequest, entry: Entry, mode: Mode, *, update_patient: bool) -> HttpResponse:
+    reach = _reach(request)
+
+    def before() -> None:
+        if mode is not Mode.CREATE:
+            _check_tag(request, entry.accession_number, reach)
+        reach.check_entry(entry, mode)
+        if update_patient:
+            reach.check_correction()
+
+    stored = store(
+        entry,
+        mode,
+        source=_source(request),
+        before=before,
+        after=reach.check_stored,
+        update_patient=update_patient,
+    )
+    status = HTTPStatus.CREATED if stored.created else HTTPStatus.OK
+    return _answer(request, stored.requested, reach, reach.own, status)
 
 
 @api.delete(
@@ -328,14 +353,15 @@ def cancel_entry(request: HttpRequest, accession_number: str, step: str = "", re
         validate_long_string(reason)
     except DjangoValidationError as error:
         raise bad_request(" ".join(error.messages), "reason") from error
-    cancel(
-        accession_number,
-        step,
-        source=_source(request),
-        reason=reason,
-        before=lambda: _check_tag(request, accession_number),
-    )
-    return _answer(request, _find(accession_number))
+    reach = _reach(request)
+
+    def before() -> None:
+        _check_tag(request, accession_number, reach)
+        reach.check_cancelled(accession_number, step)
+
+    cancel(accession_number, step, source=_source(request), reason=reason, before=before)
+    order = RequestedProcedure.objects.get(accession_number=accession_number)
+    return _answer(request, order, reach, reach.own)
 
 
 # --- the receiver's notices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -13,8 +14,11 @@ from django.conf import settings
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
-from mwl_admin.api.errors import Refused
+from mwl_admin.api.errors import Refused, unauthorized
+from mwl_admin.api.guesses import GUESSES
 from mwl_admin.models import APIClient
+
+logger = logging.getLogger(__name__)
 
 
 class Scope(Enum):
@@ -25,27 +29,42 @@ class Scope(Enum):
 
 
 class Token(HttpBearer):
-    """`Authorization: Bearer gw_…`, of a client with the scope that the operation needs."""
+    """`Authorization: Bearer gw_…`, of a client with the scope that the operation needs; None is any."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope | None) -> None:
         super().__init__()
         self.scope = scope
 
     def authenticate(self, request: HttpRequest, token: str) -> Any:
-        client = APIClient.objects.by_token(token.strip())
+        client = _client_of(token.strip(), request.META.get("REMOTE_ADDR", ""))
         if client is None:
             return None
         request.api_client = client  # type: ignore[attr-defined]  # for the access log
-        allowed = client.can_read if self.scope is Scope.READ else client.can_write
-        if not allowed:
+        if client.has_expired:
+            raise unauthorized(f"This token was valid until {client.expires_on}.")
+        if self.scope is not None and not (client.can_read if self.scope is Scope.READ else client.can_write):
             raise Refused(HTTPStatus.FORBIDDEN, f"This token may not {self.scope.value}.")
-        wait = BUCKETS.take(client.pk, client.requests_per_minute or settings.API_REQUESTS_PER_MINUTE)
-        if wait:
-            raise Refused(
-                HTTPStatus.TOO_MANY_REQUESTS, "Too many requests.", headers={"Retry-After": str(math.ceil(wait))}
-            )
+        _refuse_until(BUCKETS.take(client.pk, client.requests_per_minute or settings.API_REQUESTS_PER_MINUTE))
+        if client.expires_soon and not client.was_used_today:
+            logger.warning("the token of API client %s is valid until %s", client, client.expires_on)
         APIClient.objects.filter(pk=client.pk).note_use()
         return client
+
+
+def _client_of(token: str, address: str) -> APIClient | None:
+    per_minute = settings.API_WRONG_TOKENS_PER_MINUTE
+    _refuse_until(GUESSES.wait(address, token, per_minute))
+    client = APIClient.objects.by_token(token)
+    if client is None:
+        GUESSES.wrong(address, per_minute)
+    else:
+        GUESSES.right(address, token)
+    return client
+
+
+def _refuse_until(wait: float) -> None:
+    if wait:
+        raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests.", headers={"Retry-After": str(math.ceil(wait))})
 
 
 class Buckets:

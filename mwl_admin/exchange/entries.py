@@ -11,10 +11,11 @@ from enum import Enum
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from mwl_admin import names
-from mwl_admin.exchange import attributes, values
+from mwl_admin import identity
+from mwl_admin.exchange import attributes, persons, values
 from mwl_admin.exchange.attributes import (
     COLUMNS,
     PROCEDURE_CODE,
@@ -22,7 +23,7 @@ from mwl_admin.exchange.attributes import (
     STEPS,
     Level,
 )
-from mwl_admin.exchange.problems import ConflictError, InvalidEntryError, Problem, UnknownEntryError
+from mwl_admin.exchange.problems import DIFFERS, ConflictError, InvalidEntryError, Problem, UnknownEntryError
 from mwl_admin.exchange.steps import StepWriter
 from mwl_admin.exchange.writing import Record, required
 from mwl_admin.models import Patient, Procedure, RequestedProcedure, ScheduledProcedureStep
@@ -67,7 +68,10 @@ class Entry:
 
 @dataclass(slots=True)
 class Stored:
-    """What became of an entry: ``changed`` are keywords; ``ended`` are steps that are over and stayed as they are."""
+    """What became of an entry: ``changed`` are keywords; ``ended`` are steps that are over and stayed as they are.
+
+    ``notes`` are what somebody should look at although the entry was taken.
+    """
 
     requested: RequestedProcedure
     created: bool
@@ -75,22 +79,43 @@ class Stored:
     steps_created: int = 0
     steps_cancelled: int = 0
     ended: list[ScheduledProcedureStep] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
 
 
-def store(entry: Entry, mode: Mode, *, source: str = "", before: Callable[[], None] = lambda: None) -> Stored:
+def store(
+    entry: Entry,
+    mode: Mode,
+    *,
+    source: str = "",
+    before: Callable[[], None] = lambda: None,
+    after: Callable[[Stored], None] = lambda stored: None,
+    update_patient: bool = False,
+) -> Stored:
     """Make or change an entry, all of it or nothing; ``source`` tells the history where it came from.
 
-    ``before`` is called first in the transaction, and may refuse by an exception of its own.
+    ``before`` is called first in the transaction and ``after`` last; both may refuse by an exception of their own.
+    ``update_patient``: what differs in the patient's demographics corrects the record, and is not another person.
 
     :raises InvalidEntryError: a value breaks a rule; all that are wrong are told.
     :raises ConflictError: the entry contradicts what the worklist holds.
     :raises UnknownEntryError: there is nothing to update.
     """
+
+    def write() -> Stored:
+        before()
+        stored = EntryWriter(entry, mode, update_patient=update_patient).write()
+        after(stored)
+        return stored
+
+    return attempted(write, source)
+
+
+def attempted(write: Callable[[], Stored], source: str) -> Stored:
+    """Write in one transaction; again when others have made the same patient or order in between."""
     for attempt in range(ATTEMPTS):
         try:
             with transaction.atomic(), because(source):
-                before()
-                return _Writer(entry, mode).write()
+                return write()
         except IntegrityError as error:
             # Somebody else made the same patient or order since we looked: now it is there to be found.
             if attempt + 1 == ATTEMPTS:
@@ -98,22 +123,28 @@ def store(entry: Entry, mode: Mode, *, source: str = "", before: Callable[[], No
     raise AssertionError  # pragma: no cover - the loop returns or raises
 
 
-class _Writer:
-    def __init__(self, entry: Entry, mode: Mode) -> None:
+class EntryWriter:
+    """Writes one entry within a transaction. Sources that know an entry by more than its number extend it."""
+
+    def __init__(self, entry: Entry, mode: Mode, *, update_patient: bool = False) -> None:
         self.entry = entry
         self.mode = mode
+        self.update_patient = update_patient
         self.problems: list[Problem] = []
         self.conflicts: list[Problem] = []
 
     def write(self) -> Stored:
-        order = self._find_order()
+        """Make or change the entry; raise an :class:`EntryError` when it can't be."""
+        order = self.find_order()
         if order is None and self.mode is Mode.UPDATE:
             raise UnknownEntryError([Problem("AccessionNumber", _("No entry has this accession number."), "unknown")])
         patient = self._patient(order)
         requested = self._order(order, patient)
-        steps = self._steps(requested)
+        steps = self.steps(requested)
         self._refuse()
         stored = Stored(requested.instance, created=order is None)
+        if patient.instance.pk is None:
+            stored.notes += persons.entered_twice(patient.instance)
         stored.changed += [*patient.save(), *requested.save(patient=patient.instance)]
         steps.save(stored)
         if self.mode is Mode.CREATE and order is not None and stored.changed:
@@ -129,64 +160,87 @@ class _Writer:
         if self.conflicts:
             raise ConflictError(self.conflicts)
 
-    def _find_order(self) -> RequestedProcedure | None:
+    def find_order(self) -> RequestedProcedure | None:
+        """Return the order that the entry is about, locked; None when there is none yet."""
         number = self.entry.accession_number
-        if not number:
-            return None
-        # Locked until the end, so that of two who write the same entry the second sees what the first has done.
-        orders = RequestedProcedure.objects.select_for_update(of=("self",), no_key=True).select_related("patient")
-        return orders.filter(accession_number=number).first()
+        return self.locked_orders().filter(accession_number=number).first() if number else None
+
+    @staticmethod
+    def locked_orders() -> QuerySet[RequestedProcedure]:
+        """Orders that stay locked until the end: of two who write the same, the second sees what the first has done."""
+        return RequestedProcedure.objects.select_for_update(of=("self",), no_key=True).select_related("patient")
 
     # --- patient
 
     def _patient(self, order: RequestedProcedure | None) -> Record:
         given = self.entry.values
-        patient = self._find_patient(order)
+        patient = self.find_patient(order)
         record = Record(patient or Patient(), Level.PATIENT, self.problems)
         if patient is None:
             self.problems += required(given, "PatientID", "PatientName")
-        changed_name = self._name(record)
-        record.take(given, [name for name, column in COLUMNS.items() if column.level is Level.PATIENT])
-        if patient is not None and changed_name and "PatientBirthDate" in record.changed:
-            self.conflicts.append(
-                Problem(
-                    "PatientID", _("belongs to a patient with another name and another birth date."), "other_patient"
-                )
-            )
+        else:
+            self._refuse_another(patient, by_id_alone=order is None)
+        self._name(record, is_new=patient is None)
+        keywords = [name for name, column in COLUMNS.items() if column.level is Level.PATIENT]
+        if patient is not None:
+            keywords = [name for name in keywords if name not in {"PatientID", "IssuerOfPatientID"}]
+            if not self.update_patient:
+                # Who lost a birth date could become anybody who has another one.
+                keywords = [name for name in keywords if name not in identity.KEYWORDS or _stripped(given, name)]
+        record.take(self.patient_values(record.instance), keywords)
         record.check()
         return record
 
-    def _find_patient(self, order: RequestedProcedure | None) -> Patient | None:
+    def patient_values(self, _patient: Patient) -> Mapping[str, Any]:
+        """Return what the record is to be given."""
+        return self.entry.values
+
+    def find_patient(self, order: RequestedProcedure | None) -> Patient | None:
+        """Return the record that the entry is about, by its order or by its patient ID; None when there is none yet."""
         given = self.entry.values
         patient_id = _stripped(given, "PatientID")
         issuer = _stripped(given, "IssuerOfPatientID")
         if order is not None:
             if ("PatientID" in given and patient_id != order.patient.patient_id) or (
-                "IssuerOfPatientID" in given and issuer != order.patient.issuer_of_patient_id
+                "IssuerOfPatientID" in given and not identity.same_issuer(order.patient.issuer_of_patient_id, issuer)
             ):
                 self.conflicts.append(
                     Problem(
                         "PatientID", _("The accession number belongs to an order of another patient."), "other_patient"
                     )
                 )
+            order.patient = Patient.objects.select_for_update(no_key=True).get(pk=order.patient_id)
             return order.patient
         if not patient_id:
             return None
-        patients = Patient.objects.select_for_update(no_key=True)
-        return patients.filter(patient_id=patient_id, issuer_of_patient_id=issuer).first()
+        return identity.find(Patient.objects.select_for_update(no_key=True), patient_id, issuer)
 
-    def _name(self, record: Record) -> bool:
-        """Take the patient's name; return whether it is another one, case and accents aside."""
+    def _refuse_another(self, patient: Patient, *, by_id_alone: bool) -> None:
+        if self.update_patient:
+            return
+        told = persons.told(self.entry.values, patient)
+        differs = identity.contradictions(identity.of_record(patient), told, by_id_alone=by_id_alone)
+        if not differs or any(problem.code == "other_patient" for problem in self.conflicts):
+            return
+        self.conflicts.append(Problem("PatientID", identity.refusal(differs), "other_patient"))
+        self.conflicts += [
+            Problem(keyword, _("differs from what is known of this patient."), DIFFERS)
+            for keyword in differs
+            if keyword != "PatientID"
+        ]
+
+    def _name(self, record: Record, *, is_new: bool) -> None:
+        """Take the patient's name; parts that it leaves out stay, unless the record is to be corrected."""
         if "PatientName" not in self.entry.values:
-            return False
-        before = names.folded(record.instance.patient_name)
+            return
         try:
             columns = values.patient_name(self.entry.values["PatientName"] or "")
         except ValueError as error:
             self.problems.append(Problem("PatientName", str(error)))
-            return False
+            return
+        if not is_new and not self.update_patient:
+            columns = {name: part for name, part in columns.items() if part}
         record.set_columns("PatientName", columns)
-        return before != names.folded(record.instance.patient_name)
 
     # --- order
 
@@ -205,7 +259,7 @@ class _Writer:
                 )
         record.take(given, keywords, replace=self.mode is Mode.PUT, keep={"RequestedProcedureID"})
         self._codes(record)
-        self._catalogue(record, is_new=order is None)
+        self.catalogue(record, is_new=order is None)
         if order is None:
             self._refuse_taken_uid(record)
         record.check()
@@ -229,7 +283,7 @@ class _Writer:
                 code.pop("coding_scheme_version")
             record.set_columns(keyword, {prefix + name: value for name, value in code.items()})
 
-    def _catalogue(self, record: Record, *, is_new: bool) -> None:
+    def catalogue(self, record: Record, *, is_new: bool) -> None:
         """Find the catalogue's procedure by its name or code; it fills a new entry."""
         order = record.instance
         wanted = self.entry.procedure.strip(" ")
@@ -253,7 +307,8 @@ class _Writer:
 
     # --- steps
 
-    def _steps(self, requested: Record) -> StepWriter:
+    def steps(self, requested: Record) -> StepWriter:
+        """Find the steps that the entry means, and set what it gives."""
         steps = StepWriter(
             requested.instance,
             self.problems,

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from mwl_admin.exceptions import WorklistError
 
+DIFFERS = "differs"
+"""Code of an attribute in which a patient differs from the record of the same ID; the refusal itself names the ID."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

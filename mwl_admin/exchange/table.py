@@ -11,13 +11,15 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext
 
-from mwl_admin import names
+from mwl_admin import identity, names
+from mwl_admin.exchange import persons
 from mwl_admin.exchange.attributes import PROCEDURE_CODE, STEPS
 from mwl_admin.exchange.columns import BY_KEYWORD, CODE_PARTS, HEADINGS, NAME_PARTS, PROCEDURE, Heading, find
 from mwl_admin.exchange.entries import Entry, Mode, Stored, store
 from mwl_admin.exchange.files import Table, TableError
 from mwl_admin.exchange.jsonform import is_storable
-from mwl_admin.exchange.problems import EntryError, Problem
+from mwl_admin.exchange.problems import DIFFERS, EntryError, Problem
+from mwl_admin.identity import Person
 from mwl_admin.models import RequestedProcedure
 
 CREATE, UPDATE, UNCHANGED, ERROR = "create", "update", "unchanged", "error"
@@ -54,18 +56,20 @@ class Report:
         return sum(row.action == action for row in self.rows)
 
 
-def import_table(table: Table, *, dry_run: bool = False, source: str = "") -> Report:
+def import_table(table: Table, *, dry_run: bool = False, source: str = "", update_patients: bool = False) -> Report:
     """Make or update the entries of a table, in one transaction; nothing is changed when a row is wrong.
+
+    ``update_patients``: a row whose demographics differ from the patient's record corrects it; otherwise it is wrong.
 
     :raises TableError: the table's headings can't be understood.
     """
     headings = check(table)
     report = Report([heading.name for heading in headings], [_read_row(headings, *row) for row in table.rows])
     groups = _groups(report.rows)
-    _refuse_two_names(report.rows)
+    _refuse_two_persons(report.rows)
     with transaction.atomic():
         for rows in groups:
-            _store(rows, source)
+            _store(rows, source, update_patients=update_patients)
         report.applied = not dry_run and not report.count(ERROR)
         if not report.applied:
             transaction.set_rollback(True)
@@ -140,39 +144,43 @@ def _groups(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _refuse_two_names(rows: Sequence[Row]) -> None:
-    seen: dict[tuple[str, str], Row] = {}
+def _refuse_two_persons(rows: Sequence[Row]) -> None:
+    seen: dict[tuple[str, tuple[str, ...]], tuple[Row, Person]] = {}
     for row in rows:
-        patient = (str(row.values.get("Patient ID", "")), str(row.values.get("Issuer of patient ID", "")))
-        if not patient[0] or not _name(row.values):
+        person = persons.told(_keywords(row.values))
+        if not person.patient_id:
             continue
-        first = seen.setdefault(patient, row)
-        if names.folded(_name(first.values)) != names.folded(_name(row.values)):
-            text = gettext("has another name in row %(number)d.")
-            row.complain("Patient ID", text % {"number": first.number})
+        key = (person.patient_id, tuple(sorted(identity.issuers(person.issuer))))
+        first, known = seen.setdefault(key, (row, person))
+        differs = identity.judge(known, person).differs
+        if differs:
+            text = gettext("has another %(what)s in row %(number)d.")
+            row.complain("Patient ID", text % {"what": identity.in_words(differs), "number": first.number})
 
 
-def _store(rows: list[Row], source: str) -> None:
+def _store(rows: list[Row], source: str, *, update_patients: bool) -> None:
     entry = _entry(rows)
     if any(row.problems for row in rows):
         # Still worth asking the rest of the rules, so that all that is wrong is told at once; nothing stays of it.
-        _tell(rows, _try(entry, source), known=True)
+        _tell(rows, _try(entry, source, update_patients), known=True)
         return
-    outcome = _try(entry, source)
+    outcome = _try(entry, source, update_patients)
     if isinstance(outcome, EntryError):
         _tell(rows, outcome)
         return
     action = CREATE if outcome.created else UPDATE if outcome.changed else UNCHANGED
     for row in rows:
         row.action, row.requested = action, outcome.requested
+    notes = [str(problem) for problem in outcome.notes]
     for step in outcome.ended:
         text = gettext("Step %(id)s is %(status)s and stays as it is.")
-        rows[0].note = text % {"id": step.scheduled_procedure_step_id, "status": step.get_status_display()}
+        notes.append(text % {"id": step.scheduled_procedure_step_id, "status": step.get_status_display()})
+    rows[0].note = " ".join(notes)
 
 
-def _try(entry: Entry, source: str) -> Stored | EntryError:
+def _try(entry: Entry, source: str, update_patient: bool) -> Stored | EntryError:
     try:
-        return store(entry, Mode.UPSERT, source=source)
+        return store(entry, Mode.UPSERT, source=source, update_patient=update_patient)
     except EntryError as error:
         return error
 
@@ -183,6 +191,8 @@ def _tell(rows: list[Row], outcome: Stored | EntryError, *, known: bool = False)
     for row in rows:
         row.action = ERROR
     for problem in outcome.problems:
+        if problem.code == DIFFERS:
+            continue  # the patient ID's own problem says what differs
         row, heading = _place(rows, problem)
         # What could not be read is missing now, and was told as what it is.
         if not (known and any(heading == told for told, _ in row.problems)):
@@ -210,13 +220,7 @@ def _name(values: dict[str, Any]) -> str:
 
 def _entry(rows: list[Row]) -> Entry:
     first = rows[0].values
-    values = {
-        heading.keyword: first[heading.name]
-        for heading in HEADINGS
-        if heading.keyword and not heading.is_step and heading.name in first
-    }
-    if _name(first):
-        values["PatientName"] = _name(first)
+    values = _keywords(first)
     if any(part in first for part in CODE_PARTS):
         keywords = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
         values[PROCEDURE_CODE] = [
@@ -224,6 +228,18 @@ def _entry(rows: list[Row]) -> Entry:
         ]
     steps = tuple(dict(_step(row)) for row in rows)
     return Entry(values, steps, procedure=str(first.get(PROCEDURE, "")))
+
+
+def _keywords(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a row says of patient and order, by keyword."""
+    found = {
+        heading.keyword: values[heading.name]
+        for heading in HEADINGS
+        if heading.keyword and not heading.is_step and heading.name in values
+    }
+    if _name(values):
+        found["PatientName"] = _name(values)
+    return found
 
 
 def _step(row: Row) -> Iterator[tuple[str, Any]]:

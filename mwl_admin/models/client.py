@@ -14,6 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from mwl_admin.models.station import Station
 
 TOKEN_MARK = "gw_"  # noqa: S105 - how each token begins, so that one in a wrong place is recognised
+WARNED_BEFORE = timedelta(days=14)
+"""How long before a token ends staff are told."""
 _SHOWN = 8
 
 
@@ -51,12 +53,15 @@ class APIClient(models.Model):
     )
     station = models.ForeignKey(
         Station,
-        models.SET_NULL,
+        # A token whose station is gone must not see everything from then on.
+        models.CASCADE,
         verbose_name=_("station"),
         related_name="api_clients",
         null=True,
         blank=True,
-        help_text=_("A modality that asks by DICOMweb: its profile applies. Left empty: sees everything."),
+        help_text=_(
+            "The modality that it is: sees and changes what the station's profile lets it see. Left empty: everything."
+        ),
     )
     requests_per_minute = models.PositiveIntegerField(
         _("requests per minute"),
@@ -64,6 +69,9 @@ class APIClient(models.Model):
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
         help_text=_("Left empty: the limit of all clients."),
+    )
+    expires_on = models.DateField(
+        _("valid until"), null=True, blank=True, help_text=_("The token's last day. Left empty: no end.")
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
@@ -77,6 +85,23 @@ class APIClient(models.Model):
 
     def __str__(self) -> str:
         return str(self.name)
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether the token's last day is over."""
+        return self.expires_on is not None and self.expires_on < timezone.localdate()
+
+    @property
+    def expires_soon(self) -> bool:
+        """Whether it is time to give a new token: the old one is still valid, but not for long."""
+        last = self.expires_on
+        return last is not None and timezone.localdate() <= last <= timezone.localdate() + WARNED_BEFORE
+
+    @property
+    def was_used_today(self) -> bool:
+        """Whether the client has asked for anything today."""
+        used = self.last_used_at
+        return used is not None and timezone.localdate(used) == timezone.localdate()
 
     def make_token(self) -> str:
         """Give the client a new token, which is told here and never again; the old one ends when this is saved."""

@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import names, validators
+from mwl_admin import identity, names, validators
 from mwl_admin.fields import LongStringField, LongStringsField, LongTextField, NameComponentField, NameGroupField
 from mwl_admin.models.base import EditedModel, PreparedQuerySet, history
 
@@ -147,3 +147,11 @@ class Patient(EditedModel):
             raise ValidationError({"family_name": error}) from error
         if self.patient_birth_date and self.patient_birth_date > timezone.localdate():
             raise ValidationError({"patient_birth_date": _("The birth date lies in the future.")})
+        self._refuse_other_spelling()
+
+    def _refuse_other_spelling(self) -> None:
+        """The department's own issuer may be left out: with and without it, one ID is one record."""
+        others = {*identity.issuers(self.issuer_of_patient_id)} - {self.issuer_of_patient_id}
+        same = Patient.objects.filter(patient_id=self.patient_id, issuer_of_patient_id__in=others).exclude(pk=self.pk)
+        if others and same.exists():
+            raise ValidationError({"patient_id": _("A patient with this patient ID and issuer exists already.")})

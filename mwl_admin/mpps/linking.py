@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from django.db.models import Q, QuerySet
 
-from mwl_admin.models import ScheduledProcedureStep
+from mwl_admin.models import RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.models.status import OPEN
+from mwl_admin.mpps import persons
 from mwl_admin.mpps.dataset import DataSet
 from mwl_admin.mpps.report import items, text
 
@@ -16,11 +17,21 @@ logger = logging.getLogger(__name__)
 
 
 def scheduled_steps(ds: DataSet) -> set[int]:
-    """Return the primary keys of the scheduled steps that a report refers to; none is an unscheduled procedure."""
+    """Return the primary keys of the scheduled steps that a report refers to; none is an unscheduled procedure.
+
+    A report that names another patient than a step's refers to none, whatever its identifiers say.
+    """
     found: set[int] = set()
     for item in items(ds, "ScheduledStepAttributesSequence"):
         found |= set(_by_identifiers(item)) or set(_by_accession_number(item, ds))
-    return found
+    theirs = {pk for pk in found if persons.names_another(ds, _order(pk))}
+    if theirs:
+        logger.warning("report not linked: it names another patient", extra={"fields": {"steps": len(theirs)}})
+    return found - theirs
+
+
+def _order(step_pk: int) -> RequestedProcedure:
+    return RequestedProcedure.objects.select_related("patient").get(scheduled_procedure_steps=step_pk)
 
 
 def _by_identifiers(item: DataSet) -> Iterable[int]:
@@ -36,13 +47,6 @@ def _by_accession_number(item: DataSet, ds: DataSet) -> Iterable[int]:
     if not accession_number:
         return ()
     order = Q(requested_procedure__accession_number=accession_number)
-    patient_id = text(ds, "PatientID")
-    if patient_id and (pks := _pks(order)) and not _pks(order & Q(requested_procedure__patient__patient_id=patient_id)):
-        # A number mistyped at the console must not end another patient's examination.
-        logger.warning(
-            "report not linked: its accession number is another patient's", extra={"fields": {"steps": len(pks)}}
-        )
-        return ()
     of_modality = Q(modality=text(ds, "Modality"))
     by_step = Q(scheduled_procedure_step_id=text(item, "ScheduledProcedureStepID"))
     open_ = Q(status__in=sorted(OPEN))

@@ -39,7 +39,7 @@ def conditions(
         if not policy.unknown_see:
             yield Condition(gettext_noop("the calling AE title belongs to no station"), NOTHING)
         return
-    yield from _profile(caller, policy, now, address)
+    yield from profile(caller, policy, now, address)
 
 
 def _not_started_by_another(calling_ae: str) -> Q:
@@ -52,7 +52,8 @@ def _not_started_by_another(calling_ae: str) -> Q:
     )
 
 
-def _profile(caller: StationEntry, policy: Policy, now: datetime.datetime, address: str) -> Iterator[Condition]:
+def profile(caller: StationEntry, policy: Policy, now: datetime.datetime, address: str) -> Iterator[Condition]:
+    """Yield what holds for a station whatever it asks, and by whichever door (the HTTP API too)."""
     if not caller.enabled:
         yield Condition(gettext_noop("the station is switched off"), NOTHING)
         return

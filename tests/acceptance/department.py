@@ -140,10 +140,7 @@ class Department:
 def open_department(folder: Path) -> Iterator[Department]:
     """Start everything, furnish it, and end it afterwards."""
     zone = where_it_is_late_morning()  # free times are offered within the department's hours
-    settings = {"TIME_ZONE": zone, "PACS_STUDY_STABLE_SECONDS": "1", "PACS_NOTIFY_SECRET": "synthetic secret"}
-    system = Embedded(folder, **settings)
-    notices = f"{system.parts.web_url}/api/notices/study-complete"
-    system.parts.env["PACS_NOTIFY_URL"] = notices
+    system = Embedded(folder, TIME_ZONE=zone, PACS_STUDY_STABLE_SECONDS="1")
     try:
         system.start()
         with sync_playwright() as playwright:

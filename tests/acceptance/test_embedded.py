@@ -35,7 +35,7 @@ def embedded(tmp_path: Path) -> Iterator[Embedded]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     """Started, and shared by the tests that leave it running."""
-    made = Embedded(tmp_path_factory.mktemp("embedded"))
+    made = Embedded(tmp_path_factory.mktemp("embedded"), PACS_STUDY_STABLE_SECONDS="1")
     try:
         made.start()
         yield made
@@ -125,6 +125,15 @@ def test_the_first_password_is_random_and_printed_once(tmp_path: Path) -> None:
         assert embedded.log_text().count(password) == 1
     finally:
         end(embedded)
+
+
+@requires("dcmtk")
+def test_the_site_hears_of_images_from_the_first_minute_without_a_hands_turn(running: Embedded) -> None:
+    running.wait_until_up()
+    assert dcmtk.store(running.parts.pacs_port, IMAGE).succeeded
+    site = Site(running.parts.web_url, PASSWORD)
+    listed = "/admin/mwl_admin/receivedstudy/"
+    wait_until(lambda: "CompressedSamples" in site.get(listed).text, timeout=60, what="the notice is taken")
 
 
 @requires("dcmtk")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from mwl_admin.api.guesses import GUESSES
 from mwl_admin.api.tokens import BUCKETS
 from mwl_admin.models import APIClient
 
@@ -16,9 +17,11 @@ from mwl_admin.models import APIClient
 @pytest.fixture(autouse=True)
 def full_buckets() -> Iterator[None]:
     """Let no test use up another's requests."""
-    BUCKETS.clear()
+    for counts in (BUCKETS, GUESSES):
+        counts.clear()
     yield
-    BUCKETS.clear()
+    for counts in (BUCKETS, GUESSES):
+        counts.clear()
 
 
 class Caller:

@@ -113,8 +113,8 @@ def test_a_method_that_is_not_there(ris: Caller) -> None:
     assert ris.call("POST", SEARCH).status_code == 405
 
 
-def test_the_openapi_document_names_each_operation(stranger: Caller) -> None:
-    document = stranger.get("/api/openapi.json").json()
+def test_the_openapi_document_names_each_operation(ris: Caller) -> None:
+    document = ris.get("/api/openapi.json").json()
     for method, path, _ in OPERATIONS:
         template = path.replace("A-5001", "{accession_number}")
         operation = document["paths"][template][method.lower()]
@@ -124,8 +124,8 @@ def test_the_openapi_document_names_each_operation(stranger: Caller) -> None:
     assert "ScheduledStationAETitle" in steps["items"]["properties"]
 
 
-def test_the_page_of_the_api_loads_nothing_from_elsewhere(stranger: Caller) -> None:
-    page = stranger.get("/api/docs").content.decode()
+def test_the_page_of_the_api_loads_nothing_from_elsewhere(ris: Caller) -> None:
+    page = ris.get("/api/docs").content.decode()
     assert "/static/ninja/swagger-ui-bundle" in page
     assert "http://" not in page
     assert "https://" not in page

@@ -52,6 +52,7 @@ def config_with(folder: Path, *, limits: Limits = LIMITS, **changes: Any) -> Lis
         calling_ae_titles=frozenset(),
         networks=(),
         require_user_identity=False,
+        user_identities_file=None,
         log_level="INFO",
         log_format="text",
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dicom_listener.access import Caller, Reason, rule_from
+from dicom_listener.access import Caller, Reason, Rejected, rule_from
 from dicom_listener.identity import HEALTH_AE_TITLE
 from tests.clients.raw import association_request
 from tests.dicom_listener.conftest import Listen
@@ -31,8 +31,11 @@ NETWORKS = (ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("fd00::/8"
         ({"networks": NETWORKS}, Caller("ANY", "TOY", "fd00::1%eth0"), None),
         ({"networks": NETWORKS}, Caller("ANY", "TOY", "10.2.0.1"), Reason.CALLING_AE),
         ({"networks": NETWORKS}, Caller("ANY", "TOY", "::1"), Reason.CALLING_AE),
-        ({"require_user_identity": True}, Caller("ANY", "TOY", "10.1.2.3"), Reason.NO_REASON),
-        ({"require_user_identity": True}, Caller("ANY", "TOY", "10.1.2.3", 2), None),
+        (
+            {},
+            Caller("ANY", "TOY", "10.1.2.3", identify=lambda: Rejected(Reason.NO_REASON, "no user identity")),
+            Reason.NO_REASON,
+        ),
     ],
 )
 def test_the_rule_follows_the_settings(

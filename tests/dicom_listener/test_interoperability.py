@@ -16,6 +16,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification  # type: ignore[attr-defined]
 
+from dicom_listener.credentials import PasscodeHash
 from tests import components
 from tests.clients import dcmtk
 from tests.clients.answers import keep_answers
@@ -79,21 +80,44 @@ def test_dcmtk_echoes(listener: Listening) -> None:
         ("-xi",),
         ("+rq", "+II"),
         ("--abort",),
-        ("-up", "--user", "someone"),
+        ("--user", "someone", "--password", "secret"),
     ],
     ids=" ".join,
 )
 def test_dcmtk_stores(listener: Listening, instances: list[Path], options: tuple[str, ...]) -> None:
     if "+rq" in options:
         options = ("-R",)
-    if "-up" in options:
-        options = ("--user", "someone", "--password", "secret", "--pos-response")
     outcome = dcmtk.run("storescu", "-v", *options, "127.0.0.1", str(listener.port), *map(str, instances))
     assert outcome.succeeded, outcome.output
     listener.wait_until_at_rest()
     if "-xi" not in options:
         assert_stored(listener, instances)
     assert len(listener.toy.stored) == len(instances)
+
+
+@requires("dcmtk")
+def test_dcmtk_identifies_itself(listen: Listen, instances: list[Path], tmp_path: Path) -> None:
+    file = tmp_path / "identities.toml"
+    file.write_text(f'[[user]]\nname = "someone"\npasscode = "{PasscodeHash.of(b"secret")}"\n')
+    listener = listen(user_identities_file=file, require_user_identity=True)
+
+    def store(*options: str) -> dcmtk.Outcome:
+        return dcmtk.run("storescu", "-v", *options, "127.0.0.1", str(listener.port), *map(str, instances))
+
+    right = store("--user", "someone", "--password", "secret", "--pos-response")
+    assert right.succeeded, right.output
+    assert_stored(listener, instances)
+    ticket = tmp_path / "ticket"
+    ticket.write_bytes(b"junk")
+    for wrong in (
+        (),
+        ("--user", "someone"),
+        ("--user", "someone", "--password", "wrong"),
+        ("--user", "someone", "--empty-password"),
+        ("--kerberos", str(ticket), "--pos-response"),
+        ("--saml", str(ticket)),
+    ):
+        assert "Reason: No Reason" in store(*wrong).output, wrong
 
 
 @requires("dcmtk")

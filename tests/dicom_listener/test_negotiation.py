@@ -260,21 +260,31 @@ def test_extended_negotiation_is_the_services_to_answer(listener: Listening) -> 
     assert parse(ask(listener, request)).sub_items[0x56] == [extended(CT_IMAGE_STORAGE, bytes(6))]
 
 
-@pytest.mark.parametrize("kind", [1, 2, 3, 4, 5])
-def test_a_user_identity_is_answered_only_when_that_is_asked(listener: Listening, kind: int) -> None:
-    silent = with_user_items(user_identity(kind, b"someone", b"secret"))
-    assert 0x59 not in parse(ask(listener, silent)).sub_items
-    asked = with_user_items(user_identity(kind, b"someone", b"secret", response=True))
-    assert parse(ask(listener, asked)).sub_items[0x59] == [b"\0\0"]
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 4, 5, 6, 255])
+def test_an_identity_that_nobody_verifies_is_ignored(listener: Listening, kind: int) -> None:
+    for response in (False, True):
+        request = with_user_items(user_identity(kind, b"someone", b"secret", response=response))
+        assert 0x59 not in parse(ask(listener, request)).sub_items
 
 
-def test_a_user_identity_may_be_required(listen: Listen, log_lines: Lines) -> None:
-    listener = listen(require_user_identity=True)
-    assert ask(listener, association_request()).rejection == (1, 1, 1)
-    assert ask(listener, with_user_items(user_identity(1, b"someone"))).kind == 2
-    listener.wait_until_at_rest()
-    assert any("because='no user identity'" in line for line in log_lines())
-    assert not any("someone" in line for line in log_lines())
+@pytest.mark.parametrize(
+    "items",
+    [
+        [b""],
+        [b"\2"],
+        [b"\2\0\0\5name"],
+        [b"\2\0\0\4name"],
+        [b"\2\0\0\4name\0"],
+        [b"\2\0\0\4name\0\2x"],
+        [b"\2\0\0\4name\0\1xx"],
+        [b"\1\0\0\4name\0\0"] * 2,
+    ],
+    ids=lambda items: repr(items[0]) + "x" * len(items),
+)
+def test_an_identity_that_does_not_fit_its_item_and_a_second_one_are_aborts(
+    listener: Listening, items: list[bytes]
+) -> None:
+    assert ask(listener, with_user_items(*(item(0x58, value) for value in items))).abort == (0, 0)
 
 
 @pytest.mark.parametrize(

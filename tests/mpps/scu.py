@@ -124,8 +124,10 @@ def creation(*steps: ScheduledProcedureStep, **values: Any) -> Dataset:
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"
     ds.ScheduledStepAttributesSequence = [step_item(step) for step in steps]
-    ds.PatientName = "Müller^Änne"
-    ds.PatientID = steps[0].requested_procedure.patient.patient_id if steps else "WALK-IN"
+    # The patient of the entry, as a modality copies it; nobody else's report would be linked.
+    patient = steps[0].requested_procedure.patient if steps else None
+    ds.PatientName = patient.patient_name if patient else "Müller^Änne"
+    ds.PatientID = patient.patient_id if patient else "WALK-IN"
     ds.PatientBirthDate = "19500701"
     ds.PatientSex = "F"
     ds.ReferencedPatientSequence = []

@@ -93,7 +93,8 @@ def test_of_several_that_end_one_step_one_succeeds_and_no_update_is_lost(provide
 
 
 def test_reports_over_the_same_steps_in_another_order_do_not_block_each_other(provider: Provider) -> None:
-    steps = [make_step() for _ in range(4)]
+    first = make_step()
+    steps = [first, *(make_step(patient=first.requested_procedure.patient) for _ in range(3))]
     orders = [creation(*steps), creation(*reversed(steps))] * 2
 
     def whole(number: int) -> list[int]:

@@ -11,6 +11,7 @@ from pydicom import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
+from mwl_admin.merging import merge
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.worklist.syntax import IMPLICIT_LITTLE
 from tests.mpps.scu import Modality, changes, creation, final, modality, offered, series, unscheduled
@@ -20,6 +21,7 @@ from tests.worklist.cast import make_step
 pytestmark = pytest.mark.usefixtures("database")
 
 S = StepStatus
+MULLER = {"family_name": "Müller", "given_name": "Änne"}
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def test_the_final_state_ends_the_entry(ct: Modality, before: StepStatus, end: s
 
 
 def test_what_was_reported_is_kept_whole_and_in_columns(ct: Modality) -> None:
-    step = make_step(requested={"accession_number": "A-1"})
+    step = make_step(patient=MULLER, requested={"accession_number": "A-1"})
     uid = started(ct, step)
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "110501", "DCM", "Equipment failure"
@@ -101,7 +103,7 @@ def test_without_a_uid_one_is_made_and_returned(ct: Modality) -> None:
 
 
 def test_updates_while_in_progress_replace_attributes_and_leave_the_others(ct: Modality) -> None:
-    step = make_step()
+    step = make_step(patient=MULLER)
     uid = started(ct, step)
     assert ct.set(changes(PerformedSeriesSequence=[series(1)]), uid).status == 0x0000
     assert ct.set(changes(PerformedSeriesSequence=[series(1), series(4)]), uid).status == 0x0000
@@ -291,7 +293,8 @@ def test_an_operation_belongs_to_its_sop_class(ct: Modality) -> None:
 
 
 def test_one_report_may_cover_several_steps(ct: Modality) -> None:
-    first, second = make_step(), make_step(status=S.ARRIVED)
+    first = make_step()
+    second = make_step(status=S.ARRIVED, patient=first.requested_procedure.patient)
     uid = started(ct, first, second)
     assert (status_of(first), status_of(second)) == ("STARTED", "STARTED")
     ct.set(final(), uid)
@@ -382,6 +385,71 @@ def test_an_accession_number_of_another_patient_links_nothing(ct: Modality) -> N
     assert status_of(step) == "SCHEDULED"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"PatientID": "SOMEONE-ELSE"},
+        {"PatientName": "Doe^John"},
+        {"PatientName": "Roe^Jane"},
+        {"PatientBirthDate": "19710228"},
+        {"PatientSex": "M"},
+    ],
+)
+def test_a_report_that_names_another_patient_is_kept_and_links_nothing(ct: Modality, other: dict[str, str]) -> None:
+    step = make_step(patient=JANE)
+    ds = creation(step, **other)
+    assert linked(ct, ds) == []
+    assert status_of(step) == "SCHEDULED"
+    assert PerformedProcedureStep.objects.unscheduled().count() == 1
+
+
+JANE = {
+    "family_name": "Doe",
+    "given_name": "Jane",
+    "patient_birth_date": datetime.date(1950, 7, 1),
+    "patient_sex": "F",
+    "issuer_of_patient_id": "ELSEWHERE",
+}
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ("Müller^Änne", "Mueller^Aenne"),
+        ("Müller^Änne", "MULLER^ANNE"),
+        ("Müller^Änne", "M?ller^?nne"),
+        ("Müller^Änne", "Müller"),
+        ("Wolfeschlegelsteinhausen^Änne", "Wolfeschlegelste"),
+        ("Müller^Änne", ""),
+    ],
+)
+def test_what_a_console_makes_of_a_name_is_no_other_patient(ct: Modality, known: str, told: str) -> None:
+    family_name, given_name = known.split("^")
+    step = make_step(patient={**JANE, "family_name": family_name, "given_name": given_name})
+    assert linked(ct, creation(step, PatientName=told)) == [step.pk]
+
+
+def test_a_report_with_what_was_read_before_a_correction_or_a_merge_is_linked(ct: Modality) -> None:
+    kept, given_up = (make_step(patient={**JANE, "patient_id": name}) for name in ("P-KEPT", "P-OLD"))
+    before = creation(given_up)
+    patient, old = (step.requested_procedure.patient for step in (kept, given_up))
+    old.family_name = "Corrected"
+    old.save()
+    merge(patient, old, seen=(patient.version, old.version), entries_seen=1)
+    assert linked(ct, before) == [given_up.pk]
+    assert linked(ct, creation(kept, PatientID="P-OLD")) == [kept.pk]
+    assert linked(ct, creation(kept, PatientID="P-NONE")) == []
+
+
+def test_an_order_taken_away_from_a_patient_is_that_patients_no_more(ct: Modality) -> None:
+    step, other = make_step(patient=JANE), make_step(patient={**JANE, "given_name": "Joan"})
+    before = creation(step)
+    order = step.requested_procedure
+    order.patient = other.requested_procedure.patient
+    order.save()
+    assert linked(ct, before) == []
+
+
 def test_a_step_id_of_another_study_links_nothing(ct: Modality) -> None:
     step = make_step()
     assert linked(ct, item_with(creation(step), StudyInstanceUID="2.25.1", AccessionNumber="")) == []
@@ -435,7 +503,7 @@ def test_the_station_was_seen(ct: Modality) -> None:
 @pytest.mark.parametrize("transfer_syntax", [IMPLICIT_LITTLE, "1.2.840.10008.1.2.1"])
 def test_what_was_reported_can_be_retrieved(provider: Provider, transfer_syntax: str) -> None:
     with modality(provider.port, transfer_syntax=transfer_syntax) as ct:
-        uid = started(ct, make_step())
+        uid = started(ct, make_step(patient=MULLER))
         ct.set(final(TotalNumberOfExposures=7), uid)
         answer = ct.get(uid)
     assert answer.status == 0x0000

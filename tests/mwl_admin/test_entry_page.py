@@ -121,6 +121,16 @@ REFUSED: list[tuple[dict[str, Any], dict[str, str]]] = [
 ]
 
 
+def test_the_departments_issuer_makes_no_second_record(browser: Client, settings: Any) -> None:
+    settings.PATIENT_ID_ISSUER = "HOSPITAL"
+    make_patient(patient_id="P-2002", family_name="Doe", given_name="Jane")
+    for given_name in ("Jane", "John"):
+        values = {**NEW_PATIENT, "new_given_name": given_name, "new_issuer_of_patient_id": "HOSPITAL"}
+        response = add_entry(browser, **values, step_modality="CT", step_scheduled_time="10:30")
+        assert set(errors(response)) == {"new_patient_id"}
+    assert Patient.objects.count() == 1
+
+
 @pytest.mark.parametrize(("changes", "expected"), REFUSED)
 def test_what_is_wrong_is_told_next_to_the_field_and_nothing_is_saved(
     browser: Client, changes: dict[str, Any], expected: dict[str, str]

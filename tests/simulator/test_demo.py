@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.clients.site import Site
 from tests.ports import free_port
 from tests.processes import ROOT, clean_environment
 from tests.waiting import wait_until
@@ -57,6 +58,9 @@ def test_the_demonstration_works_through_the_list_and_ends_with_ctrl_c(folder: P
         )
     try:
         wait_until(lambda: _done(demo, output), timeout=240, what="the list is done")
+        site = Site(f"http://{settings['WEB_BIND']}", re.findall(r"password (\S+)", output.read_text())[0])
+        counted = re.compile(r"\b[1-9]\d* images?\b")
+        wait_until(lambda: len(counted.findall(site.get("/today/").text)) >= 6, timeout=60, what="images are counted")
         family = psutil.Process(demo.pid).children(recursive=True)
         assert len(family) >= 4
         demo.send_signal(signal.SIGINT)

@@ -31,15 +31,19 @@ def make_station(ae_title: str, modality: str = "CT", **values: Any) -> Station:
 
 def make_step(
     *,
-    patient: dict[str, Any] | None = None,
+    patient: Patient | dict[str, Any] | None = None,
     requested: dict[str, Any] | None = None,
     stations: Iterable[Station] = (),
     protocol_codes: Iterable[ProtocolCode] = (),
     **step: Any,
 ) -> ScheduledProcedureStep:
-    """Make a patient, what was ordered, and one step of it."""
+    """Make a patient, or take one, what was ordered, and one step of it."""
     number = Patient.objects.count() + 1
-    person = Patient.objects.create(**{"patient_id": f"P{number:04d}", "family_name": "Doe", **(patient or {})})
+    person = (
+        patient
+        if isinstance(patient, Patient)
+        else Patient.objects.create(**{"patient_id": f"P{number:04d}", "family_name": "Doe", **(patient or {})})
+    )
     order = RequestedProcedure.objects.create(patient=person, **(requested or {}))
     defaults = {"modality": "CT", "scheduled_date": DAY, "scheduled_time": datetime.time(10, 30)}
     made = ScheduledProcedureStep.objects.create(requested_procedure=order, **{**defaults, **step})

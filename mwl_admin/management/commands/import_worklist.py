@@ -24,13 +24,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE", help="a CSV or XLSX file")
         parser.add_argument("--dry-run", action="store_true", help="tell what would be done, and change nothing")
+        parser.add_argument(
+            "--update-patients",
+            action="store_true",
+            help="correct the records of patients whose name, birth date or sex differs; otherwise such a row is wrong",
+        )
         parser.add_argument("--json", action="store_true", help="tell it as one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             table = read(self._content(options["file"]))
             source = _("import of %(file)s") % {"file": options["file"].name}
-            report = import_table(table, dry_run=options["dry_run"], source=source[:100])
+            report = import_table(
+                table,
+                dry_run=options["dry_run"],
+                source=source[:100],
+                update_patients=options["update_patients"],
+            )
         except TableError as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"applied": False, "error": str(error)}, ensure_ascii=False))

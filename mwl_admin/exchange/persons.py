@@ -1,0 +1,51 @@
+"""The patient of an entry from outside, as the rule of identity sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from mwl_admin import identity
+from mwl_admin.exchange import values
+from mwl_admin.exchange.problems import Problem
+from mwl_admin.models import Patient
+
+
+def told(given: Mapping[str, Any], known: Patient | None = None) -> identity.Person:
+    """Return who an entry says that it is about; ``known`` stands in for ID and issuer that it does not give.
+
+    What can't be read is as absent: that it is wrong is told elsewhere.
+    """
+    return identity.Person(
+        _text(given, "PatientID", known.patient_id if known else ""),
+        _text(given, "IssuerOfPatientID", known.issuer_of_patient_id if known else ""),
+        _text(given, "PatientName"),
+        _date(given.get("PatientBirthDate")),
+        _text(given, "PatientSex"),
+    )
+
+
+def _text(given: Mapping[str, Any], keyword: str, otherwise: str = "") -> str:
+    return str(given.get(keyword) or otherwise).strip(" ")
+
+
+def _date(value: Any) -> Any:
+    try:
+        return values.date(value) if value else None
+    except ValueError:
+        return None
+
+
+def entered_twice(patient: Patient) -> Iterator[Problem]:
+    """Yield a note for each record of the same name and birth date that has another patient ID."""
+    patient.prepare([patient])
+    if not patient.name_folded or patient.patient_birth_date is None:
+        return
+    others = Patient.objects.filter(
+        name_folded=patient.name_folded, patient_birth_date=patient.patient_birth_date
+    ).exclude(patient_id=patient.patient_id, issuer_of_patient_id=patient.issuer_of_patient_id)
+    for other in others.order_by("pk")[:3]:
+        text = _("is perhaps the person of patient ID %(id)s: name and birth date are the same.")
+        yield Problem("PatientID", text % {"id": other.patient_id}, "entered_twice")

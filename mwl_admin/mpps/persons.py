@@ -1,0 +1,55 @@
+"""Whom a report is about: the patient of the entry that it refers to, or somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mwl_admin import identity, names
+from mwl_admin.models import Patient, RequestedProcedure
+from mwl_admin.mpps.dataset import DataSet
+from mwl_admin.mpps.report import date, text
+
+
+def names_another(ds: DataSet, order: RequestedProcedure) -> bool:
+    """Whether a report's demographics contradict those of the order's patient.
+
+    A station repeats what it read, be it some hours ago: the record as it was before a correction counts too, and so
+    does the record that was merged into this one.
+    """
+    told = identity.Person(
+        text(ds, "PatientID"),
+        text(ds, "IssuerOfPatientID"),
+        text(ds, "PatientName"),
+        date(ds, "PatientBirthDate"),
+        text(ds, "PatientSex"),
+    )
+    if not _contradicts(identity.of_record(order.patient), told):
+        return False
+    return all(_contradicts(known, told) for known in _before(order))
+
+
+def _contradicts(known: identity.Person, told: identity.Person) -> bool:
+    differs = identity.judge(known, told, lossy=True).differs
+    # Few stations repeat the issuer, and its absence in a report is no word for the department's own.
+    return any(keyword != "IssuerOfPatientID" or told.issuer for keyword in differs)
+
+
+def _before(order: RequestedProcedure) -> Iterator[identity.Person]:
+    """Yield what the order's patient was called before: the record's versions, and those of records merged into it.
+
+    Merging moved the entries of a record and deleted it. A record that an order was taken away from, and that still
+    exists, is another patient's.
+    """
+    orders = RequestedProcedure.objects.filter(patient=order.patient_id).values("pk")
+    owners = set(RequestedProcedure.history.filter(id__in=orders).values_list("patient_id", flat=True))
+    others = set(Patient.objects.filter(pk__in=owners).values_list("pk", flat=True))
+    for version in Patient.history.filter(id__in={*(owners - others), order.patient_id}):
+        parts = (version.family_name, version.given_name)
+        groups = (names.join(parts), version.ideographic_name, version.phonetic_name)
+        yield identity.Person(
+            version.patient_id,
+            version.issuer_of_patient_id,
+            names.join(groups, "="),
+            version.patient_birth_date,
+            version.patient_sex,
+        )

@@ -1,0 +1,5 @@
+"""Fixtures of the tests of identity."""
+
+from tests.databases import database
+
+__all__ = ["database"]
