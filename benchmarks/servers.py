@@ -136,6 +136,7 @@ class Gateway(Server):
             "DATA_DIR": str(self.folder / "var"),
             "PACS_BIND": f"127.0.0.1:{self.port}",
             "PACS_HEALTH_BIND": "127.0.0.1:0",
+            "PACS_COMMAND_BIND": "127.0.0.1:0",
             "PACS_FSYNC": self.fsync,
             "LOG_LEVEL": "WARNING",
         }

@@ -13,10 +13,11 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from dicom_listener.config import environment, exit_on_bad_setting
-from pacs_receiver import deletion, export, output, queries, retention, verify
+from pacs_receiver import deletion, export, output, queries, retention, served_before, turned_away, verify
 from pacs_receiver.config import PacsConfig, load
 from pacs_receiver.database import connect, migrate
 from pacs_receiver.index import IndexWriter
+from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.storage import Storage
 
 EXIT_OK = 0
@@ -149,7 +150,19 @@ def _show(config: PacsConfig, options: argparse.Namespace) -> int:
 
 def _status(config: PacsConfig, options: argparse.Namespace) -> int:
     with _everything(config) as (engine, _storage, _writer):
-        output.status(queries.totals(engine), retention.runway(engine, config), as_json=options.json)
+        peers = PeerBook(config.peers_file, config.registry_file)
+        output.status(
+            queries.totals(engine),
+            retention.runway(engine, config),
+            {
+                "devices_from_file": peers.known().from_file,
+                "devices_from_site": peers.known().from_site,
+                "strangers": "accepted" if config.accept_unknown_peers else "rejected",
+                "served_as_before": served_before.unanswered(engine, peers) if config.needs_answers else [],
+                "turned_away": turned_away.listed(engine),
+            },
+            as_json=options.json,
+        )
     return EXIT_OK
 
 

@@ -36,6 +36,7 @@ from pacs_receiver.storage import Storage, read_stored, relative_path
 if TYPE_CHECKING:
     from dicom_listener.association import Association
     from dicom_listener.service import Context, Request
+    from pacs_receiver.config import PacsConfig
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ _CLAIM_SECONDS = 300.0
 _POLL_SECONDS = 0.05
 _CONNECT_SECONDS = 10
 _LOOKUP_SIZE = 500
+_DAY = 86400.0
 
 Reference = tuple[str, str]
 """SOP class and SOP instance UID."""
@@ -102,6 +104,19 @@ class Commitments:
     verify_hash: bool
     wait_seconds: float
     give_up_seconds: float
+
+    @classmethod
+    def of(cls, config: PacsConfig, engine: Engine, storage: Storage, peers: PeerBook) -> Commitments:
+        """Return them as the settings say."""
+        return cls(
+            engine=engine,
+            storage=storage,
+            peers=peers,
+            ae_title=config.listener.ae_title,
+            verify_hash=config.commit_verify_hash,
+            wait_seconds=config.commit_wait_seconds,
+            give_up_seconds=config.commit_give_up_days * _DAY,
+        )
 
     # -- the request
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from dicom_listener.config import (
     BadSetting,
     ListenerConfig,
+    bind_address,
     boolean,
     choice,
     data_dir,
@@ -36,7 +37,11 @@ _GIBIBYTE = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class PacsConfig:
-    """What the receiver needs to know; sizes in bytes, times in seconds."""
+    """What the receiver needs to know; sizes in bytes, times in seconds.
+
+    ``registry_file`` is where the site's list of devices is kept, None when none is fetched. ``serve_as_before``:
+    whoever was served before devices had to be known goes on until staff have answered.
+    """
 
     data_dir: Path
     listener: ListenerConfig
@@ -49,7 +54,12 @@ class PacsConfig:
     sop_classes: frozenset[str]
     index_retry_seconds: float
     peers_file: Path | None
+    peers_url: str
+    peers_seconds: float
+    registry_file: Path | None
     accept_unknown_peers: bool
+    serve_as_before: bool
+    command_bind: tuple[str, int]
     commit_verify_hash: bool
     commit_wait_seconds: float
     commit_give_up_days: float
@@ -60,6 +70,11 @@ class PacsConfig:
     retention_high_water_percent: int
     retention_requires: frozenset[str]
     trash_days: float
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether some devices may be served only because they were before an update."""
+        return self.serve_as_before and not self.accept_unknown_peers
 
 
 def load(env: FileAwareEnv) -> PacsConfig:
@@ -74,6 +89,8 @@ def load(env: FileAwareEnv) -> PacsConfig:
         health_bind="127.0.0.1:8244",
         workers=os.cpu_count() or 1,
     )
+    unknown = read(env, "PACS_UNKNOWN_PEERS", choice("auto", "accept", "reject"), "auto")
+    peers_url = read(env, "PACS_PEERS_URL", http_url, "")
     return PacsConfig(
         data_dir=var,
         listener=listener,
@@ -89,7 +106,12 @@ def load(env: FileAwareEnv) -> PacsConfig:
         sop_classes=read(env, "PACS_SOP_CLASSES", sop_class_list, ""),
         index_retry_seconds=read(env, "PACS_INDEX_RETRY_SECONDS", seconds, "10"),
         peers_file=read(env, "PACS_PEERS_FILE", peers_file, ""),
-        accept_unknown_peers=_serves_strangers(env, listener),
+        peers_url=peers_url,
+        peers_seconds=read(env, "PACS_PEERS_SECONDS", seconds, "30"),
+        registry_file=var / "pacs" / "devices.json" if peers_url else None,
+        accept_unknown_peers=is_loopback(listener.bind[0]) if unknown == "auto" else unknown == "accept",
+        serve_as_before=unknown == "auto",
+        command_bind=read(env, "PACS_COMMAND_BIND", bind_address, "127.0.0.1:8248"),
         commit_verify_hash=read(env, "PACS_COMMIT_VERIFY", choice("exists", "hash"), "exists") == "hash",
         commit_wait_seconds=read(env, "PACS_COMMIT_WAIT_SECONDS", seconds, "1"),
         commit_give_up_days=read(env, "PACS_COMMIT_GIVE_UP_DAYS", days, "7"),
@@ -101,11 +123,6 @@ def load(env: FileAwareEnv) -> PacsConfig:
         retention_requires=read(env, "PACS_RETENTION_REQUIRES", requirements, "committed,announced"),
         trash_days=read(env, "PACS_TRASH_DAYS", days, "30"),
     )
-
-
-def _serves_strangers(env: FileAwareEnv, listener: ListenerConfig) -> bool:
-    word = read(env, "PACS_UNKNOWN_PEERS", choice("auto", "accept", "reject"), "auto")
-    return is_loopback(listener.bind[0]) if word == "auto" else word == "accept"
 
 
 def link_secret(env: FileAwareEnv, var: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -159,4 +160,41 @@ audit = Table(
     Column("study_uid", Text, nullable=False, index=True),
     Column("instance_count", BigInteger, nullable=False),
     Column("file_bytes", BigInteger, nullable=False),
+)
+
+# Who was turned away, or is served only until staff have answered: one row for each AE title and address.
+turned_away = Table(
+    "turned_away",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("ae_title", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("served", Boolean, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("at", Double, nullable=False, index=True),
+    Column("attempts", BigInteger, nullable=False),
+    # how many of the attempts the site has been told of
+    Column("reported", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("ae_title", "address", "served"),
+)
+
+# AE titles that stored images in the 90 days before the update that made devices known; empty where there was none.
+served_before = Table(
+    "served_before",
+    metadata,
+    Column("ae_title", Text, primary_key=True),
+    Column("last_arrival", Double, nullable=False),
+)
+
+# The site's commands (docs/devices.md) by their ID, with their answer once there is one: a repeat gets the same.
+command = Table(
+    "command",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("at", Double, nullable=False, index=True),
+    Column("claimed_until", Double, nullable=False),
+    Column("status", Integer, nullable=True),
+    Column("answer", Text, nullable=False),
 )

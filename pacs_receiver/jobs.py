@@ -1,4 +1,4 @@
-"""Work behind the scenes, in threads of every worker; what is due is claimed, so that it is done once."""
+"""Work behind the scenes, in threads of one process a machine; what is due is claimed, so that it is done once."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ _LONGEST_DELAY = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``run`` is called every ``interval`` seconds for as long as the worker lives."""
+    """``run`` is called every ``interval`` seconds for as long as the process lives; the first time after one, or
+    ``at_once``.
+    """
 
     name: str
     interval: float
     run: Callable[[], object]
+    at_once: bool = False
 
 
 class Jobs:
-    """The threads of one worker's jobs."""
+    """The threads of the jobs."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._stop = threading.Event()
@@ -49,7 +52,9 @@ class Jobs:
 
     def _repeat(self, job: Job) -> None:
         failing = False
-        while not self._stop.wait(job.interval):
+        wait = 0.0 if job.at_once else job.interval
+        while not self._stop.wait(wait):
+            wait = job.interval
             try:
                 job.run()
                 failing = False

@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Engine, select, update
 from pacs_receiver import jobs
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import announcement, instance, patient, series, study
+from pacs_receiver.site_link import NoRedirect
 
 log = logging.getLogger(__name__)
 
@@ -148,19 +149,12 @@ def _deliver(engine: Engine, row_id: int, url: str, secret: str) -> bool:
     return True
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Patient data goes to the address that was configured, and nowhere else."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
 def post(url: str, body: bytes, *, event_id: str, secret: str) -> str:
     """POST ``body``; return what went wrong, empty when the answer was 2xx."""
     request = urllib.request.Request(  # noqa: S310 - the configuration admits http and https only
         url, data=body, headers=headers(body, event_id=event_id, secret=secret, timestamp=int(time.time()))
     )
-    opener = urllib.request.build_opener(_NoRedirect)
+    opener = urllib.request.build_opener(NoRedirect)
     try:
         with opener.open(request, timeout=_TIMEOUT):
             return ""

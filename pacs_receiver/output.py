@@ -87,11 +87,11 @@ def study(
     console().print(table)
 
 
-def status(totals: Mapping[str, Any], runway: Runway, *, as_json: bool) -> None:
-    """Print how much there is, what waits, and how long the disk lasts."""
+def status(totals: Mapping[str, Any], runway: Runway, devices: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print how much there is, what waits, how long the disk lasts, and who is served and who is not."""
     if as_json:
         json_line({**totals, "free_bytes": runway.free_bytes, "bytes_a_day": runway.bytes_a_day,
-                   "days_left": runway.days})  # fmt: skip
+                   "days_left": runway.days, **devices})  # fmt: skip
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     _add(table, "holds", f"{totals['patients']} patients, {totals['studies']} studies, {totals['series']} series, "
@@ -101,6 +101,17 @@ def status(totals: Mapping[str, Any], runway: Runway, *, as_json: bool) -> None:
          f"{totals['announcements_waiting']} announcements")  # fmt: skip
     left = "nothing arrived this week" if runway.days is None else f"{runway.days:.0f} days left at this week's rate"
     _add(table, "disk", f"{size(runway.free_bytes)} free above the reserve: {left}")
+    _add(table, "devices", f"{devices['devices_from_site']} of the site, {devices['devices_from_file']} of the peers' "
+         f"file; strangers are {devices['strangers']}")  # fmt: skip
+    for title in devices["served_as_before"]:
+        _add(table, "warning", f"{title} is served as before the update until staff have answered on Stations")
+    console().print(table)
+    if not devices["turned_away"]:
+        return
+    table = _table("turned away", "address", "last", "times>", "because")
+    for row in devices["turned_away"]:
+        _add(table, row["ae_title"], row["address"], moment(row["at"]), row["attempts"],
+             row["because"] or "served until staff have answered")  # fmt: skip
     console().print(table)
 
 

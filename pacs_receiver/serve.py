@@ -10,10 +10,12 @@ from sqlalchemy import select
 
 from dicom_listener import log as listener_log
 from dicom_listener.health import prepare_metrics
+from pacs_receiver import served_before
 from pacs_receiver.config import PacsConfig
 from pacs_receiver.database import connect, migrate, reading
 from pacs_receiver.exceptions import ReceiverError
 from pacs_receiver.index import IndexWriter
+from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.reconcile import reconcile
 from pacs_receiver.storage import Storage
 
@@ -29,12 +31,29 @@ def serve(config: PacsConfig) -> int:
     _reconcile(config)
     # prometheus_client decides at its import where the counters live: not before prepare_metrics
     from dicom_listener import workers
-    from pacs_receiver import handlers
+    from pacs_receiver import background, handlers
 
+    _say_who_is_served(config)
+    commands = workers.listen(config.command_bind, "PACS_COMMAND_BIND")
+    checks = {"index": partial(check_index, config), "storage": partial(check_storage, config)}
+    companion = workers.Companion("background", partial(background.run, config, commands))
+    return workers.run(config.listener, partial(handlers.build, config), health_checks=checks, companions=[companion])
+
+
+def _say_who_is_served(config: PacsConfig) -> None:
     if config.accept_unknown_peers:
         log.warning("devices that nobody entered are served, as PACS_UNKNOWN_PEERS and PACS_BIND say")
-    checks = {"index": partial(check_index, config), "storage": partial(check_storage, config)}
-    return workers.run(config.listener, partial(handlers.build, config), health_checks=checks)
+    if not config.needs_answers:
+        return
+    engine = connect(config.database_url)
+    try:
+        waiting = served_before.unanswered(engine, PeerBook(config.peers_file, config.registry_file))
+    finally:
+        engine.dispose()
+    if waiting:
+        log.warning(
+            "served as before the update until staff have answered on Stations: %s", ", ".join(map(repr, waiting))
+        )
 
 
 def _reconcile(config: PacsConfig) -> None:

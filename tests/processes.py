@@ -119,7 +119,7 @@ class Processes:
         self.folder = folder
         self.data_dir = folder / "var"
         self.web_port, self.mwl_port, self.pacs_port = free_port(), free_port(), free_port()
-        mwl_health, pacs_health = free_port(), free_port()
+        mwl_health, pacs_health, pacs_commands = free_port(), free_port(), free_port()
         self.web_url = f"http://127.0.0.1:{self.web_port}"
         self.mwl_health_url = f"http://127.0.0.1:{mwl_health}"
         self.pacs_health_url = f"http://127.0.0.1:{pacs_health}"
@@ -130,6 +130,7 @@ class Processes:
             "PACS_BIND": f"127.0.0.1:{self.pacs_port}",
             "MWL_HEALTH_BIND": f"127.0.0.1:{mwl_health}",
             "PACS_HEALTH_BIND": f"127.0.0.1:{pacs_health}",
+            "PACS_COMMAND_BIND": f"127.0.0.1:{pacs_commands}",
             "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
             "PACS_WORKERS": "2",
             "PACS_MIN_FREE_BYTES": "0",  # tests send little, and the machine may be nearly full

@@ -30,6 +30,7 @@ class ReceiverProcess:
     settings: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     health_port: int = field(default_factory=free_port)
+    command_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -41,6 +42,7 @@ class ReceiverProcess:
             "DATA_DIR": str(self.data_dir),
             "PACS_BIND": f"127.0.0.1:{self.port}",
             "PACS_HEALTH_BIND": f"127.0.0.1:{self.health_port}",
+            "PACS_COMMAND_BIND": f"127.0.0.1:{self.command_port}",
             "PACS_MIN_FREE_BYTES": "0",
             **self.settings,
         }

@@ -29,7 +29,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.timeout(300)  # it starts six processes one after the other
 def test_the_demonstration_works_through_the_list_and_ends_with_ctrl_c(folder: Path) -> None:
-    names = ("WEB_BIND", "MWL_BIND", "PACS_BIND", "MWL_HEALTH_BIND", "PACS_HEALTH_BIND")
+    names = ("WEB_BIND", "MWL_BIND", "PACS_BIND", "MWL_HEALTH_BIND", "PACS_HEALTH_BIND", "PACS_COMMAND_BIND")
     settings = {name: f"127.0.0.1:{free_port()}" for name in names}
     # What must not matter: the demonstration keeps to data of its own.
     foreign = {"DATABASE_URL": f"sqlite:///{folder}/real.sqlite3", "PACS_STORAGE_DIR": str(folder / "real")}

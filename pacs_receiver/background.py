@@ -1,0 +1,155 @@
+"""The process beside the workers that does what need not be done while a modality waits, and costs them nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import urljoin
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from pacs_receiver import deletion, metrics, notify, retention
+from pacs_receiver.command_server import CommandServer
+from pacs_receiver.commands import Command, Commands, TryLater
+from pacs_receiver.commitment import Commitments
+from pacs_receiver.config import PacsConfig
+from pacs_receiver.database import connect
+from pacs_receiver.index import IndexWriter
+from pacs_receiver.jobs import Job, Jobs, take_lease
+from pacs_receiver.peer_book import PeerBook
+from pacs_receiver.registry import BadRegistry, KeptRegistry, RegistryFetcher
+from pacs_receiver.site_link import SiteAway, SiteLink
+from pacs_receiver.storage import Storage
+from pacs_receiver.turned_away import Reporter
+
+log = logging.getLogger(__name__)
+
+_HOUR = 3600.0
+_REPORT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the jobs work with."""
+
+    config: PacsConfig
+    engine: Engine
+    storage: Storage
+    index: IndexWriter
+    peers: PeerBook
+    fetcher: RegistryFetcher | None
+    commands: Commands
+
+
+def run(config: PacsConfig, commands_socket: socket.socket, lifeline: int) -> None:
+    """Work until SIGTERM, or until the master is gone."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    threading.Thread(target=_follow, args=(lifeline, stop), daemon=True).start()
+    with _means(config) as means:
+        with suppress(SQLAlchemyError):  # an index that is away keeps nothing from starting
+            _runway(config, means.engine)
+        jobs = Jobs(_jobs(means))
+        jobs.start()
+        server = CommandServer(commands_socket, config.notify_secret, means.commands.carry_out)
+        threading.Thread(target=asyncio.run, args=(server.serve(),), name="commands", daemon=True).start()
+        stop.wait()
+        jobs.stop()
+
+
+def _follow(lifeline: int, stop: threading.Event) -> None:
+    os.read(lifeline, 1)
+    stop.set()
+
+
+@contextmanager
+def _means(config: PacsConfig) -> Iterator[Means]:
+    storage = Storage(config.storage_dir, fsync=config.fsync, min_free_bytes=config.min_free_bytes)
+    storage.open()
+    engine = connect(config.database_url)
+    index = IndexWriter(engine, retry_seconds=config.index_retry_seconds)
+    fetcher = _fetcher(config)
+    try:
+        yield Means(
+            config=config,
+            engine=engine,
+            storage=storage,
+            index=index,
+            peers=PeerBook(config.peers_file, config.registry_file),
+            fetcher=fetcher,
+            commands=Commands(engine, _commands(fetcher)),
+        )
+    finally:
+        index.close()
+        engine.dispose()
+        storage.close()
+
+
+def _fetcher(config: PacsConfig) -> RegistryFetcher | None:
+    if config.registry_file is None:
+        return None
+    return RegistryFetcher(SiteLink(config.peers_url, config.notify_secret), KeptRegistry(config.registry_file))
+
+
+def _commands(fetcher: RegistryFetcher | None) -> dict[str, Command]:
+    """The commands by name: an entry here and a row in docs/devices.md make a new one."""
+    return {"refresh-devices": partial(_refresh_devices, fetcher)}
+
+
+def _refresh_devices(fetcher: RegistryFetcher | None, _wish: Mapping[str, Any]) -> Mapping[str, Any]:
+    if fetcher is None:
+        raise TryLater("No list of devices is fetched: PACS_PEERS_URL is not set.")
+    try:
+        return {"devices": fetcher.refresh()}
+    except (SiteAway, BadRegistry) as exc:
+        raise TryLater(f"The list of devices could not be had: {exc}") from exc
+
+
+def _jobs(means: Means) -> list[Job]:
+    config, engine = means.config, means.engine
+    stable = partial(
+        notify.mark_complete, engine, stable_seconds=config.study_stable_seconds, announce=bool(config.notify_url)
+    )
+    jobs = [
+        Job("commitment", 1, Commitments.of(config, engine, means.storage, means.peers).report_due),
+        Job("complete", 1, stable),
+        Job("runway", 300, partial(_runway, config, engine)),
+        Job("housekeeping", 60, partial(_housekeeping, means)),
+    ]
+    if config.notify_url:
+        deliver = partial(notify.deliver_due, engine, url=config.notify_url, secret=config.notify_secret)
+        jobs.append(Job("announce", 1, deliver))
+    if means.fetcher is not None:
+        jobs.append(Job("devices", config.peers_seconds, means.fetcher.keep_fresh, at_once=True))
+        link = SiteLink(urljoin(config.peers_url, "turned-away"), config.notify_secret)
+        jobs.append(Job("turned-away", _REPORT_SECONDS, Reporter(engine, link).report))
+    return jobs
+
+
+def _runway(config: PacsConfig, engine: Engine) -> None:
+    runway = retention.runway(engine, config)
+    metrics.FREE_BYTES.set(runway.free_bytes)
+    metrics.RUNWAY_DAYS.set(float("inf") if runway.days is None else runway.days)
+
+
+def _housekeeping(means: Means) -> None:
+    config, engine = means.config, means.engine
+    if not take_lease(engine, "housekeeping", time.time(), _HOUR):
+        return
+    notify.forget_delivered(engine)
+    means.commands.forget_old()
+    if config.trash_days:
+        deletion.empty_trash(means.storage, older_than_days=config.trash_days)
+    if retention.is_on(config):
+        retention.apply(engine, means.storage, means.index, config, who="retention")

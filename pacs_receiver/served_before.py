@@ -1,0 +1,59 @@
+"""Devices that an update found at work and that nobody has entered yet: served as before (docs/devices.md, Updates)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from pacs_receiver.database import reading
+from pacs_receiver.index_tables import served_before
+
+if TYPE_CHECKING:
+    from dicom_listener.access import Caller
+    from pacs_receiver.peer_book import PeerBook
+    from pacs_receiver.turned_away import TurnedAway
+
+log = logging.getLogger(__name__)
+
+
+def titles(engine: Engine) -> frozenset[str]:
+    """Return the AE titles that stored images in the 90 days before the update."""
+    with reading(engine) as connection:
+        return frozenset(connection.execute(select(served_before.c.ae_title)).scalars())
+
+
+def unanswered(engine: Engine, peers: PeerBook) -> list[str]:
+    """Return those about which nobody has decided yet: neither entered nor left unknown on purpose."""
+    return sorted(title for title in titles(engine) if peers.get(title) is None and not peers.refuses(title))
+
+
+class ServedBefore:
+    """Tells whether a caller that nobody entered is served for the time being, and notes that it called."""
+
+    def __init__(self, engine: Engine, peers: PeerBook, noted: TurnedAway) -> None:
+        self._engine = engine
+        self._peers = peers
+        self._noted = noted
+        self._lock = threading.Lock()
+        self._titles: frozenset[str] | None = None
+
+    def __call__(self, caller: Caller) -> bool:
+        if caller.calling_ae not in self._known() or self._peers.refuses(caller.calling_ae):
+            return False
+        self._noted.note(caller, served=True)
+        return True
+
+    def _known(self) -> frozenset[str]:
+        """Read the AE titles once; an index that is away lets nobody in, and is asked again."""
+        with self._lock:
+            if self._titles is None:
+                try:
+                    self._titles = titles(self._engine)
+                except SQLAlchemyError as exc:
+                    log.warning("it could not be read who was served before the update: %s", type(exc).__name__)
+                    return frozenset()
+            return self._titles
