@@ -188,6 +188,10 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = API_BODY_BYTES
 # What a query may see: the worklist provider reads the same variables.
 WORKLIST_POLICY = policy.load(_env)
 
+# What one report of a modality may take, and those of one modality in a day: they are kept for ever.
+MPPS_MAX_BYTES = environment.read(_env, "MWL_MPPS_MAX_BYTES", environment.whole_number(65_536, 1024**3), "8388608")
+MPPS_DAY_BYTES = environment.read(_env, "MWL_MPPS_DAY_BYTES", environment.whole_number(65_536, 1024**4), "268435456")
+
 # Who opened which patient's record, and when.
 RECORD_PATIENT_READS = environment.read(_env, "WEB_RECORD_PATIENT_READS", environment.boolean, "0")
 

@@ -9,6 +9,7 @@ from environs import FileAwareEnv
 from dicom_listener.config import ListenerConfig, boolean, load_listener, read, whole_number
 from mwl_admin.worklist import policy
 from mwl_admin.worklist.policy import Policy
+from mwl_scp.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Config:
     policy: Policy
     record_queries: bool
     retention_days: int
+    record_limits: Limits
 
 
 def load(env: FileAwareEnv) -> Config:
@@ -36,4 +38,9 @@ def load(env: FileAwareEnv) -> Config:
         policy=policy.load(env),
         record_queries=read(env, "MWL_RECORD_QUERIES", boolean, "1"),
         retention_days=read(env, "MWL_QUERY_RETENTION_DAYS", whole_number(0, 36_500), "30"),
+        record_limits=Limits(
+            keys=read(env, "MWL_RECORD_KEY_BYTES", whole_number(1024, 1024**2), "16384"),
+            waiting=read(env, "MWL_RECORD_QUEUE_BYTES", whole_number(65_536, 1024**3), "16777216"),
+            total=read(env, "MWL_RECORD_MAX_BYTES", whole_number(0, 1024**4), "1073741824"),
+        ),
     )

@@ -55,6 +55,7 @@ _STATUSES: tuple[tuple[type[MPPSError], int], ...] = (
     (errors.InvalidInstanceUIDError, 0x0117),
     (errors.MissingAttributeError, 0x0120),
     (errors.MissingValueError, 0x0121),
+    (errors.TooLargeError, RESOURCE_LIMITATION),
 )
 
 Answer = Callable[["Association", "Request"], Response]

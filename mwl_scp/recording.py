@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import logging
 import queue
 import threading
@@ -12,14 +13,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Sum
 from django.utils import timezone
 from prometheus_client import Counter
 
 from dicom_listener.log import log_failure
-from mwl_admin.exchange.arrivals import prune_notices
+from mwl_admin import cleanup
 from mwl_admin.models import Station, WorklistDelivery, WorklistQuery
+from mwl_admin.worklist.cutting import cut
 from mwl_admin.worklist.identifier import Identifier
-from mwl_admin.worklist.jsonmodel import to_json
+from mwl_scp.limits import Limits
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +34,28 @@ _BATCH = 50
 _DELIVERIES_AT_ONCE = 500
 _PRUNE_SECONDS = 3600.0
 _PRUNED_AT_ONCE = 500
+_PRUNED_EACH = 16
+"""How many times while the record fills up it is looked at whether it is too large."""
 _RETRY_SECONDS = 2.0
+_ROW_BYTES = 400
+_DELIVERY_BYTES = 150
+"""What a row takes in a database, its indexes included, about."""
 
 
 @dataclass(slots=True)
 class Record:
-    """One C-FIND and its answer; ``delivered`` are primary keys of the steps that were sent."""
+    """One C-FIND and its answer; ``delivered`` are primary keys of the steps that were sent.
+
+    ``keys`` are those of ``identifier`` as they are kept, and ``keys_cut`` tells that they are not all.
+    """
 
     received_at: datetime.datetime
     calling_ae_title: str
     called_ae_title: str
     address: str
     identifier: Identifier | None = None
+    keys: str = "{}"
+    keys_cut: bool = False
     delivered: list[int] = field(default_factory=list)
     truncated: bool = False
     milliseconds: float = 0.0
@@ -50,16 +63,32 @@ class Record:
     error_comment: str = ""
     station_known: bool = False
 
+    def shorten(self, limit: int) -> None:
+        """Replace the identifier by what is kept of it."""
+        if self.identifier is not None:
+            self.keys, self.keys_cut = cut(self.identifier, limit)
+            self.identifier = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that the record takes once it is written, about."""
+        return _ROW_BYTES + len(self.keys) + _DELIVERY_BYTES * len(self.delivered)
+
 
 class Recorder:
     """Writes records in a thread of its own, several at a time.
 
-    At most ``capacity`` wait; beyond that, and when the database refuses, they are dropped and counted. Records older
-    than ``retention_days`` are deleted now and then; 0 keeps all. So are the receiver's notices of long ago.
+    At most ``capacity`` wait, and so many bytes; beyond that, and when the database refuses, they are dropped and
+    counted. Records older than ``retention_days`` are deleted now and then, 0 keeps all; and the oldest ones when all
+    together are too large. So is what the site has no use for any more (:mod:`mwl_admin.cleanup`).
     """
 
-    def __init__(self, retention_days: int, *, capacity: int = _CAPACITY) -> None:
+    def __init__(self, retention_days: int, *, limits: Limits | None = None, capacity: int = _CAPACITY) -> None:
         self._retention_days = retention_days
+        self._limits = limits or Limits()
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._unpruned = 0
         self._queue: queue.Queue[Record | None] = queue.Queue(capacity)
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
 
@@ -75,10 +104,17 @@ class Recorder:
 
     def record(self, taken: Record) -> None:
         """Take a record. Never waits and never raises."""
-        try:
-            self._queue.put_nowait(taken)
-        except queue.Full:
-            DROPPED.inc()
+        taken.shorten(self._limits.keys)
+        with self._lock:
+            if self._waiting + taken.size > self._limits.waiting:
+                DROPPED.inc()
+                return
+            try:
+                self._queue.put_nowait(taken)
+            except queue.Full:
+                DROPPED.inc()
+                return
+            self._waiting += taken.size
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -87,6 +123,7 @@ class Recorder:
                 batch, stop = self._next(max(due - time.monotonic(), 0.0))
                 if batch:
                     self._write(batch)
+                    self._written(sum(taken.size for taken in batch))
                 if stop:
                     return
                 if time.monotonic() >= due:
@@ -94,6 +131,13 @@ class Recorder:
                     due = time.monotonic() + _PRUNE_SECONDS
         finally:
             connection.close()
+
+    def _written(self, size: int) -> None:
+        with self._lock:
+            self._waiting -= size
+        self._unpruned += size
+        if self._limits.total and self._unpruned > self._limits.total // _PRUNED_EACH:
+            self._prune()
 
     def _next(self, patience: float) -> tuple[list[Record], bool]:
         batch: list[Record] = []
@@ -129,13 +173,16 @@ class Recorder:
             connection.close_if_unusable_or_obsolete()
             if self._retention_days:
                 deleted = prune(now - datetime.timedelta(days=self._retention_days))
-            notices = prune_notices(now)
+            if self._limits.total:
+                deleted += prune_to(self._limits.total)
+            self._unpruned = 0
+            others = cleanup.prune(now)
         except (DatabaseError, InterfaceError) as error:
             log_failure(logger, "old records could not be deleted", error, {})
             connection.close()
             return
-        if deleted or notices:
-            logger.info("old records deleted", extra={"fields": {"queries": deleted, "notices": notices}})
+        if deleted or any(others.values()):
+            logger.info("old records deleted", extra={"fields": {"queries": deleted, **others}})
 
 
 def write(batch: Iterable[Record]) -> None:
@@ -178,7 +225,9 @@ def _row(taken: Record) -> WorklistQuery:
         calling_ae_title=taken.calling_ae_title[:16],
         called_ae_title=taken.called_ae_title[:16],
         address=taken.address.partition("%")[0] or None,
-        keys=to_json(taken.identifier) if taken.identifier else {},
+        keys=json.loads(taken.keys),
+        keys_cut=taken.keys_cut,
+        size=taken.size,
         matches=len(taken.delivered),
         truncated=taken.truncated,
         milliseconds=round(taken.milliseconds, 3),
@@ -198,7 +247,30 @@ def prune(before: datetime.datetime) -> int:
         )
         if not old:
             return total
-        with transaction.atomic():
-            WorklistDelivery.objects.filter(query_id__in=old).delete()
-            WorklistQuery.objects.filter(pk__in=old).delete()
+        _delete(old)
         total += len(old)
+
+
+def prune_to(limit: int) -> int:
+    """Delete the oldest queries until the others take no more than ``limit`` bytes; return how many."""
+    surplus = (WorklistQuery.objects.aggregate(total=Sum("size"))["total"] or 0) - limit
+    total = 0
+    while surplus > 0:
+        rows = WorklistQuery.objects.order_by("pk").values_list("pk", "size")[:_PRUNED_AT_ONCE]
+        old: list[int] = []
+        for pk, size in rows:
+            if surplus <= 0:
+                break
+            old.append(pk)
+            surplus -= size
+        if not old:
+            break
+        _delete(old)
+        total += len(old)
+    return total
+
+
+def _delete(old: list[int]) -> None:
+    with transaction.atomic():
+        WorklistDelivery.objects.filter(query_id__in=old).delete()
+        WorklistQuery.objects.filter(pk__in=old).delete()

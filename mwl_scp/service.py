@@ -29,7 +29,7 @@ def build(config: Config) -> Iterator[Service]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(pooled())
         # It runs in any case: it also deletes what is old.
-        recorder = stack.enter_context(Recorder(config.retention_days).running())
+        recorder = stack.enter_context(Recorder(config.retention_days, limits=config.record_limits).running())
         record: Callable[[Record], None] = recorder.record if config.record_queries else _forget
         callers = stack.enter_context(Callers().running())
         yield Service(

@@ -5,13 +5,14 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from mwl_admin.admin.editing import EditedAdmin
+from mwl_admin.admin.lists import LightListAdmin
 from mwl_admin.models import Procedure, ProtocolCode
 
 CODE_FIELDS = (("code_value", "coding_scheme_designator", "coding_scheme_version"), "code_meaning")
 
 
 @admin.register(ProtocolCode)
-class ProtocolCodeAdmin(ModelAdmin):  # type: ignore[misc]
+class ProtocolCodeAdmin(LightListAdmin, ModelAdmin):  # type: ignore[misc]
     list_display = ("code_meaning", "code_value", "coding_scheme_designator", "coding_scheme_version")
     search_fields = ("code_meaning", "code_value")
     fields = CODE_FIELDS

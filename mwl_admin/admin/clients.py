@@ -12,12 +12,13 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from mwl_admin.admin.lists import LightListAdmin
 from mwl_admin.models import APIClient
 from mwl_admin.models.client import WARNED_BEFORE
 
 
 @admin.register(APIClient)
-class APIClientAdmin(ModelAdmin):  # type: ignore[misc]
+class APIClientAdmin(LightListAdmin, ModelAdmin):  # type: ignore[misc]
     list_display = ("name", "token_start", "can_read", "can_write", "enabled", "station", "validity", "last_used_at")
     list_filter = ("enabled", "can_write")
     list_select_related = ("station",)

@@ -14,6 +14,7 @@ from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from mwl_admin.admin.lists import LightListAdmin
 from mwl_admin.models.base import EditedModel
 
 
@@ -69,7 +70,7 @@ def _told_stale(entry: EditedModel) -> str:
     return text % {"user": last.user.get_username(), "time": f"{timezone.localtime(last.action_time):%H:%M}"}
 
 
-class EditedAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
+class EditedAdmin(LightListAdmin, SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     """Admin of a model that people edit."""
 
     form = EditedForm

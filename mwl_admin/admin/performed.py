@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -25,6 +26,9 @@ from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
 from mwl_admin.models.performed import PerformedStatus
 from mwl_admin.models.status import ENDED
 from mwl_admin.mpps import report
+
+SERIES_SHOWN = 200
+CHARACTERS_SHOWN = 2000
 
 
 class UnscheduledFilter(admin.SimpleListFilter):
@@ -119,7 +123,7 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
 
     @admin.display(description=_("discontinuation reason"))
     def reason(self, performed: PerformedProcedureStep) -> str:
-        return report.codes(performed.data_set, "PerformedProcedureStepDiscontinuationReasonCodeSequence") or "–"
+        return _shown(report.codes(performed.data_set, "PerformedProcedureStepDiscontinuationReasonCodeSequence"))
 
     @admin.display(description=_("worklist entries"))
     def entries(self, performed: PerformedProcedureStep) -> str:
@@ -145,14 +149,14 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
 
     @admin.display(description=_("comments"))
     def comments(self, performed: PerformedProcedureStep) -> str:
-        return report.text(performed.data_set, "CommentsOnThePerformedProcedureStep") or "–"
+        return _shown(report.text(performed.data_set, "CommentsOnThePerformedProcedureStep"))
 
     @admin.display(description=_("station"))
     def station(self, performed: PerformedProcedureStep) -> str:
         ds = performed.data_set
         parts = (performed.performed_station_ae_title, report.text(ds, "PerformedStationName"))
         where = report.text(ds, "PerformedLocation")
-        return ", ".join(filter(None, (*parts, where))) or "–"
+        return _shown(", ".join(filter(None, (*parts, where))))
 
     @admin.display(description=_("description"))
     def description(self, performed: PerformedProcedureStep) -> str:
@@ -161,17 +165,17 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
             report.text(ds, "PerformedProcedureStepDescription"),
             report.text(ds, "PerformedProcedureTypeDescription"),
         )
-        return ", ".join(filter(None, kinds)) or "–"
+        return _shown(", ".join(filter(None, kinds)))
 
     @admin.display(description=_("protocol"))
     def protocol_names(self, performed: PerformedProcedureStep) -> str:
-        return report.protocol(performed.data_set) or "–"
+        return _shown(report.protocol(performed.data_set))
 
     @admin.display(description=_("protocol and procedure codes"))
     def codes(self, performed: PerformedProcedureStep) -> str:
         ds = performed.data_set
         found = (report.codes(ds, "PerformedProtocolCodeSequence"), report.codes(ds, "ProcedureCodeSequence"))
-        return ", ".join(filter(None, found)) or "–"
+        return _shown(", ".join(filter(None, found)))
 
     @admin.display(description=_("series and images"))
     def series(self, performed: PerformedProcedureStep) -> str:
@@ -183,7 +187,7 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             (
                 (entry.protocol, entry.description, entry.instances, entry.operators, entry.performing_physician)
-                for entry in reported
+                for entry in reported[:SERIES_SHOWN]
             ),
         )
         titles = (
@@ -203,7 +207,9 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
             ngettext("%(n)d series", "%(n)d series", len(reported)) % {"n": len(reported)},
             images(performed.instance_count),
         )
-        return format_html("{}, {}{}", *counts, table)
+        rest = len(reported) - SERIES_SHOWN
+        more = ngettext("%(n)d more series", "%(n)d more series", rest) % {"n": rest} if rest > 0 else ""
+        return format_html("{}, {}{}{}", *counts, table, more)
 
     @admin.display(description=_("radiation dose"))
     def radiation_dose(self, performed: PerformedProcedureStep) -> str:
@@ -237,6 +243,11 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
         else:
             text = gettext("None of these reports has ended an entry of the worklist.")
             self.message_user(request, text, messages.WARNING)
+
+
+def _shown(text: str) -> str:
+    """Return a text of a report as far as a page shows it; it may be as long as its sender likes."""
+    return Truncator(text).chars(CHARACTERS_SHOWN) or "–"
 
 
 def _moment(day: date | None, clock: time | None) -> str:

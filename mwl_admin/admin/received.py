@@ -51,6 +51,7 @@ class ReceivedStudyAdmin(PatientDataAdmin, RecordAdmin):
         "settled_at",
     )
     list_select_related = ("requested_procedure",)
+    list_needs = ("modalities",)
     list_filter = (FitFilter,)
     search_fields = ("=study_instance_uid", "accession_number", "patient_id", "name_folded")
     date_hierarchy = "last_arrival_at"

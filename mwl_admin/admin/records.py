@@ -9,6 +9,7 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
+from mwl_admin.admin.lists import LightListAdmin
 from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.models import PatientRead, WorklistDelivery, WorklistQuery
 from mwl_admin.models.reading import SEPARATOR
@@ -58,7 +59,7 @@ PAGES = (
 )
 
 
-class RecordAdmin(ModelAdmin):  # type: ignore[misc]
+class RecordAdmin(LightListAdmin, ModelAdmin):  # type: ignore[misc]
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -78,6 +79,7 @@ class PatientReadAdmin(RecordAdmin):
     search_help_text = _("A user's name, or a part of a patient ID")
     date_hierarchy = "read_at"
     exclude = ("patient", "page")
+    list_needs = ("patient_identifiers",)
     readonly_fields = ("page_name",)
 
     @admin.display(description=_("page"), ordering="page")

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -21,6 +21,11 @@ from mwl_admin.models import Procedure, ScheduledProcedureStep, Station, StepSta
 from mwl_admin.models.status import OPEN
 from mwl_admin.pages import reschedule
 from mwl_admin.pages.day import status_note
+
+
+def _stations() -> QuerySet[Station]:
+    """Return the stations as lists name them."""
+    return Station.objects.only("ae_title", "station_name")
 
 
 class DayFilter(admin.SimpleListFilter):
@@ -86,7 +91,7 @@ class StationFilter(admin.SimpleListFilter):
     parameter_name = "station"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(station.ae_title, str(station)) for station in Station.objects.all()]
+        return [(station.ae_title, str(station)) for station in _stations()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         station = Station.objects.filter(ae_title=self.value()).first() if self.value() else None
@@ -212,7 +217,7 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         steps: QuerySet[Any] = super().get_queryset(request)
-        return steps.prefetch_related("stations")
+        return steps.prefetch_related(Prefetch("stations", _stations()))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

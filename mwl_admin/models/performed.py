@@ -40,6 +40,14 @@ class PerformedProcedureStepQuerySet(models.QuerySet["PerformedProcedureStep"]):
         return in_progress.update(updated_at=timezone.now(), **values)
 
 
+class PerformedProcedureStepManager(models.Manager["PerformedProcedureStep"]):
+    """Reports without their data sets, which are read when they are looked at: many at once would fill the memory."""
+
+    def get_queryset(self) -> PerformedProcedureStepQuerySet:
+        found: PerformedProcedureStepQuerySet = super().get_queryset()  # type: ignore[assignment]
+        return found.defer("data_set")
+
+
 class PerformedProcedureStep(models.Model):
     """An MPPS instance."""
 
@@ -80,10 +88,11 @@ class PerformedProcedureStep(models.Model):
         encoder=DjangoJSONEncoder,
         help_text=_("All that the modality sent, as DICOM JSON (PS3.18 Annex F)."),
     )
+    size = models.PositiveIntegerField(default=0, editable=False, help_text="Bytes that this takes, estimated.")
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
-    objects = PerformedProcedureStepQuerySet.as_manager()
+    objects = PerformedProcedureStepManager.from_queryset(PerformedProcedureStepQuerySet)()
 
     class Meta:
         ordering = ["-created_at", "-id"]

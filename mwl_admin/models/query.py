@@ -8,6 +8,13 @@ from django.utils.translation import gettext_lazy as _
 from mwl_admin.models.scheduled import ScheduledProcedureStep
 
 
+class WorklistQueryManager(models.Manager["WorklistQuery"]):
+    """Queries without their keys, which are read when they are looked at: many at once would fill the memory."""
+
+    def get_queryset(self) -> models.QuerySet["WorklistQuery"]:
+        return super().get_queryset().defer("keys")
+
+
 class WorklistQuery(models.Model):
     """A Modality Worklist C-FIND that a modality sent, and how it was answered."""
 
@@ -21,6 +28,12 @@ class WorklistQuery(models.Model):
         encoder=DjangoJSONEncoder,
         help_text=_("The identifier as DICOM JSON (PS3.18 Annex F)."),
     )
+    keys_cut = models.BooleanField(
+        _("keys cut"), default=False, help_text=_("The query was longer than what is kept of one.")
+    )
+    size = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Bytes that this and its deliveries take, estimated."
+    )
     matches = models.PositiveIntegerField(_("matches"), default=0)
     truncated = models.BooleanField(
         _("truncated"), default=False, help_text=_("The list was cut at the maximum number of matches.")
@@ -29,12 +42,15 @@ class WorklistQuery(models.Model):
     status = models.PositiveIntegerField(_("status"), help_text=_("Final DIMSE status."))
     error_comment = models.CharField(_("error comment"), max_length=64, blank=True)
 
+    objects = WorklistQueryManager()
+
     class Meta:
         verbose_name_plural = _("worklist queries")
         ordering = ["-received_at", "-id"]
         indexes = [
             models.Index(fields=["-received_at"], name="query_received"),
             models.Index(fields=["calling_ae_title", "-received_at"], name="query_caller"),
+            models.Index(fields=["size"], name="query_size"),
         ]
         verbose_name = _("worklist query")
 

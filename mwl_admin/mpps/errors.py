@@ -48,3 +48,7 @@ class NotAllowedError(MPPSError):
 
 class NoLongerUpdatableError(MPPSError):
     """The performed procedure step is in its final state (PS3.4 Table F.7.2-2)."""
+
+
+class TooLargeError(MPPSError):
+    """The report is larger than what is kept of one, or its sender has reported too much in a day."""

@@ -5,10 +5,14 @@ When one of these returns, what it did is committed. All raise :class:`mwl_admin
 
 from __future__ import annotations
 
+import datetime
+import json
 import uuid
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -37,6 +41,7 @@ from mwl_admin.mpps.errors import (
     NoLongerUpdatableError,
     NoSuchInstanceError,
     NotAllowedError,
+    TooLargeError,
 )
 from mwl_admin.worklist.identifier import standard_vr, tag_name
 
@@ -56,14 +61,17 @@ def create(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
     if report.text(ds, "PerformedProcedureStepStatus") != PerformedStatus.IN_PROGRESS:
         raise InvalidValueError("A procedure step is created IN PROGRESS", STATUS)
     kept = _kept(ds)
+    size = _size(kept)
     try:
         with transaction.atomic(), because(_reported_by(calling_ae)):
+            _refuse_flood(calling_ae, size)
             steps = linking.scheduled_steps(kept)
             _lock(steps)
             performed = PerformedProcedureStep.objects.create(
                 sop_instance_uid=uid,
                 calling_ae_title=report.legal_ae_title(calling_ae),
                 data_set=kept,
+                size=size,
                 **report.columns(kept),
             )
             performed.scheduled_procedure_steps.set(steps)
@@ -89,8 +97,12 @@ def modify(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
         _refuse_fixed(ds, performed.data_set)
         merged = {**performed.data_set, **_kept(ds)}
         _check_status(merged)
+        size = _size(merged)
+        _refuse_flood(calling_ae, size - performed.size)
         columns = report.columns(merged)
-        if not PerformedProcedureStep.objects.filter(pk=performed.pk).update_in_progress(data_set=merged, **columns):
+        if not PerformedProcedureStep.objects.filter(pk=performed.pk).update_in_progress(
+            data_set=merged, size=size, **columns
+        ):
             raise NoLongerUpdatableError("Performed Procedure Step Object may no longer be updated")
         performed.refresh_from_db()
         _follow(performed)
@@ -128,6 +140,27 @@ def _reported_by(calling_ae: str) -> str:
 
 def _kept(ds: DataSet) -> DataSet:
     return {name: element for name, element in ds.items() if name not in _SOP_COMMON}
+
+
+def _size(ds: DataSet) -> int:
+    """Return what a report takes in the database, about; raise when that is more than one may take."""
+    size = len(json.dumps(ds)) + _ROW_BYTES
+    if size > settings.MPPS_MAX_BYTES:
+        raise TooLargeError("The report is larger than what is kept of one")
+    return size
+
+
+def _refuse_flood(calling_ae: str, more: int) -> None:
+    """Refuse a sender whose reports of one day would take more than a day's may: reports are kept for ever."""
+    since = timezone.now() - datetime.timedelta(days=1)
+    sent = PerformedProcedureStep.objects.filter(
+        calling_ae_title=report.legal_ae_title(calling_ae), created_at__gt=since
+    ).aggregate(total=Sum("size"))["total"]
+    if more > 0 and (sent or 0) + more > settings.MPPS_DAY_BYTES:
+        raise TooLargeError("Too many reports of this device in one day")
+
+
+_ROW_BYTES = 1000
 
 
 def _check_uid(uid: str) -> None:

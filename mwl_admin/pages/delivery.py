@@ -13,8 +13,8 @@ from pydicom.datadict import dictionary_description, tag_for_keyword
 
 from mwl_admin import preflight, reading
 from mwl_admin.models import ScheduledProcedureStep, Station, WorklistDelivery, WorklistQuery
+from mwl_admin.pages.keys import readable
 from mwl_admin.pages.page import page, render
-from mwl_admin.pages.stations import readable
 from mwl_admin.worklist.explain import Explanation, explain_recorded
 from mwl_admin.worklist.matching import Condition
 
@@ -58,7 +58,9 @@ def _deliveries(step: ScheduledProcedureStep) -> Any:
 
 
 def _verdict(step: ScheduledProcedureStep, station: Station, delivered: dict[str, Any] | None) -> Verdict:
-    query = WorklistQuery.objects.filter(calling_ae_title=station.ae_title).exclude(keys={}).first()
+    query = (
+        WorklistQuery.objects.filter(calling_ae_title=station.ae_title).filter(keys_cut=False).exclude(keys={}).first()
+    )
     if query is None:
         return Verdict(station, None, delivered)
     explanation = explain_recorded(query, settings.WORKLIST_POLICY, step=step.pk)
@@ -82,7 +84,9 @@ def reason(condition: Condition) -> str:
 def query_explained(request: HttpRequest, pk: int) -> HttpResponse:
     """Explain a recorded query: its keys, what it found, and which key kept out which of the day's entries."""
     query = get_object_or_404(WorklistQuery, pk=pk)
-    explanation = explain_recorded(query, settings.WORKLIST_POLICY) if query.keys else None
+    # A key that is cut would be explained as if the modality had asked for its beginning.
+    explained = bool(query.keys) and not query.keys_cut
+    explanation = explain_recorded(query, settings.WORKLIST_POLICY) if explained else None
     effects = _effects(explanation) if explanation else []
     delivered = query.deliveries.select_related("step__requested_procedure__patient").order_by("pk")[:50]
     missed = _missed(explanation) if explanation else []
@@ -92,7 +96,7 @@ def query_explained(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "query": query,
         "status": f"{query.status:04X}",
-        "keys": readable(query.keys),
+        "keys": readable(query.keys, whole="whole" in request.GET),
         "explanation": explanation,
         "effects": effects,
         "missed": missed,

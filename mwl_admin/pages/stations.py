@@ -17,12 +17,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_POST
 from pydicom import Dataset
-from pydicom.datadict import dictionary_description
 from pydicom.filereader import read_dataset
 
 from mwl_admin import reading
 from mwl_admin.echo import echo
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, UnknownCaller, WorklistQuery
+from mwl_admin.pages.keys import readable
 from mwl_admin.pages.page import page, render
 from mwl_admin.worklist.errors import QueryError
 from mwl_admin.worklist.identifier import Identifier
@@ -109,7 +109,7 @@ def unknown_callers() -> list[Stranger]:
     counts = {caller["last"]: caller["count"] for caller in callers.order_by("-last")[:UNKNOWN_SHOWN]}
     asked = [
         Stranger(query.calling_ae_title, query.address or "", query.received_at, counts[query.pk], query)
-        for query in WorklistQuery.objects.filter(pk__in=counts)
+        for query in WorklistQuery.objects.filter(pk__in=counts).defer(None)  # few, and each is read
     ]
     others = UnknownCaller.objects.filter(last_seen_at__gte=since).exclude(ae_title__in=known)
     called = [
@@ -172,7 +172,9 @@ def usual_keys(station: Station, day: datetime.date) -> dict[str, Any]:
 def query_as_station(request: HttpRequest, pk: int) -> HttpResponse:
     """Show exactly what a station would get: for its last query, or for the usual one."""
     station = get_object_or_404(Station, pk=pk)
-    last = WorklistQuery.objects.filter(calling_ae_title=station.ae_title).exclude(keys={}).first()
+    last = (
+        WorklistQuery.objects.filter(calling_ae_title=station.ae_title).filter(keys_cut=False).exclude(keys={}).first()
+    )
     usual = "usual" in request.GET or last is None
     keys = usual_keys(station, timezone.localdate()) if usual or last is None else last.keys
     address = "" if usual or last is None else last.address or ""
@@ -185,7 +187,7 @@ def query_as_station(request: HttpRequest, pk: int) -> HttpResponse:
         "usual": usual,
         "answered": answered,
         "responses": [(summary(response), str(response)) for response in answered.responses],
-        "keys": readable(keys),
+        "keys": readable(keys, whole="whole" in request.GET),
     }
     return render(
         request, "query_as_station.html", context, title=_("Query as %(station)s") % {"station": station.ae_title}
@@ -203,34 +205,6 @@ def summary(response: Dataset) -> dict[str, str]:
         "description": str(step.get("ScheduledProcedureStepDescription", "")),
         "station": str(step.get("ScheduledStationAETitle", "")),
     }
-
-
-def readable(keys: dict[str, Any], depth: int = 0) -> list[tuple[str, str, str, int]]:
-    """Return keys as rows of tag, name, value and depth."""
-    found: list[tuple[str, str, str, int]] = []
-    for tag, element in sorted(keys.items()):
-        if element.get("vr") == "SQ":
-            found.append((f"({tag[:4]},{tag[4:]})", _keyword(tag), "", depth))
-            for item in element.get("Value", [])[:1]:
-                found += readable(item, depth + 1)
-        else:
-            values = element.get("Value", [])
-            text = "\\".join(_value(value) for value in values)
-            found.append((f"({tag[:4]},{tag[4:]})", _keyword(tag), text, depth))
-    return found
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "=".join(str(part) for part in value.values())
-    return "" if value is None else str(value)
-
-
-def _keyword(tag: str) -> str:
-    try:
-        return str(dictionary_description(int(tag, 16)))
-    except KeyError:
-        return _("private or unknown")
 
 
 @page("view_station")

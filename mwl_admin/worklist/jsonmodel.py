@@ -12,19 +12,20 @@ _BINARY = frozenset({"AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL",
 
 def to_json(identifier: Identifier) -> dict[str, Any]:
     """Return the keys as DICOM JSON. Values that are not text are left out: no worklist key is matched by them."""
-    return {f"{key.tag:08X}": _element(identifier, key) for key in identifier}
+    return {f"{key.tag:08X}": element(identifier, key) for key in identifier}
 
 
-def _element(identifier: Identifier, key: Key) -> dict[str, Any]:
-    element: dict[str, Any] = {"vr": key.vr}
+def element(identifier: Identifier, key: Key) -> dict[str, Any]:
+    """Return one key of an identifier as an element of DICOM JSON."""
+    made: dict[str, Any] = {"vr": key.vr}
     if key.items is not None:
         if key.items:
-            element["Value"] = [to_json(item) for item in key.items]
+            made["Value"] = [to_json(item) for item in key.items]
     elif key.vr not in _BINARY and (text := identifier.text(key.tag).replace("\0", "")):
         whole = key.vr in {"LT", "ST", "UT"}
         values = [text] if whole else text.split("\\")
-        element["Value"] = [_name(value) if key.vr == "PN" else value or None for value in values]
-    return element
+        made["Value"] = [_name(value) if key.vr == "PN" else value or None for value in values]
+    return made
 
 
 def _name(value: str) -> dict[str, str] | None:
