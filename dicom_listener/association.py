@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import ssl
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -53,10 +52,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
-    from dicom_listener.config import Limits
-    from dicom_listener.seats import Seats
-    from dicom_listener.service import Context, Service
-    from dicom_listener.user_identity import Verifier
+    from dicom_listener.access import Certificate
+    from dicom_listener.service import Context
+    from dicom_listener.shared import Shared
 
 logger = logging.getLogger(__name__)
 
@@ -72,10 +70,10 @@ class Association:
     bytes; ``contexts`` the accepted ones by ID.
     """
 
-    def __init__(self, sock: socket.socket, address: str, port: int, *, service: Service, limits: Limits,
-                 max_pdu_length: int, seats: Seats, verifier: Verifier, tls: ssl.SSLContext | None,
-                 any_title: bool) -> None:  # fmt: skip
+    def __init__(self, sock: socket.socket, address: str, port: int, certificate: Certificate | None,
+                 shared: Shared) -> None:  # fmt: skip
         self.id = next(_SEQUENCE)
+        self.place: int | None = None
         self.seat: int | None = None
         self.address = address
         self.port = port
@@ -87,13 +85,10 @@ class Association:
         self.peer_max_pdu = UNLIMITED
         self.contexts: dict[int, Context] = {}
         self.connection = Connection(sock)
-        self.limits = limits
-        self.service = service
-        self._max_pdu_length = max_pdu_length
-        self._seats = seats
-        self._verifier = verifier
-        self._tls = tls
-        self._any_title = any_title
+        self.limits = shared.limits
+        self.service = shared.service
+        self._shared = shared
+        self._certificate = certificate
         self._incoming: Incoming | None = None
         self._exchange = Exchange(self)
         self._waiting: deque[Incoming] = deque()
@@ -103,24 +98,16 @@ class Association:
 
     # -- life
 
-    def run(self) -> None:
-        """Serve the connection until it ends. Raises nothing that a peer can cause."""
+    def run(self, request: bytes | bytearray) -> None:
+        """Serve the connection until it ends. Raises nothing that a peer can cause.
+
+        ``request`` is its A-ASSOCIATE-RQ, or the header of what is none.
+        """
         try:
-            if self._tls:
-                self.connection.deadline = time.monotonic() + self.limits.first_pdu
-                self.connection.start_tls(self._tls)
-            if self._establish():
+            if self._establish(request):
                 self._run_established()
-        except ssl.SSLError as error:
-            metrics.TLS_FAILED.inc()
-            because = error.reason or type(error).__name__
-            logger.info("TLS handshake failed", extra={"fields": self.peer(because=repr(because))})
-        except (PeerClosed, Stopped, OSError) as error:
+        except (PeerClosed, Stopped, Expired, OSError) as error:
             logger.debug("connection ended before an association", extra={"fields": self.peer(because=repr(error))})
-        except Expired:
-            # ARTIM expired in Sta2: the connection is closed, nothing is sent (PS3.8 Table 9-10, AA-2)
-            metrics.LIMITED.labels("first_pdu").inc()
-            logger.info("no association request in time", extra={"fields": self.peer()})
         except ProtocolViolation as violation:
             # AA-1: in Sta2 the abort is the service user's
             self._end_with(abort(source=0, reason=0), "protocol violation", str(violation))
@@ -130,6 +117,7 @@ class Association:
             raise
         finally:
             self.connection.close()
+            self._shared.lobby.leave(self)
 
     def _run_established(self) -> None:
         started = time.monotonic()
@@ -142,7 +130,7 @@ class Association:
             how = self._serve()
         finally:
             self._abandon_incoming()
-            self._seats.leave(self)
+            self._shared.seats.leave(self)
             metrics.ACTIVE.dec()
             metrics.ENDED.labels(how).inc()
             seconds = round(time.monotonic() - started, 3)
@@ -165,9 +153,9 @@ class Association:
 
     # -- establishment
 
-    def _establish(self) -> bool:
+    def _establish(self, request: bytes | bytearray) -> bool:
         self.connection.deadline = time.monotonic() + self.limits.first_pdu
-        kind, length = self._pdu_header()
+        kind, length = HEADER.unpack_from(request)
         if kind == PduType.ABORT:
             return False
         if kind != PduType.ASSOCIATE_RQ:
@@ -175,7 +163,7 @@ class Association:
         if length > MAX_REQUEST_LENGTH:
             metrics.LIMITED.labels("request_length").inc()
             raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "association request is too long")
-        body = self.connection.read(length)
+        body = bytes(request[HEADER.size :])
         try:
             proposal = read_request(body)
         except MalformedRequest as error:
@@ -184,18 +172,19 @@ class Association:
         if self.connection.stopped:
             self._reject(Rejected(Reason.CONGESTION, "service stops"))
             return False
-        if rejected := self._judge(proposal) or self._seats.take(self):
+        if rejected := self._judge(proposal) or self._shared.seats.take(self):
             self._reject(rejected)
             return False
+        self._shared.lobby.leave(self)
         try:
             self._accept(proposal, body)
         except BaseException:
-            self._seats.leave(self)
+            self._shared.seats.leave(self)
             raise
         return True
 
     def _accept(self, proposal: Proposal, body: bytes) -> None:
-        agreement = agree(proposal, body, self.service, self._max_pdu_length)
+        agreement = agree(proposal, body, self.service, self.limits.max_pdu_length)
         self.contexts = agreement.contexts
         level = logging.DEBUG if self.is_own_health_check else logging.INFO
         fields = self.peer(contexts=f"{len(self.contexts)}/{len(proposal.contexts)}", port=self.port)
@@ -220,9 +209,8 @@ class Association:
             return Rejected(Reason.CALLING_AE, "calling AE title is empty")
         if not proposal.called_ae:
             return Rejected(Reason.CALLED_AE, "called AE title is empty")
-        certificate = self.connection.client_certificate(any_title=self._any_title)
-        identify = Identification(self._verifier, proposal.user_identity, proposal.calling_ae, self.address)
-        caller = Caller(proposal.calling_ae, proposal.called_ae, self.address, certificate, identify)
+        identify = Identification(self._shared.verifier, proposal.user_identity, proposal.calling_ae, self.address)
+        caller = Caller(proposal.calling_ae, proposal.called_ae, self.address, self._certificate, identify)
         try:
             rejected = self.service.access(caller) or identify()
         except Exception as error:  # noqa: BLE001 - on doubt nobody is let in
@@ -277,7 +265,7 @@ class Association:
         connection.deadline = time.monotonic() + self.limits.pdu
         kind, length = self._pdu_header()
         if kind == PduType.P_DATA:
-            if length > self._max_pdu_length:
+            if length > self.limits.max_pdu_length:
                 metrics.LIMITED.labels("pdu_length").inc()
                 raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "PDU is longer than negotiated")
             self._p_data(length)
@@ -448,3 +436,5 @@ class Association:
     def end_now(self) -> None:
         """End the association at once, from another thread: the time to stop is over."""
         self.connection.cut()
+
+    evict = end_now

@@ -173,11 +173,13 @@ def optional_file(text: str) -> Path | None:
 class Limits:
     """What a peer may use; times in seconds, sizes in bytes.
 
-    ``first_pdu`` and ``release`` are the ARTIM timer of PS3.8 §9.1.5.
+    ``waiting_per_address`` is about connections that have no association, yet or any more. ``first_pdu`` and
+    ``release`` are the ARTIM timer of PS3.8 §9.1.5.
     """
 
     associations: int
     associations_per_address: int
+    waiting_per_address: int
     first_pdu: float
     idle: float
     pdu: float
@@ -258,6 +260,7 @@ def _limits(setting: Callable[[str, Callable[[str], Any], str], Any]) -> Limits:
     return Limits(
         associations=setting("MAX_ASSOCIATIONS", whole_number(1, 10_000), "1000"),
         associations_per_address=setting("MAX_ASSOCIATIONS_PER_ADDRESS", whole_number(1, 10_000), "600"),
+        waiting_per_address=setting("MAX_WAITING_PER_ADDRESS", whole_number(1, 2000), "64"),
         first_pdu=setting("FIRST_PDU_SECONDS", seconds, "10"),
         idle=setting("IDLE_SECONDS", seconds, "600"),
         pdu=setting("PDU_SECONDS", seconds, "60"),

@@ -18,12 +18,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from dicom_listener.pdu import Ending
-from dicom_listener.tls import client_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from dicom_listener.access import Certificate
 
 BUFFER_SIZE = 256 * 1024
 """Bytes of the receive buffer: what one ``recv_into`` can take, whatever the size of a PDU."""
@@ -67,21 +64,6 @@ class Connection:
         self._ending: _Ending | None = None
         self._lock = threading.Lock()
         self.deadline = NEVER
-
-    def start_tls(self, context: ssl.SSLContext) -> None:
-        """Shake hands as a TLS server; raise :class:`ssl.SSLError`, or what ended the connection."""
-        # wrapped before the handshake, so that a time limit finds the socket that is in use
-        self._sock = encrypted = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
-        try:
-            encrypted.do_handshake()
-        except OSError as error:
-            if self._ending is None and isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-                raise
-            raise self._ended() from error
-
-    def client_certificate(self, *, any_title: bool) -> Certificate | None:
-        """Return the client's certificate (:func:`dicom_listener.tls.client_certificate`), None without TLS."""
-        return client_certificate(self._sock, any_title=any_title) if isinstance(self._sock, ssl.SSLSocket) else None
 
     # -- receiving
 

@@ -10,14 +10,11 @@ import json
 import logging
 import os
 import shutil
-import signal
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom.pdu import A_ASSOCIATE_RQ
@@ -28,6 +25,8 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import build_context
 
+from dicom_listener import health_server
+from dicom_listener.health_server import Answer
 from dicom_listener.identity import HEALTH_AE_TITLE, IMPLEMENTATION_CLASS_UID
 from dicom_listener.log import log_failure
 from dicom_listener.pdu import PduType
@@ -144,45 +143,13 @@ def serve(config: ListenerConfig, listening: socket.socket, checks: Mapping[str,
     """Answer `/health` and `/metrics` until SIGTERM or until the master is gone."""
     every_check: dict[str, Check] = {"association": probe, **checks}
 
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10
+    def told_health() -> Answer:
+        well, body = report(seats, every_check)
+        code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+        return Answer(code, "application/json", json.dumps({"service": config.name, **body}).encode())
 
-        def do_GET(self) -> None:
-            if self.path == "/health":
-                well, body = report(seats, every_check)
-                code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-                self._answer(code, "application/json", json.dumps({"service": config.name, **body}).encode())
-            elif self.path == "/metrics":
-                content_type, text = _metrics()
-                self._answer(HTTPStatus.OK, content_type, text)
-            else:
-                self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"There are /health and /metrics\n")
-
-        def _answer(self, code: HTTPStatus, content_type: str, body: bytes) -> None:
-            self.send_response(code)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
-            logger.debug(format, *args)
-
-    server = ThreadingHTTPServer(config.health_bind, Handler, bind_and_activate=False)
-    server.socket.close()
-    server.socket = listening
-    server.daemon_threads = True
-
-    def stop(*_: object) -> None:
-        threading.Thread(target=server.shutdown).start()
-
-    def follow_master() -> None:
-        if not os.read(lifeline, 1):
-            server.shutdown()
-
-    signal.signal(signal.SIGTERM, stop)
-    threading.Thread(target=follow_master, daemon=True).start()
-    server.serve_forever(poll_interval=0.5)
+    pages = {"/health": told_health, "/metrics": lambda: Answer(HTTPStatus.OK, *_metrics())}
+    health_server.serve(listening, pages, lifeline=lifeline)
 
 
 def _metrics() -> tuple[str, bytes]:

@@ -1,27 +1,27 @@
-"""Seats for associations in memory that all worker processes share: limits that hold for the port, not for a process.
+"""What worker processes share in memory: seats for associations, places for connections without one, signs of life.
 
-Each seat is one slot with the worker that holds it and the peer's address. Taking one is exclusive across processes by
-a file lock, which the kernel frees when its holder is killed; giving one back is a single store. When a worker dies,
-the master frees its seats.
+When a worker dies, the master frees what it held.
 """
 
 from __future__ import annotations
 
-import fcntl
 import mmap
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from dicom_listener.access import Reason, Rejected
+from dicom_listener.slots import Full, Slots
 
 if TYPE_CHECKING:
     from dicom_listener.config import Limits
 
-_HASH_MASK = (1 << 64) - 1
+MAX_WAITING = 2000
+"""Connections without an association, of all addresses: each costs a file descriptor and what it has sent."""
+
+_NO_SEAT = {
+    Full.ALL: Rejected(Reason.LOCAL_LIMIT, "too many associations"),
+    Full.ADDRESS: Rejected(Reason.LOCAL_LIMIT, "too many associations from this address"),
+}
 
 
 class Seated(Protocol):
@@ -32,43 +32,32 @@ class Seated(Protocol):
 
 
 class Seats:
-    """Made by the master before it forks; :attr:`worker` tells each process which one it is."""
+    """Made by the master before it forks; :meth:`belong_to` tells each process which worker it is.
+
+    ``waiting`` are the places of connections that have no association (:class:`dicom_listener.lobby.Lobby`).
+    """
 
     def __init__(self, limits: Limits, workers: int) -> None:
         self.worker = 0
-        self._per_address = limits.associations_per_address
-        count = limits.associations
-        memory = memoryview(mmap.mmap(-1, 8 * (count + 2 * workers) + 2 * count))
-        self._addresses = memory[: 8 * count].cast("Q")
-        self._heartbeats = memory[8 * count : 8 * (count + workers)].cast("d")
-        self._loads = memory[8 * (count + workers) : 8 * (count + 2 * workers)].cast("Q")
-        self._owners = memory[8 * (count + 2 * workers) :].cast("H")
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process lives
-        self._threads = threading.Lock()
+        self.waiting = Slots(MAX_WAITING, limits.waiting_per_address)
+        self._seats = Slots(limits.associations, limits.associations_per_address)
+        memory = memoryview(mmap.mmap(-1, 16 * workers))
+        self._heartbeats = memory[: 8 * workers].cast("d")
+        self._loads = memory[8 * workers :].cast("Q")
 
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        # a POSIX lock belongs to the process, hence the second lock among its threads
-        with self._threads:
-            fcntl.lockf(self._file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.lockf(self._file, fcntl.LOCK_UN)
+    def belong_to(self, worker: int) -> None:
+        """Note that this process is that worker."""
+        self.worker = self.waiting.worker = self._seats.worker = worker
+
+    def close(self) -> None:
+        self.waiting.close()
+        self._seats.close()
 
     def take(self, association: Seated) -> Rejected | None:
         """Take a seat for an association, or say why there is none."""
-        key = hash(association.address) & _HASH_MASK  # the same in all workers: they are forks of one process
-        with self._exclusive():
-            owners = self._owners.tolist()
-            if 0 not in owners:
-                return Rejected(Reason.LOCAL_LIMIT, "too many associations")
-            holders = zip(owners, self._addresses.tolist(), strict=True)
-            if sum(1 for owner, address in holders if owner and address == key) >= self._per_address:
-                return Rejected(Reason.LOCAL_LIMIT, "too many associations from this address")
-            seat = owners.index(0)
-            self._addresses[seat] = key
-            self._owners[seat] = self.worker + 1
+        seat = self._seats.take(association.address)
+        if isinstance(seat, Full):
+            return _NO_SEAT[seat]
         association.seat = seat
         return None
 
@@ -76,19 +65,18 @@ class Seats:
         """Give a seat back; nothing happens when the association has none."""
         seat, association.seat = association.seat, None
         if seat is not None:
-            self._owners[seat] = 0
+            self._seats.free(seat)
 
     def clear(self, worker: int) -> None:
         """Free what a dead worker held."""
-        for seat, owner in enumerate(self._owners.tolist()):
-            if owner == worker + 1:
-                self._owners[seat] = 0
+        self._seats.clear(worker)
+        self.waiting.clear(worker)
         self._loads[worker] = 0
         self._heartbeats[worker] = 0.0
 
     def taken(self) -> int:
         """Return the number of associations open now, over all workers."""
-        return sum(1 for owner in self._owners.tolist() if owner)
+        return self._seats.taken()
 
     # -- what workers tell each other and the health check
 

@@ -1,7 +1,7 @@
 """One worker process: accepts connections, gives each a thread, watches time limits, drains on a stop.
 
-The main thread does all of that and blocks in ``select`` meanwhile. A connection gets its thread only when the peer has
-said something: those that say nothing cost a file descriptor and no more.
+The main thread does all of that and blocks in ``select`` meanwhile. A connection gets its thread only when its
+A-ASSOCIATE-RQ is complete (:mod:`dicom_listener.reception`).
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ import os
 import selectors
 import signal
 import socket
+import ssl
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from dicom_listener import metrics
 from dicom_listener.association import Association
+from dicom_listener.lobby import Lobby
 from dicom_listener.log import log_failure
+from dicom_listener.reception import Arrival, Reception
+from dicom_listener.shared import Shared
+from dicom_listener.tls import client_certificate
 from dicom_listener.user_identity import Verifier
 
 if TYPE_CHECKING:
-    import ssl
-
     from dicom_listener.config import ListenerConfig
     from dicom_listener.seats import Seats
     from dicom_listener.service import Service
@@ -32,9 +36,8 @@ logger = logging.getLogger(__name__)
 
 _WATCH_SECONDS = 0.25
 _HEARTBEAT_SECONDS = 1.0
-_SILENT_CONNECTIONS = 2000
 _SPARE_THREADS = 64
-"""Connections beyond the associations' limit that get a thread, so that they are told why they are rejected."""
+"""Threads for connections without an association: they are judged, and told why they are rejected."""
 _HEAD_START_SECONDS = 0.002
 _BACK_OFF_SECONDS = 0.2
 _STACK_BYTES = 1024 * 1024
@@ -45,16 +48,17 @@ class Server:
 
     def __init__(self, config: ListenerConfig, service: Service, listener: socket.socket, *, seats: Seats,
                  tls: ssl.SSLContext | None, master: int) -> None:  # fmt: skip
-        self._config = config
-        self._service = service
+        limits = config.limits
+        self._limits = limits
         self._listener = listener
         self._seats = seats
-        self._tls = tls
-        self._verifier = Verifier(config.user_identities_file, required=config.require_user_identity)
         self._any_title = config.tls is not None and config.tls.any_title
         self._master = master
         self._selector = selectors.DefaultSelector()
-        self._silent: dict[socket.socket, float] = {}
+        self._lobby = Lobby(seats.waiting, _SPARE_THREADS)
+        verifier = Verifier(config.user_identities_file, required=config.require_user_identity)
+        self._shared = Shared(service, limits, seats, self._lobby, verifier)
+        self._reception = Reception(self._selector, self._lobby, limits.first_pdu, tls, self._hand_over)
         self._associations: set[Association] = set()
         self._stopping = False
         self._reload = False
@@ -104,9 +108,8 @@ class Server:
             self._stopping = True
 
     def _turn(self) -> None:
-        watching = self._associations or self._silent or not self._listening
-        for key, _ in self._selector.select(_WATCH_SECONDS if watching else _HEARTBEAT_SECONDS):
-            key.data(key.fileobj)
+        watching = self._associations or len(self._reception) or not self._listening
+        self._take_events(_WATCH_SECONDS if watching else _HEARTBEAT_SECONDS)
         now = time.monotonic()
         if now - self._last_watch >= _WATCH_SECONDS:
             self._last_watch = now
@@ -115,12 +118,17 @@ class Server:
             self._reload = False
             self._reload_service()
 
+    def _take_events(self, patience: float) -> None:
+        for key, _ in self._selector.select(patience):
+            key.data(key.fileobj)
+
     def _reload_service(self) -> None:
-        self._verifier.reload()
-        if self._service.reload is None:
+        self._shared.verifier.reload()
+        reload = self._shared.service.reload
+        if reload is None:
             return
         try:
-            self._service.reload()
+            reload()
         except Exception as error:  # noqa: BLE001 - a wrong file must not stop a service that runs
             log_failure(logger, "reload failed; what was in force stays", error, {})
 
@@ -141,7 +149,7 @@ class Server:
         if self._seats.is_busiest():
             time.sleep(_HEAD_START_SECONDS)  # a worker with less to do takes the connection first
         try:
-            sock, _peer = self._listener.accept()
+            sock, peer = self._listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:
@@ -151,52 +159,39 @@ class Server:
             self._pause_listening(_BACK_OFF_SECONDS)
             return
         metrics.CONNECTIONS.inc()
-        sock.setblocking(True)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if len(self._silent) >= _SILENT_CONNECTIONS:
-            self._drop_silent(next(iter(self._silent)))
-        self._silent[sock] = time.monotonic() + self._config.limits.first_pdu
-        self._selector.register(sock, selectors.EVENT_READ, self._spoke)
+        # an IPv4 peer of a socket that takes both has its usual address
+        self._reception.welcome(sock, str(peer[0]).removeprefix("::ffff:"), int(peer[1]))
 
-    def _drop_silent(self, sock: socket.socket) -> None:
-        del self._silent[sock]
-        self._selector.unregister(sock)
-        metrics.LIMITED.labels("first_pdu").inc()
-        sock.close()
-
-    def _spoke(self, sock: socket.socket) -> None:
-        """The peer sent its first bytes, or left: from here a thread serves it."""
-        if self._silent.pop(sock, None) is None:
-            return  # it was dropped in this very turn
-        self._selector.unregister(sock)
-        try:
-            address, port = sock.getpeername()[:2]
-        except OSError:  # it was reset already
-            sock.close()
-            return
-        address = address.removeprefix("::ffff:")  # an IPv4 peer of a socket that takes both
-        if len(self._associations) >= self._config.limits.associations + _SPARE_THREADS:
+    def _hand_over(self, arrival: Arrival) -> None:
+        """Let a thread serve a peer whose request is complete."""
+        sock, limits = arrival.sock, self._limits
+        if len(self._associations) >= limits.associations + _SPARE_THREADS:
             metrics.LIMITED.labels("connections").inc()
+            self._lobby.leave(arrival)
             sock.close()
             return
-        association = Association(sock, address, port, service=self._service, limits=self._config.limits,
-                                  max_pdu_length=self._config.limits.max_pdu_length, seats=self._seats,
-                                  verifier=self._verifier, tls=self._tls, any_title=self._any_title)  # fmt: skip
+        certificate = client_certificate(sock, any_title=self._any_title) if isinstance(sock, ssl.SSLSocket) else None
+        association = Association(sock, arrival.address, arrival.port, certificate, self._shared)
+        if self._stopping:
+            association.connection.stop_if_idle()
+        self._lobby.give_thread(arrival, association)
         self._associations.add(association)
         self._seats.note_load(len(self._associations))
         name = f"association-{association.id}"
         try:
-            threading.Thread(target=self._serve, args=(association,), name=name, daemon=True).start()
+            threading.Thread(target=self._serve, args=(association, arrival.data), name=name, daemon=True).start()
         except RuntimeError as error:  # the system has no thread left
             log_failure(logger, "cannot start a thread", error, {})
             self._associations.discard(association)
+            self._lobby.leave(association)
             sock.close()
             self._pause_listening(_BACK_OFF_SECONDS)
 
-    def _serve(self, association: Association) -> None:
+    def _serve(self, association: Association, request: bytearray) -> None:
         try:
-            association.run()
+            association.run(request)
         except Exception as error:  # noqa: BLE001 - one association's failure is not the process's
             log_failure(logger, "association failed", error, association.peer())
         finally:
@@ -210,10 +205,18 @@ class Server:
         for association in tuple(self._associations):
             if association.connection.deadline < now:
                 association.connection.expire()
-        for sock in [sock for sock, until in self._silent.items() if until < now]:
-            self._drop_silent(sock)
+        self._reception.watch(now)
+        if self._lobby.evicted:
+            self._report_evictions()
         if not self._listening and not self._stopping and now >= self._resume_at:
             self._listen()
+
+    def _report_evictions(self) -> None:
+        evicted, self._lobby.evicted = self._lobby.evicted, Counter()
+        [(address, _)] = evicted.most_common(1)
+        metrics.LIMITED.labels("waiting").inc(evicted.total())
+        fields = {"connections": evicted.total(), "addresses": len(evicted), "most_from": address}
+        logger.warning("connections without an association made room for others", extra={"fields": fields})
 
     # -- stopping
 
@@ -221,15 +224,16 @@ class Server:
         """Take nothing new, let what runs finish, end what is idle; after the time to stop, end everything."""
         self._pause_listening(0)
         self._listener.close()
-        for sock in tuple(self._silent):
-            self._drop_silent(sock)
-        until = time.monotonic() + self._config.limits.stop
+        self._take_events(0)  # what has been said counts
+        self._reception.close(silent_only=True)
+        until = time.monotonic() + self._limits.stop
         logger.info("stopping", extra={"fields": {"associations": len(self._associations)}})
-        while self._associations and time.monotonic() < until:
+        while (self._associations or len(self._reception)) and time.monotonic() < until:
             for association in tuple(self._associations):
                 association.connection.stop_if_idle()
+            self._take_events(0.02)
             self._watch(time.monotonic())
-            time.sleep(0.02)
+        self._reception.close(silent_only=False)
         for association in tuple(self._associations):
             metrics.LIMITED.labels("stop").inc()
             association.end_now()

@@ -58,9 +58,7 @@ class Verifier:
         self._verified: dict[bytes, float] = {}
         # an unknown name takes as long as a wrong passcode, so that nobody learns which names there are
         self._nobody = PasscodeHash.of(os.urandom(16)) if path else None
-        if path is not None:
-            self._stamp = self._look()
-            self._users = credentials.read(path)
+        self.reload()
 
     # -- the file
 
@@ -77,7 +75,7 @@ class Verifier:
                 logger.error("the file of user identities is wrong, what was in force stays", extra={"fields": fields})
                 return
             self._verified = {}
-        logger.info("user identities read", extra={"fields": {"users": len(self._users)}})
+        logger.debug("user identities read", extra={"fields": {"users": len(self._users)}})
 
     def _look(self) -> tuple[int, int, int] | None:
         try:

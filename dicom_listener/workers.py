@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 Build = Callable[[], AbstractContextManager[Service]]
 
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
-_BACKLOG = 1024
+_BACKLOG = 4096
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 10.0
 _STEADY_SECONDS = 10.0
 
@@ -148,7 +148,7 @@ class _Master:
     def _worker(self, index: int) -> Callable[[], int]:
         def main() -> int:
             self._health_socket.close()
-            self._seats.worker = index
+            self._seats.belong_to(index)
             with self._build() as service:
                 Server(self._config, service, self._listener, seats=self._seats, tls=self._tls,
                        master=self._lifeline).run()  # fmt: skip

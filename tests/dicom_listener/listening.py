@@ -25,6 +25,7 @@ from tests.waiting import wait_until
 LIMITS = Limits(
     associations=20,
     associations_per_address=20,
+    waiting_per_address=64,
     first_pdu=10,
     idle=20,
     pdu=10,
@@ -79,9 +80,10 @@ class Listening:
         return peer
 
     def is_at_rest(self) -> bool:
-        """No association, no seat, no open sink, no thread of an association."""
+        """No association, no seat, no place, no open sink, no thread of an association."""
         threads = [thread for thread in threading.enumerate() if thread.name.startswith("association-")]
-        return not (self.server._associations or self.seats.taken() or self.toy.incoming or threads)
+        places = len(self.server._lobby) or self.seats.waiting.taken()
+        return not (self.server._associations or self.seats.taken() or places or self.toy.incoming or threads)
 
     def wait_until_at_rest(self) -> None:
         wait_until(self.is_at_rest, what="every association has ended and left nothing")
@@ -144,15 +146,14 @@ def listening(
         thread.join(10)
         for association in tuple(server._associations):
             association.end_now()
-        for sock in tuple(server._silent):
-            server._drop_silent(sock)
+        server._reception.close(silent_only=False)
         server._selector.close()
         listener.close()
         with contextlib.suppress(OSError):
             os.close(master)
         os.close(held_open)
         wait_until(lambda: not server._associations, what="associations have ended")
-        seats._file.close()
+        seats.close()
 
 
 def metric(counter: Any, *labels: str) -> float:

@@ -52,25 +52,23 @@ def test_no_error_of_accept_ends_the_service(listener: Listening, number: int) -
     listener.wait_until_at_rest()
 
 
-def test_a_silent_connection_that_speaks_when_it_is_dropped_harms_nobody(
-    listener: Listening, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "_SILENT_CONNECTIONS", 1)
+def test_an_arrival_that_speaks_when_it_is_dropped_harms_nobody(listen: Listen) -> None:
+    listener = listen(limits=replace(LIMITS, waiting_per_address=1))
     with listener.peer() as first, listener.peer():
         assert first.is_ended()
     client, accepted = socket_pair()
-    listener.server._spoke(accepted)  # its event was taken in the same turn as the one that dropped it
+    listener.server._reception._ready(accepted)  # its event was taken in the same turn as the one that dropped it
     client.close()
     accepted.close()
     listener.assert_works()
     listener.wait_until_at_rest()
 
 
-def test_the_oldest_silent_connection_makes_room(listener: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_SILENT_CONNECTIONS", 3)
-    before = metric(metrics.LIMITED, "first_pdu")
+def test_the_oldest_connection_without_an_association_makes_room(listen: Listen, log_lines: Lines) -> None:
+    listener = listen(limits=replace(LIMITS, waiting_per_address=3))
+    before = metric(metrics.LIMITED, "waiting")
     peers = [listener.peer() for _ in range(5)]
-    wait_until(lambda: metric(metrics.LIMITED, "first_pdu") == before + 2)
+    wait_until(lambda: metric(metrics.LIMITED, "waiting") == before + 2)
     assert peers[0].is_ended()
     assert peers[1].is_ended()
     for peer in peers[2:]:
@@ -78,6 +76,7 @@ def test_the_oldest_silent_connection_makes_room(listener: Listening, monkeypatc
         peer.release()
     for peer in peers:
         peer.sock.close()
+    wait_until(lambda: any("made room for others" in line and "most_from=127.0.0.1" in line for line in log_lines()))
 
 
 def test_connections_far_beyond_the_limit_get_no_thread(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,9 +84,9 @@ def test_connections_far_beyond_the_limit_get_no_thread(listen: Listen, monkeypa
     listener = listen(limits=replace(LIMITS, associations=1))
     before = metric(metrics.LIMITED, "connections")
     with listener.associated(), listener.peer() as second, listener.peer() as third:
-        second.send(b"\x01")
+        second.send(association_request())
         wait_until(lambda: len(listener.server._associations) == 2)
-        third.send(b"\x01")
+        third.send(association_request())
         assert third.is_ended()
         assert metric(metrics.LIMITED, "connections") == before + 1
 
@@ -98,12 +97,14 @@ def test_a_fault_of_the_service_is_an_abort_and_leaves_nothing(
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
-    service = listener.server._service
-    monkeypatch.setattr(listener.server, "_service", replace(service, association_accepted=fail))
+    shared = listener.server._shared
+    failing = replace(shared, service=replace(shared.service, association_accepted=fail))
+    monkeypatch.setattr(listener.server, "_shared", failing)
     with listener.associated() as peer:
         assert peer.read_pdu().abort == (2, 0)
     listener.wait_until_at_rest()
-    monkeypatch.setattr(listener.server, "_service", replace(service, transfer_syntaxes=fail))
+    failing = replace(shared, service=replace(shared.service, transfer_syntaxes=fail))
+    monkeypatch.setattr(listener.server, "_shared", failing)
     with listener.peer() as peer:
         peer.send(association_request())
         assert peer.read_pdu().abort == (2, 0)

@@ -93,7 +93,7 @@ def test_seats_are_exact_among_many_threads() -> None:
         seats.leave(one)
         seats.leave(one)
     assert seats.taken() == 0
-    seats._file.close()
+    seats.close()
 
 
 def test_the_limits_hold_for_all_workers_together(start_toy: StartToy) -> None:

@@ -61,14 +61,18 @@ def test_sigterm_lets_operations_finish_and_ends_idle_associations(start_toy: St
 def test_an_association_that_is_asked_for_meanwhile_is_rejected_for_now(start_toy: StartToy) -> None:
     toy = start_toy(TOY_WORKERS="1")
     request = association_request()
-    with wait_in_operation(toy) as busy, toy.peer() as late:
+    [worker] = toy.workers()
+    with wait_in_operation(toy) as busy:
+        before = worker.num_fds()
+        late = toy.peer()
+        wait_until(lambda: worker.num_fds() == before + 1)
         late.send(request[:80])
-        [worker] = toy.workers()
-        wait_until(lambda: worker.num_threads() == 3)
+        assert worker.num_threads() == 2, "a request that is not complete costs no thread"
         toy.master.terminate()
         wait_until(lambda: "stopping" in toy.log_text())
         late.send(request[80:])
         assert late.read_pdu().rejection == (2, 3, 1)
+        late.sock.close()
         toy.flag("go").touch()
         assert busy.read_message().status == 0
     assert toy.wait(15) == 0

@@ -202,6 +202,7 @@ def _rule(otherwise: AccessRule) -> AccessRule:
 
 def be_companion(lifeline: int) -> None:
     """Show who it is, and end with the master."""
+    Path("toy/flags").mkdir(parents=True, exist_ok=True)  # it may be there before the workers
     Path("toy/flags/companion").write_text(str(os.getpid()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.read(lifeline, 1)

@@ -1,0 +1,24 @@
+"""What the associations of one worker process have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dicom_listener.config import Limits
+    from dicom_listener.lobby import Lobby
+    from dicom_listener.seats import Seats
+    from dicom_listener.service import Service
+    from dicom_listener.user_identity import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Made by the server when its process starts; what it holds may be used by any thread."""
+
+    service: Service
+    limits: Limits
+    seats: Seats
+    lobby: Lobby
+    verifier: Verifier
