@@ -85,6 +85,8 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "mwl_admin/locked_out.html"
 AXES_VERBOSE = False
+# Its pages let a superuser delete what they show: ours are in mwl_admin.admin.logins.
+AXES_ENABLE_ADMIN = False
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address"]
 
 ROOT_URLCONF = "mwl_admin.urls"
@@ -205,7 +207,9 @@ API_WRONG_TOKENS_PER_MINUTE = environment.read(
 PACS_NOTIFY_SECRET = environment.link_secret(_env, DATA_DIR)
 IMAGES_OVERDUE_MINUTES = environment.read(_env, "IMAGES_OVERDUE_MINUTES", environment.whole_number(1, 10_080), "180")
 
-IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "add"
+# Old versions are there to be read.
+SIMPLE_HISTORY_REVERT_DISABLED = True
+
 IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
 
 LOG_LEVEL = environment.read(

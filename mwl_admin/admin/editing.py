@@ -4,10 +4,11 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from simple_history.admin import SimpleHistoryAdmin
@@ -38,12 +39,12 @@ class EditedForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
-        seen = self.cleaned_data.get("seen_version")
-        if self.instance.pk and seen is not None and self.has_changed():
-            self._refuse_stale(seen)
+        if self.instance.pk and self.has_changed():
+            self._refuse_stale(self.cleaned_data.get("seen_version"))
         return cleaned
 
-    def _refuse_stale(self, seen: int) -> None:
+    def _refuse_stale(self, seen: int | None) -> None:
+        # A form that does not say which version it was made from counts as made from an old one.
         # The lock holds until the admin's transaction ends, so nobody gets in between this look and the save.
         rows = type(self.instance)._base_manager.select_for_update().filter(pk=self.instance.pk)
         current = rows.values_list("version", flat=True).first()
@@ -78,6 +79,24 @@ class EditedAdmin(LightListAdmin, SimpleHistoryAdmin, ModelAdmin):  # type: igno
     formfield_overrides = {models.TextField: {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 3})}}
     show_full_result_count = False
     list_per_page = 50
+
+    def history_form_view(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+        """Show an old version. The page of simple_history also saves, for whoever may view: here nothing is saved."""
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        response: HttpResponse = super().history_form_view(request, *args, **named)
+        return response
+
+    def history_view_title(self, request: HttpRequest, obj: Any) -> str:
+        return _("Change history: %s") % str(obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        names = super().get_readonly_fields(request, obj)
+        match = request.resolver_match
+        if match is None or not (match.url_name or "").endswith("_simple_history"):
+            return names
+        shown = flatten_fieldsets(self.get_fieldsets(request, obj))
+        return [name for name in shown if name not in self.form.declared_fields]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         # Only a form with changes has looked at the version, so only such a form may write.

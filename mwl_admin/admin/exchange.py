@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
@@ -33,6 +33,11 @@ _TYPES = {
     UNCHANGED: RowResult.IMPORT_TYPE_SKIP,
     ERROR: RowResult.IMPORT_TYPE_INVALID,
 }
+_NEEDED_TO_IMPORT = [
+    f"mwl_admin.{action}_{model}"
+    for action in ("add", "change")
+    for model in ("patient", "requestedprocedure", "scheduledprocedurestep")
+]
 
 
 class _Rows(Dataset):  # type: ignore[misc]
@@ -169,8 +174,14 @@ class EntryExchange(ImportExportMixin):  # type: ignore[misc]
         ]
         return [*own, *super().get_urls()]
 
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        """A file makes and changes patients, entries and steps, so whoever imports one may do all that by hand."""
+        return request.user.has_perms(_NEEDED_TO_IMPORT)
+
     def template(self, request: HttpRequest, extension: str) -> HttpResponse:
         """The headings to fill in below, and what they mean."""
+        if not self.has_import_permission(request):
+            raise PermissionDenied
         kind = CSVFile() if extension == "csv" else XLSXFile()
         content = export.template_csv() if extension == "csv" else export.template_xlsx()
         return HttpResponse(

@@ -110,7 +110,7 @@ class WorklistQueryAdmin(RecordAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page that explains the query says more than its columns do."""
-        if object_id.isdecimal() and request.method == "GET":
+        if object_id.isdecimal() and request.method == "GET" and self.has_view_permission(request):
             return redirect("query_explained", object_id)
         response: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
         return response

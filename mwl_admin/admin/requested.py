@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
@@ -284,7 +284,7 @@ class RequestedProcedureAdmin(PatientDataAdmin, EntryExchange, EditedAdmin):
         )
         return (
             (_("Patient"), {"fields": ("seen_version", "patient")}),
-            *([] if obj else [new_patient]),
+            *([] if obj or not request.user.has_perm("mwl_admin.add_patient") else [new_patient]),
             (
                 _("Requested procedure"),
                 {
@@ -350,6 +350,8 @@ class RequestedProcedureAdmin(PatientDataAdmin, EntryExchange, EditedAdmin):
 
     def save_model(self, request: HttpRequest, obj: RequestedProcedure, form: Any, change: bool) -> None:
         if not change and form.new_patient is not None:
+            if not request.user.has_perm("mwl_admin.add_patient"):
+                raise PermissionDenied
             form.new_patient.save()
             obj.patient = form.new_patient
             self.log_addition(request, form.new_patient, [{"added": {}}])

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -226,6 +227,8 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """A step is nothing without patient and requested procedure: the page that has all three."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
         return redirect("admin:mwl_admin_requestedprocedure_add")
 
     @admin.action(description=_("Reschedule…"), permissions=["change"])

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.pacs_receiver.conftest import start_receiver
+from tests.site.conftest import roles
 
-__all__ = ["start_receiver"]
+__all__ = ["roles", "start_receiver"]
