@@ -362,8 +362,10 @@ class Association:
         """Send encoded PDUs; a peer that does not take them in time is cut off."""
         self.connection.send(data, self.limits.pdu)
 
-    def poll(self) -> None:
-        """Take what the peer sent meanwhile, without waiting when it sent nothing."""
+    def poll(self, seconds: float = 0) -> None:
+        """Take what the peer sent meanwhile; when it sent nothing, wait for it so long at most."""
+        if seconds:
+            self.connection.await_input(seconds)
         while self.connection.has_input():
             self._next_pdu()
         self.connection.deadline = NEVER  # the operation goes on, and its time is not the peer's
