@@ -13,7 +13,11 @@ RUN /opt/venv/bin/python -m compileall -q -j 0 /opt/venv/lib /opt/gateway
 FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 gateway \
     && useradd --uid 10001 --gid gateway --home-dir /var/lib/gateway --no-create-home --shell /usr/sbin/nologin gateway \
-    && install -d -o gateway -g gateway -m 0750 /var/lib/gateway
+    && groupadd --gid 10002 gateway-proxy \
+    && useradd --uid 10002 --gid gateway-proxy --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin gateway-proxy \
+    && for name in gateway gateway-link gateway-tls gateway-authority; do \
+           install -d -o gateway -g gateway -m 0700 "/var/lib/$name"; done \
+    && install -d -o gateway-proxy -g gateway-proxy -m 0700 /var/lib/gateway-https
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/venv/bin:$PATH \

@@ -90,7 +90,7 @@ format: $(DEV_STAMP)
 system-packages:
 	$(APT_GET) install -y --no-install-recommends \
 	    dcmtk orthanc libgdcm-tools dicom3tools chromium postgresql postgresql-client gcc libc6-dev \
-	    g++ libdcmtk-dev fuse3 e2fsprogs gettext
+	    g++ libdcmtk-dev fuse3 e2fsprogs gettext openssl
 
 .env:
 	@umask 077; while IFS= read -r line; do \

@@ -110,6 +110,7 @@ def link(settings: Settings) -> dict[str, str]:
     return {
         "WEB_INTERNAL_HOSTS": site,
         "PACS_NOTIFY_URL": f"http://{site}:{port}/api/notices/study-complete",
+        "PACS_PEERS_URL": f"http://{site}:{port}/api/receiver/devices",
     }
 
 

@@ -188,7 +188,6 @@ class Limits:
     max_pdu_length: int
     command_set: int
     identifier: int
-    messages: int
     nesting: int
 
 
@@ -246,7 +245,7 @@ def load_listener(
         workers=setting("WORKERS", whole_number(1, 64), str(workers)),
         metrics_dir=data_dir(env) / "run" / f"{name}-metrics",
         limits=_limits(setting),
-        tls=_tls(setting, prefix),
+        tls=_tls(env, setting, prefix),
         require_called_ae=setting("REQUIRE_CALLED_AE", boolean, "0"),
         calling_ae_titles=setting("ALLOWED_CALLING_AE", ae_titles, ""),
         networks=setting("ALLOWED_NETWORKS", networks, ""),
@@ -270,15 +269,18 @@ def _limits(setting: Callable[[str, Callable[[str], Any], str], Any]) -> Limits:
         max_pdu_length=setting("MAX_PDU_LENGTH", whole_number(MIN_PDU_LENGTH, MAX_PDU_LENGTH), "262144"),
         command_set=setting("MAX_COMMAND_SET_BYTES", whole_number(256, 1_048_576), "16384"),
         identifier=setting("MAX_IDENTIFIER_BYTES", whole_number(1024, 1_073_741_824), "4194304"),
-        messages=setting("MAX_MESSAGES_BYTES", whole_number(1_048_576, 1_099_511_627_776), "268435456"),
         nesting=setting("MAX_NESTING", whole_number(1, 256), "32"),
     )
 
 
-def _tls(setting: Callable[[str, Callable[[str], Any], str], Any], prefix: str) -> TlsFiles | None:
-    certificate = setting("TLS_CERTIFICATE_PATH", optional_file, "")
-    private_key = setting("TLS_PRIVATE_KEY_PATH", optional_file, "")
-    client_ca = setting("TLS_CLIENT_CA_PATH", optional_file, "")
+def _tls(env: FileAwareEnv, setting: Callable[[str, Callable[[str], Any], str], Any], prefix: str) -> TlsFiles | None:
+    # one variable for both services, and the files where gateway_certificates puts them
+    folder = read(env, "DICOM_TLS_DIR", non_empty, f"{data_dir(env)}/tls")
+    files = ("server.pem", "server.key", "ca.pem")
+    defaults = [f"{folder}/{name}" if read(env, "DICOM_TLS", boolean, "0") else "" for name in files]
+    certificate = setting("TLS_CERTIFICATE_PATH", optional_file, defaults[0])
+    private_key = setting("TLS_PRIVATE_KEY_PATH", optional_file, defaults[1])
+    client_ca = setting("TLS_CLIENT_CA_PATH", optional_file, defaults[2])
     names = setting("TLS_CERTIFICATE_NAMES", choice("ae-title", "any"), "ae-title")
     if certificate is None and private_key is None and client_ca is None:
         return None

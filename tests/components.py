@@ -58,6 +58,7 @@ COMPONENTS = {
     "gdcm": Component("libgdcm-tools", _on_path("gdcmdump")),
     "dicom3tools": Component("dicom3tools", _on_path("dciodvfy")),
     "gettext": Component("gettext", _on_path("xgettext", "msgen", "msgfmt")),
+    "openssl": Component("openssl", _on_path("openssl")),
     "docker": Component("docker.io", _on_path("docker")),
 }
 

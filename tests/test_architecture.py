@@ -10,10 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("dicom_listener", "gateway_link", "gateway_settings", "mwl_admin", "mwl_scp", "pacs_receiver")
+PACKAGES = (
+    "dicom_listener",
+    "gateway_certificates",
+    "gateway_link",
+    "gateway_settings",
+    "mwl_admin",
+    "mwl_scp",
+    "pacs_receiver",
+)
 FIXED = (*PACKAGES, "tests", "benchmarks", "docs", "compose.yaml", "Dockerfile", "Makefile", "manage.py", "README.md")
 MAY_IMPORT = {
-    "dicom_listener": set(),
+    "dicom_listener": {"gateway_settings"},
+    "gateway_certificates": {"gateway_settings"},
     "gateway_link": set(),
     "gateway_settings": set(),
     "mwl_admin": {"gateway_link", "gateway_settings"},

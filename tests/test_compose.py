@@ -15,17 +15,27 @@ TEXT = (ROOT / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = ("mwl_admin", "mwl_scp", "pacs_receiver")
-PORTS = {"mwl_admin": 8000, "mwl_scp": 4243, "pacs_receiver": 4244}
+JOBS = ("migrate", "certificates", "site_certificate")
+PUBLISHED = {"proxy": {80: 8080, 443: 8443}, "mwl_scp": {4243: 4243}, "pacs_receiver": {4244: 4244}}
+SHARED = {
+    # the secret of site and receiver, the two that sign with it
+    "link": {"mwl_admin", "pacs_receiver", "migrate"},
+    # made by a job, read by those who show it
+    "https": {"site_certificate", "proxy"},
+    "tls": {"certificates", "mwl_scp", "pacs_receiver"},
+    # migrate collects static files for the site
+    "site": {"mwl_admin", "migrate"},
+}
 
 
-def test_the_four_services_and_the_migration_are_there() -> None:
-    assert SERVICES.keys() == {*OURS, "postgres", "migrate"}
+def test_the_services_and_the_jobs_before_them_are_there() -> None:
+    assert SERVICES.keys() == {*OURS, "postgres", "proxy", *JOBS}
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_variable_that_a_service_is_given_is_in_the_settings_table(name: str) -> None:
     known = documented() | documented(containers=True)
-    assert SERVICES[name]["environment"].keys() <= known.keys()
+    assert SERVICES[name].get("environment", {}).keys() <= known.keys()
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -38,21 +48,87 @@ def test_each_service_has_command_health_check_restart_policy_volume_and_log_str
     assert service["logging"]["options"]["max-size"]
 
 
-def test_no_two_services_share_a_volume() -> None:
-    used = [volume.partition(":")[0] for name in (*OURS, "postgres") for volume in SERVICES[name]["volumes"]]
-    named = [volume for volume in used if volume in COMPOSE["volumes"]]
-    assert sorted(named) == sorted(COMPOSE["volumes"])
-
-
-def test_each_service_binds_the_port_that_is_published_and_only_those_are() -> None:
-    defaults = {8000: "WEB_BIND", 4243: "MWL_BIND", 4244: "PACS_BIND"}
+def test_no_volume_is_shared_but_by_those_who_must() -> None:
+    users: dict[str, set[str]] = {volume: set() for volume in COMPOSE["volumes"]}
     for name, service in SERVICES.items():
-        published = [port.rpartition(":")[2] for port in service.get("ports", [])]
-        assert published == ([str(PORTS[name])] if name in PORTS else [])
-    for name, port in PORTS.items():
-        variable = defaults[port]
+        for volume in service["volumes"]:
+            if volume.partition(":")[0] in users:
+                users[volume.partition(":")[0]].add(name)
+    assert {volume: names for volume, names in users.items() if len(names) > 1} == SHARED
+    assert all(users.values())
+
+
+def test_who_only_reads_a_shared_volume_cant_write_it() -> None:
+    for volume, path, readers in (
+        ("https", "/certificates", ["proxy"]),
+        ("tls", "/var/lib/gateway-tls", ["mwl_scp", "pacs_receiver"]),
+    ):
+        for name in readers:
+            assert f"{volume}:{path}:ro" in SERVICES[name]["volumes"]
+
+
+def test_only_four_ports_are_published_and_each_can_be_chosen() -> None:
+    for name, service in SERVICES.items():
+        published = {}
+        for port in service.get("ports", []):
+            found = re.fullmatch(r"\$\{PUBLISH_ADDRESS:-0\.0\.0\.0\}:\$\{[A-Z]+_PORT:-(\d+)\}:(\d+)", port)
+            assert found, port
+            published[int(found[1])] = int(found[2])
+        assert published == PUBLISHED.get(name, {}), name
+
+
+def test_each_service_binds_the_port_that_is_published_or_that_the_proxy_asks() -> None:
+    for name, variable, port in (
+        ("mwl_admin", "WEB_BIND", 8000),
+        ("mwl_scp", "MWL_BIND", 4243),
+        ("pacs_receiver", "PACS_BIND", 4244),
+    ):
         assert SERVICES[name]["environment"][variable] == f"0.0.0.0:{port}"
         assert documented()[variable].strip("`").endswith(f":{port}")
+    proxy = (ROOT / "deploy" / "proxy" / "haproxy.cfg").read_text()
+    assert "server site site:8000 " in proxy
+    for port in PUBLISHED["proxy"].values():
+        assert re.search(rf"bind :{port}\b", proxy)
+
+
+def test_the_site_believes_the_proxy_and_nobody_else() -> None:
+    address = SERVICES["proxy"]["networks"]["web"]["ipv4_address"]
+    assert SERVICES["mwl_admin"]["environment"]["WEB_TRUSTED_PROXIES"] == address
+    assert COMPOSE["networks"]["web"]["internal"] is True
+    users = {name for name, service in SERVICES.items() if "web" in service.get("networks", [])}
+    assert users == {"proxy", "mwl_admin"}
+    assert set(SERVICES["proxy"]["networks"]) == {"web", "edge"}
+
+
+def test_the_site_has_a_host_name_that_is_one_and_always_answers_to_it() -> None:
+    site = SERVICES["mwl_admin"]
+    assert all(site["networks"][network]["aliases"] == ["site"] for network in ("web", "front"))
+    assert "site" in site["environment"]["WEB_INTERNAL_HOSTS"].split(",")
+    for line in (ROOT / "deploy" / "link.env").read_text().splitlines():
+        for host in re.findall(r"http://([^:/]+)", line):
+            assert "_" not in host, line
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_container_has_a_limit_of_memory_and_of_processes(name: str) -> None:
+    assert SERVICES[name]["mem_limit"]
+    assert SERVICES[name]["pids_limit"]
+
+
+def test_the_receiver_may_have_as_many_threads_as_associations() -> None:
+    for name, prefix in (("mwl_scp", "MWL"), ("pacs_receiver", "PACS")):
+        associations = int(documented()[f"{prefix}_MAX_ASSOCIATIONS"].strip("`"))
+        assert int(re.findall(r"\d+", SERVICES[name]["pids_limit"])[-1]) > associations + 100
+
+
+def test_the_owners_env_files_win_over_what_is_set_for_him() -> None:
+    for name in ("mwl_admin", "pacs_receiver", "migrate"):
+        first, own = SERVICES[name]["env_file"]
+        assert first == "deploy/link.env"
+        assert own["required"] is False
+    wired = set(re.findall(r"^([A-Z_]+)=", (ROOT / "deploy" / "link.env").read_text(), re.MULTILINE))
+    for service in SERVICES.values():
+        assert not wired & service.get("environment", {}).keys(), "that would win over the owner's file"
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -91,6 +167,7 @@ def test_migrations_run_once_before_the_services_that_need_them() -> None:
     for name in ("mwl_admin", "mwl_scp"):
         assert SERVICES[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     assert "migrate" not in SERVICES["pacs_receiver"]["depends_on"]
+    assert "mwl_admin" not in SERVICES["proxy"]["depends_on"]
 
 
 def test_a_container_has_longer_to_stop_than_its_associations() -> None:

@@ -66,9 +66,9 @@ def find(
         return [dcmread(path) for path in sorted(Path(folder).glob("rsp*.dcm"))]
 
 
-def store(port: int, *files: Path, called: str = "PACS") -> Outcome:
+def store(port: int, *files: Path, calling: str = "STORESCU", called: str = "PACS") -> Outcome:
     """C-STORE by `storescu`, which proposes uncompressed transfer syntaxes."""
-    return run("storescu", "-v", "-R", "-aec", called, "127.0.0.1", str(port), *map(str, files))
+    return run("storescu", "-v", "-R", "-aet", calling, "-aec", called, "127.0.0.1", str(port), *map(str, files))
 
 
 def send(port: int, *files: Path, called: str = "PACS") -> Outcome:

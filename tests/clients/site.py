@@ -16,9 +16,13 @@ ADD_STATION = "/admin/mwl_admin/station/add/"
 class Site:
     """The site as one logged-in person sees it."""
 
-    def __init__(self, url: str, password: str, *, user: str = "admin") -> None:
+    def __init__(self, url: str, password: str, *, user: str = "admin", trusted: str = "") -> None:
+        """Log in; ``trusted`` is a file with the certificate by which an HTTPS site is known."""
         self._url = url
         self.session = requests.Session()
+        if trusted:
+            self.session.verify = trusted
+            self.session.trust_env = False  # REQUESTS_CA_BUNDLE would win
         self.get("/admin/login/")
         answer = self._post("/admin/login/", {"username": user, "password": password, "next": "/admin/"})
         if "errornote" in answer.text or "sessionid" not in self.session.cookies:

@@ -3,66 +3,60 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pydicom
 import pytest
 import requests
 
-from tests.cast import CT1, MUELLER_CT
+from tests.cast import CT1
 from tests.clients import dcmtk
 from tests.clients.compose import Project
-from tests.clients.site import Site
-from tests.components import demand, requires
+from tests.components import requires
+from tests.containers.images import IMAGE
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900), requires("docker", "dcmtk")]
 
-IMAGE = Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm"
 SERVICES = ("mwl_admin", "mwl_scp", "pacs_receiver")
 KEYS = ["PatientName", "PatientID", "AccessionNumber=A-5001", "ScheduledProcedureStepSequence[0].Modality=CT"]
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The image built, everything up and healthy, one entry made on the site, one image stored."""
-    demand("docker")
-    made = Project(tmp_path_factory.mktemp("compose"))
-    try:
-        made.compose("build")
-        made.up()
-        site = Site(made.web_url, made.passwords["DJANGO_SUPERUSER_PASSWORD"])
-        station = site.add_station(ae_title=CT1.ae_title, station_name=CT1.station_name, modality=CT1.modality)
-        site.add_entry(**MUELLER_CT.form(), step_stations=[station])
-        stored = dcmtk.store(made.pacs_port, IMAGE)
-        assert stored.succeeded, stored.output
-        yield made
-    except BaseException:
-        print(made.compose("logs", "--tail", "60"))
-        raise
-    finally:
-        made.remove()
-
-
 def site_serves(project: Project) -> bool:
-    return requests.get(f"{project.web_url}/admin/login/", timeout=10).status_code == 200
+    # asked in its own network, so that the proxy plays no part
+    ask = "from urllib.request import urlopen; print(urlopen('http://site:8000/admin/login/', timeout=10).status)"
+    return project.elsewhere("front", ask).strip() == "200"
+
+
+def proxy_serves(project: Project) -> bool:
+    return (
+        requests.get(f"{project.web_url}/admin/login/", timeout=10, verify=str(project.certificate)).status_code == 200
+    )
 
 
 def worklist_serves(project: Project) -> bool:
-    (found,) = dcmtk.find(project.mwl_port, KEYS)
+    (found,) = dcmtk.find(project.mwl_port, KEYS, calling=CT1.ae_title)
     return str(found.PatientName) == "Müller^Änne"
 
 
 def receiver_serves(project: Project) -> bool:
-    return dcmtk.store(project.pacs_port, IMAGE).succeeded
+    return dcmtk.store(project.pacs_port, IMAGE, calling=CT1.ae_title).succeeded
 
 
-SERVES = {"mwl_admin": site_serves, "mwl_scp": worklist_serves, "pacs_receiver": receiver_serves}
+SERVES = {
+    "mwl_admin": site_serves,
+    "mwl_scp": worklist_serves,
+    "pacs_receiver": receiver_serves,
+    "proxy": proxy_serves,
+}
+
+
+def others_than(broken: str) -> list[str]:
+    """Return who must go on: all but the broken one, and the proxy has nothing to serve without the site."""
+    return [name for name in SERVES if name != broken and not (name == "proxy" and broken == "mwl_admin")]
 
 
 def listed(project: Project) -> str:
-    return project.compose("exec", "-T", "pacs_receiver", "python", "-m", "pacs_receiver", "list")
+    return project.execute("pacs_receiver", "python", "-m", "pacs_receiver", "list")
 
 
 def test_an_entry_made_on_the_site_is_found_and_a_stored_image_is_listed(project: Project) -> None:
@@ -70,25 +64,25 @@ def test_an_entry_made_on_the_site_is_found_and_a_stored_image_is_listed(project
     assert pydicom.dcmread(IMAGE).StudyInstanceUID in listed(project)
 
 
-@pytest.mark.parametrize("broken", SERVICES)
+@pytest.mark.parametrize("broken", SERVES)
 def test_the_others_serve_while_one_is_stopped_and_it_comes_back(project: Project, broken: str) -> None:
     project.compose("stop", broken)
     state = project.container(broken)["State"]
     assert state["ExitCode"] == 0, "stopped in order, not killed after its time"
-    for other in SERVICES:
-        if other != broken:
-            assert SERVES[other](project), other
+    for other in others_than(broken):
+        assert SERVES[other](project), other
     project.compose("start", broken)
     wait_until(lambda: project.is_healthy(broken), timeout=90)
     assert SERVES[broken](project)
 
 
-@pytest.mark.parametrize("broken", SERVICES)
+@pytest.mark.parametrize("broken", SERVES)
 def test_the_others_serve_while_one_is_killed_and_the_engine_restarts_it(project: Project, broken: str) -> None:
     # SIGKILL to the service itself, as when memory runs out; `docker kill` would count as a wish of the operator
     before = project.container(broken)
     main = project.docker("top", before["Id"], "-o", "pid,args").splitlines()
-    pid = next(line.split()[0] for line in main if "python -m" in line and "docker-init" not in line)
+    own = ("python -m", "haproxy -W")
+    pid = next(line.split()[0] for line in main if any(word in line for word in own) and "docker-init" not in line)
     project.docker(
         "run",
         "--rm",
@@ -104,9 +98,8 @@ def test_the_others_serve_while_one_is_killed_and_the_engine_restarts_it(project
         "-c",
         f"kill -9 {pid}",
     )
-    for other in SERVICES:
-        if other != broken:
-            assert SERVES[other](project), other
+    for other in others_than(broken):
+        assert SERVES[other](project), other
     wait_until(lambda: project.container(broken)["RestartCount"] > before["RestartCount"], timeout=60)
     wait_until(lambda: project.is_healthy(broken), timeout=90)
     assert SERVES[broken](project)
@@ -123,27 +116,26 @@ def test_a_restarted_database_server_needs_no_other_restart(project: Project) ->
     assert {name: project.container(name)["State"]["StartedAt"] for name in SERVICES} == started
 
 
-def test_only_the_three_ports_are_published(project: Project) -> None:
+def test_only_the_four_ports_are_published(project: Project) -> None:
     published = {}
-    for name in (*SERVICES, "postgres"):
+    for name in (*SERVES, "postgres"):
         ports = project.container(name)["NetworkSettings"]["Ports"] or {}
         published[name] = sorted(int(binding["HostPort"]) for bindings in ports.values() for binding in bindings or [])
     assert published == {
-        "mwl_admin": [project.web_port],
+        "proxy": sorted([project.http_port, project.https_port]),
+        "mwl_admin": [],
         "mwl_scp": [project.mwl_port],
         "pacs_receiver": [project.pacs_port],
         "postgres": [],
     }
-    for port in (project.web_port, project.mwl_port, project.pacs_port):
+    for port in [port for ports in published.values() for port in ports]:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
-@pytest.mark.parametrize("name", [*SERVICES, "postgres"])
+@pytest.mark.parametrize("name", [*SERVES, "postgres"])
 def test_no_container_runs_as_root_or_writes_outside_its_volumes(project: Project, name: str) -> None:
-    assert project.compose("exec", "-T", name, "id", "-u").strip() not in {"", "0"}
-    tried = project.compose(
-        "exec", "-T", name, "sh", "-c", "touch /etc/x /opt/x /x 2>&1; ls /etc/x /opt/x /x 2>/dev/null; true"
-    )
+    assert project.execute(name, "id", "-u").strip() not in {"", "0"}
+    tried = project.execute(name, "sh", "-c", "touch /etc/x /opt/x /x 2>&1; ls /etc/x /opt/x /x 2>/dev/null; true")
     assert tried.count("Read-only file system") == 3
 
 
@@ -167,9 +159,9 @@ def test_neither_role_can_read_the_others_database(project: Project) -> None:
         ("worklist", "pacs", project.passwords["WORKLIST_DB_PASSWORD"]),
     ):
         url = f"postgres://{role}:{password}@127.0.0.1"
-        assert "1" in project.compose("exec", "-T", "postgres", "psql", f"{url}/{role}", "-Atc", "SELECT 1")
+        assert "1" in project.execute("postgres", "psql", f"{url}/{role}", "-Atc", "SELECT 1")
         with pytest.raises(RuntimeError, match="permission denied for database"):
-            project.compose("exec", "-T", "postgres", "psql", f"{url}/{database}", "-Atc", "SELECT 1")
+            project.execute("postgres", "psql", f"{url}/{database}", "-Atc", "SELECT 1")
 
 
 def test_all_data_survives_down_and_up(project: Project) -> None:
@@ -178,4 +170,4 @@ def test_all_data_survives_down_and_up(project: Project) -> None:
     project.up()
     assert listed(project) == before
     assert worklist_serves(project)
-    Site(project.web_url, project.passwords["DJANGO_SUPERUSER_PASSWORD"])
+    project.site()

@@ -20,11 +20,8 @@ static void demand(const OFCondition &condition)
 
 static void print(DcmItem &report, const DcmTagKey &sequence, const char *what)
 {
-    DcmSequenceOfItems *items = NULL;
-    if (report.findAndGetSequence(sequence, items).bad())
-        return;
-    for (DcmObject *object = items->nextInContainer(NULL); object != NULL; object = items->nextInContainer(object)) {
-        DcmItem *item = static_cast<DcmItem *>(object);
+    DcmItem *item;
+    for (long number = 0; report.findAndGetSequenceItem(sequence, item, number).good(); number++) {
         OFString instance;
         Uint16 reason = 0;
         demand(item->findAndGetOFString(DCM_ReferencedSOPInstanceUID, instance));
@@ -41,11 +38,9 @@ int main(int count, char **arguments)
         return 2;
     DcmDataset request;
     demand(request.putAndInsertString(DCM_TransactionUID, arguments[2]));
-    DcmSequenceOfItems *items = new DcmSequenceOfItems(DCM_ReferencedSOPSequence);
-    demand(request.insert(items));
     for (int number = 4; number < count; number++) {
-        DcmItem *item = new DcmItem;
-        demand(items->append(item));
+        DcmItem *item;
+        demand(request.findOrCreateSequenceItem(DCM_ReferencedSOPSequence, item, -2));
         demand(item->putAndInsertString(DCM_ReferencedSOPClassUID, arguments[3]));
         demand(item->putAndInsertString(DCM_ReferencedSOPInstanceUID, arguments[number]));
     }
@@ -68,7 +63,7 @@ int main(int count, char **arguments)
         return 3;
     DcmDataset *report = NULL;
     Uint16 event = 0;
-    demand(scu.handleEVENTREPORTRequest(report, event, 120));
+    demand(scu.handleEVENTREPORTRequest(report, event, 20));
     OFString transaction;
     demand(report->findAndGetOFString(DCM_TransactionUID, transaction));
     std::cout << "transaction " << transaction << std::endl << "event " << event << std::endl;
