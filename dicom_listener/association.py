@@ -87,11 +87,13 @@ class Association:
         self.connection = Connection(sock)
         self.limits = shared.limits
         self.service = shared.service
+        self.memory = shared.seats.memory
         self._shared = shared
         self._certificate = certificate
         self._incoming: Incoming | None = None
         self._exchange = Exchange(self)
         self._waiting: deque[Incoming] = deque()
+        self._awaited: int | None = None
         self._answer: tuple[Command, bytes] | None = None
         self._own_message_id = 0
         self._reading = False
@@ -263,6 +265,8 @@ class Association:
             connection.wait(self.limits.idle)
         self._reading = True
         connection.deadline = time.monotonic() + self.limits.pdu
+        if self._incoming is not None and not self._incoming.is_streamed:
+            connection.deadline = min(connection.deadline, self._incoming.until)
         kind, length = self._pdu_header()
         if kind == PduType.P_DATA:
             if length > self.limits.max_pdu_length:
@@ -314,8 +318,11 @@ class Association:
         command = incoming.command
         self.connection.deadline = NEVER  # the operation's time is not the peer's
         if command.field & RESPONSE:
-            self._answer = (command, bytes(incoming.data))
+            if command.message_id == self._awaited:  # what nobody waits for is kept for nobody
+                self._answer = (command, bytes(incoming.data))
+            incoming.release()
         elif command.field == CommandField.C_CANCEL_RQ:
+            incoming.release()
             self._cancel(command.message_id)
         elif incoming.is_streamed:
             self._exchange.streamed(incoming)
@@ -346,6 +353,8 @@ class Association:
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             incoming.abandon()
+        while self._waiting:
+            self._waiting.popleft().release()
 
     # -- sending
 
@@ -353,8 +362,10 @@ class Association:
         """Send encoded PDUs; a peer that does not take them in time is cut off."""
         self.connection.send(data, self.limits.pdu)
 
-    def poll(self) -> None:
-        """Take what the peer sent meanwhile, without waiting when it sent nothing."""
+    def poll(self, seconds: float = 0) -> None:
+        """Take what the peer sent meanwhile; when it sent nothing, wait for it so long at most."""
+        if seconds:
+            self.connection.await_input(seconds)
         while self.connection.has_input():
             self._next_pdu()
         self.connection.deadline = NEVER  # the operation goes on, and its time is not the peer's
@@ -376,22 +387,22 @@ class Association:
         """
         self._own_message_id = self._own_message_id % 0xFFFF + 1
         command = encode_request(field, self._own_message_id, elements, has_data_set=data is not None)
-        self._answer = None
+        self._awaited, self._answer = self._own_message_id, None
         try:
             encoded = p_data(context.context_id, COMMAND, command, self.peer_max_pdu)
             if data is not None:
                 encoded += p_data(context.context_id, 0, data, self.peer_max_pdu)
             self.send(encoded)
-            while (answer := self._answer_to(self._own_message_id)) is None:
+            while (answer := self._received_answer()) is None:
                 self._next_pdu()
             return answer
         except (Released, Aborted) as ending:
             self._exchange.ending = ending
             raise PeerEnding from ending
+        finally:
+            self._awaited = self._answer = None
 
-    def _answer_to(self, message_id: int) -> tuple[Command, bytes] | None:
-        if self._answer is None or self._answer[0].message_id != message_id:
-            return None
+    def _received_answer(self) -> tuple[Command, bytes] | None:
         return self._answer
 
     # -- ends

@@ -188,6 +188,7 @@ class Limits:
     max_pdu_length: int
     command_set: int
     identifier: int
+    messages: int
     nesting: int
 
 
@@ -269,6 +270,7 @@ def _limits(setting: Callable[[str, Callable[[str], Any], str], Any]) -> Limits:
         max_pdu_length=setting("MAX_PDU_LENGTH", whole_number(MIN_PDU_LENGTH, MAX_PDU_LENGTH), "262144"),
         command_set=setting("MAX_COMMAND_SET_BYTES", whole_number(256, 1_048_576), "16384"),
         identifier=setting("MAX_IDENTIFIER_BYTES", whole_number(1024, 1_073_741_824), "4194304"),
+        messages=setting("MAX_MESSAGES_BYTES", whole_number(1_048_576, 1_099_511_627_776), "268435456"),
         nesting=setting("MAX_NESTING", whole_number(1, 256), "32"),
     )
 

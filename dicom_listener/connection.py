@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import select
 import socket
 import ssl
 import threading
@@ -151,6 +152,13 @@ class Connection:
         while True:
             self._start = self._end
             self._fill()
+
+    def await_input(self, seconds: float) -> None:
+        """Wait until something is received or the connection ends, ``seconds`` at most."""
+        if not self.has_input():
+            waiting = select.poll()
+            waiting.register(self._sock, select.POLLIN)
+            waiting.poll(seconds * 1000)
 
     def has_input(self) -> bool:
         """Tell whether something was received that has not been taken, without waiting."""

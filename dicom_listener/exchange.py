@@ -62,6 +62,12 @@ class Exchange:
 
     def collected(self, incoming: Incoming) -> None:
         """Run a request that is complete in memory and send its responses."""
+        try:
+            self._answer(incoming)
+        finally:
+            incoming.release()
+
+    def _answer(self, incoming: Incoming) -> None:
         command = incoming.command
         started = time.perf_counter()
         operation = self._association.service.operations.get(command.field)

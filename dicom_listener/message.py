@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from dicom_listener import dimse, metrics
@@ -24,11 +25,14 @@ class Incoming:
 
     command: dimse.Command
     """Set once :attr:`command_complete`."""
+    until: float
+    """When it has to be complete, if it is collected in memory; by :func:`time.monotonic`."""
 
     __slots__ = (
         "_association",
         "_command_set",
         "_limit",
+        "_reserved",
         "cancelled",
         "command",
         "command_complete",
@@ -38,6 +42,7 @@ class Incoming:
         "failure",
         "is_streamed",
         "sink",
+        "until",
     )
 
     def __init__(self, context: Context, association: Association) -> None:
@@ -52,6 +57,8 @@ class Incoming:
         self._association = association
         self._command_set = bytearray()
         self._limit = association.limits.identifier
+        self._reserved = 0
+        self.until = time.monotonic() + association.limits.idle
 
     def fragment(self, context_id: int, control: int, size: int) -> None:
         """Take the next PDV of ``size`` bytes from the connection; ``control`` is its message control header."""
@@ -97,8 +104,9 @@ class Incoming:
             self._fail(error)
 
     def request(self) -> Request:
-        """Return what an operation is given."""
-        return Request(self.command, self.context, bytes(self.data), self.cancelled)
+        """Return what an operation is given; its data is here no longer."""
+        data, self.data = bytes(self.data), bytearray()
+        return Request(self.command, self.context, data, self.cancelled)
 
     def _deliver(self, piece: memoryview) -> None:
         if self.failure is not None:
@@ -109,14 +117,25 @@ class Incoming:
             except Exception as error:  # noqa: BLE001 - the same
                 self._fail(error)
             return
-        limit = self._limit
-        if len(self.data) + len(piece) > limit:
-            metrics.LIMITED.labels("identifier").inc()
-            self.data.clear()
-            status = dimse.too_large_status(self.command.field)
-            self.failure = Response(status, comment=f"Data set is longer than {limit} bytes")
-            return
-        self.data.extend(piece)
+        if len(self.data) + len(piece) > self._limit:
+            self._refuse("identifier", f"Data set is longer than {self._limit} bytes")
+        elif not self._association.memory.reserve(self._association.address, len(piece)):
+            self._refuse("messages", "No memory for another data set, for now")
+        else:
+            self._reserved += len(piece)
+            self.data.extend(piece)
+
+    def _refuse(self, limit: str, comment: str) -> None:
+        metrics.LIMITED.labels(limit).inc()
+        self.release()
+        self.failure = Response(dimse.too_large_status(self.command.field), comment=comment)
+
+    def release(self) -> None:
+        """Give back the memory of the data set: nobody needs it any longer."""
+        reserved, self._reserved = self._reserved, 0
+        self.data = bytearray()
+        if reserved:
+            self._association.memory.release(self._association.address, reserved)
 
     def finish(self) -> Response:
         """End a streamed message: what its sink says, or why it could not take it."""
@@ -132,6 +151,7 @@ class Incoming:
 
     def abandon(self) -> None:
         """No response will say success: the sink leaves no trace."""
+        self.release()
         sink, self.sink = self.sink, None
         if sink is not None:
             sink.abandon()

@@ -1,4 +1,4 @@
-"""What worker processes share in memory: seats for associations, places for connections without one, signs of life.
+"""What worker processes share: seats for associations, places for connections without one, memory, signs of life.
 
 When a worker dies, the master frees what it held.
 """
@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from dicom_listener.access import Reason, Rejected
+from dicom_listener.memory import MessageMemory
 from dicom_listener.slots import Full, Slots
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ class Seated(Protocol):
 class Seats:
     """Made by the master before it forks; :meth:`belong_to` tells each process which worker it is.
 
-    ``waiting`` are the places of connections that have no association (:class:`dicom_listener.lobby.Lobby`).
+    ``waiting`` are the places of connections that have no association (:class:`dicom_listener.lobby.Lobby`),
+    ``memory`` counts the bytes of messages.
     """
 
     def __init__(self, limits: Limits, workers: int) -> None:
         self.worker = 0
         self.waiting = Slots(MAX_WAITING, limits.waiting_per_address)
+        self.memory = MessageMemory(limits.messages, workers)
         self._seats = Slots(limits.associations, limits.associations_per_address)
         memory = memoryview(mmap.mmap(-1, 16 * workers))
         self._heartbeats = memory[: 8 * workers].cast("d")
@@ -47,7 +50,7 @@ class Seats:
 
     def belong_to(self, worker: int) -> None:
         """Note that this process is that worker."""
-        self.worker = self.waiting.worker = self._seats.worker = worker
+        self.worker = self.waiting.worker = self.memory.worker = self._seats.worker = worker
 
     def close(self) -> None:
         self.waiting.close()
@@ -71,6 +74,7 @@ class Seats:
         """Free what a dead worker held."""
         self._seats.clear(worker)
         self.waiting.clear(worker)
+        self.memory.clear(worker)
         self._loads[worker] = 0
         self._heartbeats[worker] = 0.0
 

@@ -82,7 +82,13 @@ AXES_COOLOFF_TIME = timedelta(
 )
 # Both together: nobody locks out a colleague at another desk, and a whole department may sit behind one address.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_HANDLER = "mwl_admin.logins.LoginHandler"
+WEB_LOGIN_FAILURES_PER_ADDRESS = environment.read(
+    _env, "WEB_LOGIN_FAILURES_PER_ADDRESS", environment.whole_number(1, 100_000), "50"
+)
 AXES_RESET_ON_SUCCESS = True
+# Trying on while locked neither prolongs the lock nor writes anything: the next attempt is one lock later.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_TEMPLATE = "mwl_admin/locked_out.html"
 AXES_VERBOSE = False
 # Its pages let a superuser delete what they show: ours are in mwl_admin.admin.logins.

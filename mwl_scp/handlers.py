@@ -59,7 +59,7 @@ def find(
 
 def _answer(policy: Policy, taken: Record, association: Association, request: Request) -> Iterator[Response]:
     close_old_connections()
-    identifier = parse(request.data, request.context.transfer_syntax)
+    identifier = parse(request.data, request.context.transfer_syntax, max_inflated=policy.max_inflated)
     taken.identifier = identifier
     query = prepare(
         identifier,

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pacs_receiver import deletion, metrics, notify, retention
 from pacs_receiver.command_server import CommandServer
 from pacs_receiver.commands import Command, Commands, TryLater
-from pacs_receiver.commitment import Commitments
+from pacs_receiver.commitment_jobs import CommitmentJobs
 from pacs_receiver.config import PacsConfig
 from pacs_receiver.database import connect
 from pacs_receiver.index import IndexWriter
@@ -36,6 +36,7 @@ from pacs_receiver.turned_away import Reporter
 log = logging.getLogger(__name__)
 
 _HOUR = 3600.0
+_NICENESS = 5  # whoever waits for an answer comes first
 _REPORT_SECONDS = 5.0
 
 
@@ -54,6 +55,7 @@ class Means:
 
 def run(config: PacsConfig, commands_socket: socket.socket, lifeline: int) -> None:
     """Work until SIGTERM, or until the master is gone."""
+    os.nice(_NICENESS)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_follow, args=(lifeline, stop), daemon=True).start()
@@ -121,8 +123,10 @@ def _jobs(means: Means) -> list[Job]:
     stable = partial(
         notify.mark_complete, engine, stable_seconds=config.study_stable_seconds, announce=bool(config.notify_url)
     )
+    commitments = CommitmentJobs.of(config, engine, means.storage, means.peers)
     jobs = [
-        Job("commitment", 1, Commitments.of(config, engine, means.storage, means.peers).report_due),
+        Job("commitment-check", 0.2, commitments.prepare_awaited),
+        Job("commitment", 1, commitments.report_due),
         Job("complete", 1, stable),
         Job("runway", 300, partial(_runway, config, engine)),
         Job("housekeeping", 60, partial(_housekeeping, means)),
@@ -149,6 +153,7 @@ def _housekeeping(means: Means) -> None:
         return
     notify.forget_delivered(engine)
     means.commands.forget_old()
+    CommitmentJobs.of(config, engine, means.storage, means.peers).forget_old()
     if config.trash_days:
         deletion.empty_trash(means.storage, older_than_days=config.trash_days)
     if retention.is_on(config):

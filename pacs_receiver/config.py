@@ -61,6 +61,7 @@ class PacsConfig:
     serve_as_before: bool
     command_bind: tuple[str, int]
     commit_verify_hash: bool
+    commit_max_references: int
     commit_wait_seconds: float
     commit_give_up_days: float
     study_stable_seconds: float
@@ -113,6 +114,7 @@ def load(env: FileAwareEnv) -> PacsConfig:
         serve_as_before=unknown == "auto",
         command_bind=read(env, "PACS_COMMAND_BIND", bind_address, "127.0.0.1:8248"),
         commit_verify_hash=read(env, "PACS_COMMIT_VERIFY", choice("exists", "hash"), "exists") == "hash",
+        commit_max_references=read(env, "PACS_COMMIT_MAX_REFERENCES", whole_number(1, 1_000_000), "100000"),
         commit_wait_seconds=read(env, "PACS_COMMIT_WAIT_SECONDS", seconds, "1"),
         commit_give_up_days=read(env, "PACS_COMMIT_GIVE_UP_DAYS", days, "7"),
         study_stable_seconds=read(env, "PACS_STUDY_STABLE_SECONDS", seconds, "60"),

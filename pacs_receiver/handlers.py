@@ -11,6 +11,7 @@ from dicom_listener.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VER
 from dicom_listener.service import Collected, Service, Streamed
 from pacs_receiver import sop_classes
 from pacs_receiver.commitment import Commitments
+from pacs_receiver.commitment_data import REFERENCE_BYTES
 from pacs_receiver.config import PacsConfig
 from pacs_receiver.database import connect
 from pacs_receiver.index import IndexWriter
@@ -19,6 +20,9 @@ from pacs_receiver.receive import Receiver
 from pacs_receiver.served_before import ServedBefore
 from pacs_receiver.storage import Storage
 from pacs_receiver.turned_away import TurnedAway
+
+_ACTION_BYTES = 4096
+"""Bytes of a commitment request beside its references."""
 
 
 @contextmanager
@@ -39,7 +43,9 @@ def build(config: PacsConfig) -> Iterator[Service]:
         implementation_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version=IMPLEMENTATION_VERSION_NAME,
     )
-    commitments = Commitments.of(config, engine, storage, peers)
+    commitments = Commitments(
+        engine=engine, peers=peers, wait_seconds=config.commit_wait_seconds, max_references=config.commit_max_references
+    )
     try:
         with TurnedAway(engine).running() as turned_away:
             rule = peers.rule(
@@ -51,10 +57,15 @@ def build(config: PacsConfig) -> Iterator[Service]:
                 transfer_syntaxes=sop_classes.negotiator(unknown=config.accept_unknown, only=config.sop_classes),
                 operations={
                     CommandField.C_STORE_RQ: Streamed(receiver.open),
-                    CommandField.N_ACTION_RQ: Collected(commitments.action),
+                    CommandField.N_ACTION_RQ: Collected(
+                        commitments.action,
+                        max_bytes=_ACTION_BYTES + config.commit_max_references * REFERENCE_BYTES,
+                        walked=False,
+                    ),
                 },
                 access=turned_away.watched(rule),
                 reload=peers.reload,
+                association_ended=commitments.ended,
             )
     finally:
         index.close()

@@ -117,8 +117,15 @@ commitment = Table(
     Column("transaction_uid", Text, nullable=False),
     Column("ae_title", Text, nullable=False),
     Column("address", Text, nullable=False),
-    # JSON: pairs of SOP class and SOP instance UID
+    # JSON: pairs of SOP class and SOP instance UID, in rows of a version that kept no request
     Column("referenced", Text, nullable=False),
+    # the Action Information as it came
+    Column("request", LargeBinary, nullable=True),
+    Column("transfer_syntax", Text, nullable=True),
+    Column("reference_count", BigInteger, nullable=False, server_default="0"),
+    # the Event Information for the association of the request, once it is made
+    Column("report", LargeBinary, nullable=True),
+    Column("event_type", Integer, nullable=True),
     Column("requested_at", Double, nullable=False),
     Column("next_attempt", Double, nullable=True, index=True),
     Column("claimed_until", Double, nullable=False, server_default="0"),

@@ -70,7 +70,7 @@ class Entry:
 class Stored:
     """What became of an entry: ``changed`` are keywords; ``ended`` are steps that are over and stayed as they are.
 
-    ``notes`` are what somebody should look at although the entry was taken.
+    ``notes`` are what somebody should look at although the entry was taken; ``steps`` are those that it named.
     """
 
     requested: RequestedProcedure
@@ -80,6 +80,7 @@ class Stored:
     steps_cancelled: int = 0
     ended: list[ScheduledProcedureStep] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
+    steps: list[ScheduledProcedureStep] = field(default_factory=list)
 
 
 def store(
@@ -173,8 +174,8 @@ class EntryWriter:
     # --- patient
 
     def _patient(self, order: RequestedProcedure | None) -> Record:
-        given = self.entry.values
         patient = self.find_patient(order)
+        given = self.entry.values
         record = Record(patient or Patient(), Level.PATIENT, self.problems)
         if patient is None:
             self.problems += required(given, "PatientID", "PatientName")

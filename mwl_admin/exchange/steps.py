@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext, ngettext
 
 from mwl_admin.exchange import values
@@ -38,24 +39,24 @@ class StepWriter:
         replace: bool,
         lenient: bool,
     ) -> None:
-        self._order = order
-        self._problems = problems
+        self.order = order
+        self.problems = problems
         self._conflicts = conflicts
         self._replace = replace
         self._lenient = lenient
-        self._writes: list[_StepWrite] = []
-        self._existing: list[ScheduledProcedureStep] = []
+        self.writes: list[StepWrite] = []
+        self.existing: list[ScheduledProcedureStep] = []
         self._ended: list[ScheduledProcedureStep] = []
         self._absent: list[ScheduledProcedureStep] = []
 
     def take(self, items: Sequence[Mapping[str, Any]]) -> None:
         """Find the step that each item means, and set what it gives."""
-        if self._order.pk is not None:
-            steps = self._order.scheduled_procedure_steps.select_for_update().order_by("pk")
-            self._existing = list(steps)
-        for number, (item, step) in enumerate(zip(items, self._pair(items), strict=True), start=1):
+        if self.order.pk is not None:
+            steps = self.order.scheduled_procedure_steps.select_for_update().order_by("pk")
+            self.existing = list(steps)
+        for number, (item, step) in enumerate(self.paired(items), start=1):
             path = f"{STEPS}[{number}]."
-            write = _StepWrite(step, self._order, self._problems, path)
+            write = self.write_of(step, path)
             write.take(item, replace=self._replace)
             if step is not None and step.status in ENDED and write.changed:
                 self._ended.append(step)
@@ -69,26 +70,33 @@ class StepWriter:
                     )
                 continue
             write.check()
-            self._writes.append(write)
+            self.writes.append(write)
 
-    def _pair(self, items: Sequence[Mapping[str, Any]]) -> list[ScheduledProcedureStep | None]:
-        by_id = {step.scheduled_procedure_step_id: step for step in self._existing}
+    def write_of(self, step: ScheduledProcedureStep | None, path: str) -> StepWrite:
+        """Return what sets a step's attributes; a new step's when there is none."""
+        return StepWrite(step, self.order, self.problems, path)
+
+    def paired(
+        self, items: Sequence[Mapping[str, Any]]
+    ) -> list[tuple[Mapping[str, Any], ScheduledProcedureStep | None]]:
+        """Return each item with the step that it means, or None for a new one."""
+        by_id = {step.scheduled_procedure_step_id: step for step in self.existing}
         ids = [str(item.get(STEP_ID) or "").strip(" ") for item in items]
         self._refuse_repeated(ids)
         self._refuse_foreign([step_id for step_id in ids if step_id and step_id not in by_id])
         # Those without an ID are the remaining ones, in the order in which they were made.
-        remaining = [step for step in self._existing if step.scheduled_procedure_step_id not in ids]
+        remaining = [step for step in self.existing if step.scheduled_procedure_step_id not in ids]
         nameless = ids.count("")
         if nameless and not self._replace and len(remaining) > nameless:
-            self._problems.append(
+            self.problems.append(
                 Problem(
                     f"{STEPS}[{ids.index('') + 1}].{STEP_ID}",
                     ngettext(
                         "The entry has %(n)d step: say by its ID which one is meant.",
                         "The entry has %(n)d steps: say by its ID which one is meant.",
-                        len(self._existing),
+                        len(self.existing),
                     )
-                    % {"n": len(self._existing)},
+                    % {"n": len(self.existing)},
                     "ambiguous",
                 )
             )
@@ -96,30 +104,31 @@ class StepWriter:
         paired = [by_id.get(step_id) if step_id else next(rest, None) for step_id in ids]
         if self._replace:
             self._absent = [step for step in rest if step.status in WAITING]
-        return paired
+        return list(zip(items, paired, strict=True))
 
     def _refuse_repeated(self, ids: list[str]) -> None:
         for number, step_id in enumerate(ids, start=1):
             if step_id and step_id in ids[: number - 1]:
-                self._problems.append(
+                self.problems.append(
                     Problem(f"{STEPS}[{number}].{STEP_ID}", gettext("stands twice in this entry."), "repeated")
                 )
 
     def _refuse_foreign(self, ids: list[str]) -> None:
         others = ScheduledProcedureStep.objects.filter(scheduled_procedure_step_id__in=ids)
-        if ids and others.exclude(requested_procedure=self._order.pk).exists():
+        if ids and others.exclude(requested_procedure=self.order.pk).exists():
             self._conflicts.append(Problem(STEP_ID, gettext("belongs to a step of another entry."), "other_entry"))
 
     def save(self, stored: Stored) -> None:
         """Save all steps of an order that has been saved, and note what was done."""
-        for write in self._writes:
+        for write in self.writes:
             stored.steps_created += write.is_new
-            stored.changed += write.save(self._order)
+            stored.changed += write.save(self.order)
         for step in self._absent:
             self.cancel(step)
         stored.steps_cancelled = len(self._absent)
         stored.changed += [STEPS] if self._absent else []
         stored.ended = self._ended
+        stored.steps = [*(write.instance for write in self.writes), *self._ended]
 
     @staticmethod
     def cancel(step: ScheduledProcedureStep, reason: str = "") -> None:
@@ -130,7 +139,9 @@ class StepWriter:
             step.save(update_fields=["status_reason"])
 
 
-class _StepWrite(Record):
+class StepWrite(Record):
+    """A step being written."""
+
     def __init__(
         self,
         step: ScheduledProcedureStep | None,
@@ -148,7 +159,7 @@ class _StepWrite(Record):
         self.is_new = step is None
         self._order = order
         self._order_is_new = order.pk is None
-        self._stations: list[Station] | None = None
+        self.stations: list[Station] | None = None
         self._protocols: list[dict[str, str]] | None = None
         self._target: StepStatus | None = None
 
@@ -159,15 +170,20 @@ class _StepWrite(Record):
         if PROTOCOLS in given or replace:
             self._take_protocols(given.get(PROTOCOLS))
         if given.get(STATUS):
-            self._take_status(given[STATUS])
+            self.take_status(str(given[STATUS]).strip(" ").upper())
         if self.is_new:
-            self._fill(given)
+            self.fill()
+            self._require(given)
 
-    def _fill(self, given: Mapping[str, Any]) -> None:
+    def fill(self) -> None:
+        """Take what a new step leaves empty from its stations and the catalogue."""
         step = self.instance
-        if not step.modality and self._stations:
-            step.modality = self._stations[0].modality
+        if not step.modality and self.stations:
+            step.modality = self.stations[0].modality
         step.fill_from_catalogue()
+
+    def _require(self, given: Mapping[str, Any]) -> None:
+        step = self.instance
         needed = {_START + "Date": "scheduled_date", _START + "Time": "scheduled_time"}
         if not step.modality:
             needed["Modality"] = "modality"
@@ -182,21 +198,28 @@ class _StepWrite(Record):
             self.complain(STATIONS, str(error))
             return
         found = {station.ae_title: station for station in Station.objects.filter(ae_title__in=titles)}
-        for title in titles:
-            if title not in found:
-                text = gettext("No station has the AE title %(title)s.") % {"title": repr(title)}
-                self.complain(STATIONS, text, "unknown_station")
-        self._stations = [found[title] for title in titles if title in found]
-        if not self.is_new and {station.pk for station in self._stations} != set(
+        self.stations = [
+            station for title in titles if (station := found.get(title) or self.unknown_station(title)) is not None
+        ]
+        if not self.is_new and {station.pk for station in self.stations} != set(
             self.instance.stations.values_list("pk", flat=True)
         ):
             self.note(STATIONS)
 
+    def unknown_station(self, ae_title: str) -> Station | None:
+        """Complain of an AE title that no station has."""
+        text = gettext("No station has the AE title %(title)s.") % {"title": repr(ae_title)}
+        self.complain(STATIONS, text, "unknown_station")
+        return None
+
     def _take_protocols(self, value: Any) -> None:
         try:
             self._protocols = values.codes(value)
-        except ValueError as error:
-            self.complain(PROTOCOLS, str(error))
+            for code in self._protocols:
+                ProtocolCode(**code).clean_fields()
+        except (ValueError, ValidationError) as error:
+            self.complain(PROTOCOLS, " ".join(error.messages) if isinstance(error, ValidationError) else str(error))
+            self._protocols = None
             return
         # The catalogue's own words for a code stay, whatever the sender calls it.
         wanted = [tuple(code.values())[:-1] for code in self._protocols]
@@ -204,9 +227,8 @@ class _StepWrite(Record):
         if not self.is_new and sorted(wanted) != sorted(self.instance.protocol_codes.values_list(*names)):
             self.note(PROTOCOLS)
 
-    def _take_status(self, value: Any) -> None:
+    def take_status(self, word: str) -> None:
         """Statuses only go on: an order that is sent again does not take back that the patient has arrived."""
-        word = str(value).strip(" ").upper()
         if word == self.instance.status:
             return
         if word not in OPEN:
@@ -217,8 +239,12 @@ class _StepWrite(Record):
         if self.is_new:
             self.instance.status = status
         elif current in OPEN and _ORDER.index(status) > _ORDER.index(StepStatus(current)):
-            self._target = status
-            self.note(STATUS)
+            self.move_to(status)
+
+    def move_to(self, status: StepStatus) -> None:
+        """Change the status when the step is saved."""
+        self._target = status
+        self.note(STATUS)
 
     def save(self, order: Any = None, **_: Any) -> list[str]:
         step = self.instance
@@ -226,8 +252,8 @@ class _StepWrite(Record):
         if self.is_new or set(self.changed) - own:
             step.requested_procedure = order
             step.save()
-        if self._stations is not None and (self.is_new or STATIONS in self.changed):
-            step.stations.set(self._stations)
+        if self.stations is not None and (self.is_new or STATIONS in self.changed):
+            step.stations.set(self.stations)
         if self._protocols is not None and (self.is_new or PROTOCOLS in self.changed):
             step.protocol_codes.set([_protocol(code) for code in self._protocols])
         if self.is_new:

@@ -96,7 +96,7 @@ class ScheduledProcedureStep(EditedModel):
         related_name="scheduled_procedure_steps",
     )
     scheduled_procedure_step_id = ShortStringField(
-        _("step ID"), blank=True, unique=True, help_text=_("Made when left empty.")
+        _("step ID"), blank=True, db_index=True, help_text=_("Made when left empty.")
     )
     status = models.CharField(_("status"), max_length=16, choices=StepStatus, default=StepStatus.SCHEDULED)
     previous_status = models.CharField(
@@ -160,6 +160,12 @@ class ScheduledProcedureStep(EditedModel):
                 violation_error_message=_("A step needs a modality, e.g. CT."),
             ),
             models.CheckConstraint(condition=~Q(scheduled_procedure_step_id=""), name="step_id_given"),
+            # A step is its Study Instance UID and step ID: other systems count the steps of each order from 1.
+            models.UniqueConstraint(
+                fields=["requested_procedure", "scheduled_procedure_step_id"],
+                name="step_id_unique",
+                violation_error_message=_("Another step of this requested procedure has this step ID."),
+            ),
         ]
         indexes = [
             models.Index(fields=["scheduled_date", "modality"], name="step_date_modality"),

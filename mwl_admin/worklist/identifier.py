@@ -15,7 +15,7 @@ from pydicom.datadict import dictionary_VR
 
 from mwl_admin.worklist.charset import CharacterSet, split_terms
 from mwl_admin.worklist.errors import IdentifierError
-from mwl_admin.worklist.syntax import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, SYNTAXES, UNDEFINED, Syntax
+from mwl_admin.worklist.syntax import ITEM, ITEM_END, LONG_VRS, MAX_INFLATED, SEQUENCE_END, SYNTAXES, UNDEFINED, Syntax
 
 MAX_DEPTH = 16
 MAX_KEYS = 4096
@@ -82,12 +82,14 @@ def tag_name(tag: int) -> str:
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
-def parse(data: bytes, transfer_syntax: str, *, max_keys: int = MAX_KEYS) -> Identifier:
-    """Read an identifier; raise :class:`IdentifierError` when it is none."""
+def parse(
+    data: bytes, transfer_syntax: str, *, max_keys: int = MAX_KEYS, max_inflated: int = MAX_INFLATED
+) -> Identifier:
+    """Read an identifier; raise :class:`IdentifierError` when it is none, or longer than ``max_inflated`` bytes."""
     syntax = SYNTAXES.get(transfer_syntax)
     if syntax is None:
         raise IdentifierError("The transfer syntax is not one for identifiers")
-    data = syntax.unwrap(data)
+    data = syntax.unwrap(data, max_inflated)
     return _Reader(data, syntax, max_keys).data_set(0, len(data), depth=0, charset=CharacterSet(()))[0]
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from environs import FileAwareEnv
 
 from mwl_admin import environment
+from mwl_admin.worklist.syntax import MAX_INFLATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Policy:
     without a date sees; None is no limit. ``refuse_above``: above ``maximum_matches`` the query is refused, not cut.
     ``ignore_accents``: names match without regard to accents. ``hide_ended``: finished and cancelled steps are hidden.
     ``offer_started``: a step that one station has started, as it reported by MPPS, is still offered to others.
+    ``max_inflated``: bytes that a deflated identifier may grow to.
     """
 
     own_only: bool = True
@@ -30,6 +32,7 @@ class Policy:
     ignore_accents: bool = False
     hide_ended: bool = True
     offer_started: bool = False
+    max_inflated: int = MAX_INFLATED
 
 
 def load(env: FileAwareEnv) -> Policy:
@@ -44,6 +47,7 @@ def load(env: FileAwareEnv) -> Policy:
         ignore_accents=read("MWL_NAME_ACCENTS", environment.choice("match", "ignore"), "match") == "ignore",
         hide_ended=read("MWL_ENDED_STEPS", environment.choice("hide", "show"), "hide") == "hide",
         offer_started=read("MWL_OFFER_STARTED", environment.boolean, "0"),
+        max_inflated=read("MWL_MAX_INFLATED_BYTES", environment.whole_number(1024, 2**30), "1048576"),
     )
 
 

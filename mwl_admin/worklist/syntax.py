@@ -21,8 +21,8 @@ UNDEFINED = 0xFFFFFFFF
 LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 """VRs whose explicit header has a length of four bytes (PS3.5 Table 7.1-1)."""
 
-MAX_INFLATED = 16 * 1024 * 1024
-"""What a deflated identifier may grow to, in bytes: no query is that large, and a few bytes could be."""
+MAX_INFLATED = 1024 * 1024
+"""What a deflated identifier may grow to unless a setting says otherwise, in bytes: no query is that large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +60,20 @@ class Syntax:
         deflated = compressor.compress(data) + compressor.flush()
         return deflated + b"\0" * (len(deflated) % 2)
 
-    def unwrap(self, data: bytes) -> bytes:
-        """Return a data set as its elements stand in it; raise :class:`IdentifierError` when it does not inflate."""
+    def unwrap(self, data: bytes, max_inflated: int = MAX_INFLATED) -> bytes:
+        """Return a data set as its elements stand in it; raise :class:`IdentifierError` when it does not inflate.
+
+        No more than ``max_inflated`` bytes and one are made of it: a few bytes can stand for very many.
+        """
         if not self.deflated:
             return data
         inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
         try:
-            inflated = inflater.decompress(data, MAX_INFLATED)
+            inflated = inflater.decompress(data, max_inflated + 1)
         except zlib.error:
             raise IdentifierError("The deflated identifier cannot be inflated") from None
-        if inflater.unconsumed_tail:
-            raise IdentifierError("The deflated identifier is too large")
+        if len(inflated) > max_inflated:
+            raise IdentifierError(f"The identifier is longer than {max_inflated} bytes when inflated")
         return inflated
 
 

@@ -25,12 +25,14 @@ class Context:
     """What a response depends on beside its row.
 
     ``caller`` is the station that asks, or None when its AE title is not known; ``zone`` is the department's.
+    ``own_statuses``: not for a modality, so that a step that is over is told to be so, in words of our own.
     """
 
     directory: Directory
     caller: StationEntry | None
     zone: ZoneInfo
     transliterate: bool = False
+    own_statuses: bool = False
 
 
 @lru_cache(maxsize=65536)
@@ -84,9 +86,9 @@ def age(_context: Context, born: datetime.date | None, on: datetime.date) -> str
     return f"{(on - born).days:03d}D"
 
 
-def step_status(_context: Context, status: str) -> str:
+def step_status(context: Context, status: str) -> str:
     """Scheduled Procedure Step Status (0040,0020): DICOM's own terms leave, ours do not."""
-    return status if status in {"SCHEDULED", "ARRIVED", "READY", "STARTED"} else ""
+    return status if context.own_statuses or status in {"SCHEDULED", "ARRIVED", "READY", "STARTED"} else ""
 
 
 def timezone_offset(context: Context, date_: datetime.date, time_: datetime.time) -> str:

@@ -34,6 +34,7 @@ LIMITS = Limits(
     max_pdu_length=32768,
     command_set=4096,
     identifier=65536,
+    messages=1024 * 1024,
     nesting=8,
 )
 

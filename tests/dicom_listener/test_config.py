@@ -51,6 +51,8 @@ def load() -> ListenerConfig:
         ("TOY_MAX_PDU_LENGTH", "1"),
         ("TOY_MAX_COMMAND_SET_BYTES", "1"),
         ("TOY_MAX_IDENTIFIER_BYTES", "1"),
+        ("TOY_MAX_MESSAGES_BYTES", "1"),
+        ("TOY_MAX_WAITING_PER_ADDRESS", "0"),
         ("TOY_MAX_NESTING", "0"),
         ("TOY_ALLOWED_NETWORKS", "10.0.0.0/99"),
         ("TOY_ALLOWED_NETWORKS", "10.0.0.1/8"),

@@ -163,10 +163,11 @@ def test_accession_number_and_study_uid_are_unique(field: str) -> None:
         make_requested(patient, **{field: "1.2.3"})
 
 
-def test_step_ids_and_ae_titles_are_unique() -> None:
-    make_step(scheduled_procedure_step_id="S")
+def test_step_ids_are_unique_within_their_order_and_ae_titles_everywhere() -> None:
+    first = make_step(scheduled_procedure_step_id="S")
     with pytest.raises(IntegrityError), transaction.atomic():
-        make_step(make_requested(Patient.objects.get()), scheduled_procedure_step_id="S")
+        make_step(first.requested_procedure, scheduled_procedure_step_id="S")
+    make_step(make_requested(Patient.objects.get()), scheduled_procedure_step_id="S")
     make_station()
     with pytest.raises(IntegrityError), transaction.atomic():
         make_station()

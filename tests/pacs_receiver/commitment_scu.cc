@@ -20,8 +20,11 @@ static void demand(const OFCondition &condition)
 
 static void print(DcmItem &report, const DcmTagKey &sequence, const char *what)
 {
-    DcmItem *item;
-    for (long number = 0; report.findAndGetSequenceItem(sequence, item, number).good(); number++) {
+    DcmSequenceOfItems *items = NULL;
+    if (report.findAndGetSequence(sequence, items).bad())
+        return;
+    for (DcmObject *object = items->nextInContainer(NULL); object != NULL; object = items->nextInContainer(object)) {
+        DcmItem *item = static_cast<DcmItem *>(object);
         OFString instance;
         Uint16 reason = 0;
         demand(item->findAndGetOFString(DCM_ReferencedSOPInstanceUID, instance));
@@ -38,9 +41,11 @@ int main(int count, char **arguments)
         return 2;
     DcmDataset request;
     demand(request.putAndInsertString(DCM_TransactionUID, arguments[2]));
+    DcmSequenceOfItems *items = new DcmSequenceOfItems(DCM_ReferencedSOPSequence);
+    demand(request.insert(items));
     for (int number = 4; number < count; number++) {
-        DcmItem *item;
-        demand(request.findOrCreateSequenceItem(DCM_ReferencedSOPSequence, item, -2));
+        DcmItem *item = new DcmItem;
+        demand(items->append(item));
         demand(item->putAndInsertString(DCM_ReferencedSOPClassUID, arguments[3]));
         demand(item->putAndInsertString(DCM_ReferencedSOPInstanceUID, arguments[number]));
     }
@@ -63,7 +68,7 @@ int main(int count, char **arguments)
         return 3;
     DcmDataset *report = NULL;
     Uint16 event = 0;
-    demand(scu.handleEVENTREPORTRequest(report, event, 20));
+    demand(scu.handleEVENTREPORTRequest(report, event, 120));
     OFString transaction;
     demand(report->findAndGetOFString(DCM_TransactionUID, transaction));
     std::cout << "transaction " << transaction << std::endl << "event " << event << std::endl;

@@ -22,7 +22,8 @@ from pynetdicom.dsutils import encode as encode_ds
 from pynetdicom.events import Event
 
 from dicom_listener.service import Refused
-from pacs_receiver.commitment import WELL_KNOWN_INSTANCE, parse_request
+from pacs_receiver.commitment import WELL_KNOWN_INSTANCE
+from pacs_receiver.commitment_data import parse_request
 from pacs_receiver.part10 import header
 from pacs_receiver.sop_classes import STORAGE_COMMITMENT
 from tests.components import orthanc, requires

@@ -127,8 +127,20 @@ def test_each_fault_is_told_apart(data: bytes, syntax: str, comment: str) -> Non
 
 def test_a_deflated_bomb_is_not_inflated() -> None:
     compressor = zlib.compressobj(9, wbits=-15)
-    with pytest.raises(IdentifierError, match="too large"):
+    with pytest.raises(IdentifierError, match="longer than 1048576 bytes when inflated"):
         parse(compressor.compress(b"\0" * 50_000_000) + compressor.flush(), DEFLATED_LITTLE)
+
+
+@pytest.mark.parametrize("size", [1000, 1001, 1002, 5000])
+def test_the_limit_of_a_deflated_identifier_is_exact(size: int) -> None:
+    whole = b"\x10\x00\x20\x40UT\0\0" + (size - 12).to_bytes(4, "little") + b"x" * (size - 12)
+    compressor = zlib.compressobj(9, wbits=-15)
+    data = compressor.compress(whole) + compressor.flush()
+    if size <= 1000:
+        assert len(parse(data, DEFLATED_LITTLE, max_inflated=1000).text(0x00104020)) == size - 12
+        return
+    with pytest.raises(IdentifierError, match="longer than 1000 bytes"):
+        parse(data, DEFLATED_LITTLE, max_inflated=1000)
 
 
 @settings(max_examples=500)
