@@ -37,6 +37,8 @@ class Settings:
     web_bind: str
     mwl: ListenerConfig
     pacs: ListenerConfig
+    open_to_strangers: tuple[str, ...]
+    """Which of the two listeners serve devices that nobody entered."""
 
 
 def main(arguments: list[str]) -> None:
@@ -64,12 +66,19 @@ def read_settings() -> Settings:
         from pacs_receiver import config as pacs_config
 
         env = environment()
-        mwl = mwl_config.load(env).listener
-        pacs = pacs_config.load(env).listener
+        mwl = mwl_config.load(env)
+        pacs = pacs_config.load(env)
     except (BadListenerSetting, BadSiteSetting) as error:
         print(error, file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
-    return Settings(data_dir=site.DATA_DIR, web_bind=site.WEB_BIND, mwl=mwl, pacs=pacs)
+    strangers = {"worklist": mwl.policy.unknown_see, "images": pacs.accept_unknown_peers}
+    return Settings(
+        data_dir=site.DATA_DIR,
+        web_bind=site.WEB_BIND,
+        mwl=mwl.listener,
+        pacs=pacs.listener,
+        open_to_strangers=tuple(name for name, served in strangers.items() if served),
+    )
 
 
 def prepare_site() -> None:
@@ -132,13 +141,20 @@ def announcement(settings: Settings) -> str:
   worklist   {mwl.ae_title} at {_shown(mwl.bind)}   http://{_shown(mwl.health_bind)}/health
   images     {pacs.ae_title} at {_shown(pacs.bind)}   http://{_shown(pacs.health_bind)}/health
   data       {settings.data_dir}
-
+{_strangers(settings)}
   echoscu -aec {mwl.ae_title} {mwl_peer}
   findscu -W -aec {mwl.ae_title} -k 0010,0010 -k "0040,0100[0].0040,0002=$(date +%Y%m%d)" {mwl_peer}
   storescu -aec {pacs.ae_title} {pacs_peer} FILE.dcm
 
   Ctrl-C stops all three. In another terminal: make status, make restart SERVICE=mwl_scp
 """
+
+
+def _strangers(settings: Settings) -> str:
+    """Return a line that says where devices are served that nobody entered; empty where they are not."""
+    if not settings.open_to_strangers:
+        return ""
+    return f"  open       {' and '.join(settings.open_to_strangers)}: devices that are no stations are served too\n"
 
 
 def _shown(bind: tuple[str, int]) -> str:

@@ -88,6 +88,20 @@ def check_exposure(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     return found
 
 
+@register(Tags.security, deploy=True)
+def check_strangers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W007: strangers read the worklist."""
+    if environment.is_loopback(settings.MWL_BIND) or not settings.WORKLIST_POLICY.unknown_see:
+        return []
+    return [
+        Warning(
+            f"The worklist provider listens on {settings.MWL_BIND}, and serves devices that belong to no station.",
+            hint="Set MWL_UNKNOWN_STATIONS=auto, and add the department's devices as stations.",
+            id="mwl_admin.W007",
+        )
+    ]
+
+
 @register()
 def check_department(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """E001, E002: the wall clock and the AE title that the worklist is known by."""

@@ -143,6 +143,17 @@ def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         raise ValueError(f"{error}; addresses and networks such as 172.20.0.0/16 are taken") from None
 
 
+def is_loopback(address: str) -> bool:
+    """Tell whether what is bound to ``host:port`` can only be reached from its own machine."""
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def hours(text: str) -> tuple[time, time]:
     """Parse from when to when something is open, such as 08:00-18:00."""
     first, _, last = text.partition("-")

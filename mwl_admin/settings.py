@@ -195,6 +195,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = API_BODY_BYTES
 
 # What a query may see: the worklist provider reads the same variables.
 WORKLIST_POLICY = policy.load(_env)
+MWL_BIND = policy.bind(_env)
 
 # What one report of a modality may take, and those of one modality in a day: they are kept for ever.
 MPPS_MAX_BYTES = environment.read(_env, "MWL_MPPS_MAX_BYTES", environment.whole_number(65_536, 1024**3), "8388608")

@@ -55,6 +55,7 @@ _STATUSES: tuple[tuple[type[MPPSError], int], ...] = (
     (errors.InvalidInstanceUIDError, 0x0117),
     (errors.MissingAttributeError, 0x0120),
     (errors.MissingValueError, 0x0121),
+    (errors.NotAuthorizedError, 0x0124),
     (errors.TooLargeError, RESOURCE_LIMITATION),
 )
 
@@ -83,7 +84,7 @@ def _get(association: Association, request: Request) -> Response:
         tags = command.attribute_identifier_list
     except MalformedCommand as error:
         raise Refused(MISTYPED_ARGUMENT, str(error)) from error
-    ds, unsupported = operations.retrieve(command.requested_sop_instance_uid, tags)
+    ds, unsupported = operations.retrieve(command.requested_sop_instance_uid, tags, calling_ae=association.calling_ae)
     logger.info("performed procedure step retrieved", extra={"fields": association.peer()})
     data = dataset.write(ds, request.context.transfer_syntax)
     if not unsupported:

@@ -14,6 +14,7 @@ from dicom_listener.dimse import CommandField
 from dicom_listener.service import Collected, Service
 from mwl_admin.worklist.syntax import SYNTAXES
 from mwl_scp import handlers, mpps
+from mwl_scp.access import both, known_devices
 from mwl_scp.callers import Callers
 from mwl_scp.config import Config
 from mwl_scp.pool import pooled
@@ -32,13 +33,14 @@ def build(config: Config) -> Iterator[Service]:
         recorder = stack.enter_context(Recorder(config.retention_days, limits=config.record_limits).running())
         record: Callable[[Record], None] = recorder.record if config.record_queries else _forget
         callers = stack.enter_context(Callers().running())
+        known = known_devices(unknown=config.policy.unknown_see)
         yield Service(
             transfer_syntaxes=transfer_syntaxes,
             operations={
                 CommandField.C_FIND_RQ: Collected(partial(handlers.find, config.policy, record)),
                 **mpps.OPERATIONS,
             },
-            access=callers.watched(rule_from(config.listener)),
+            access=callers.watched(both(rule_from(config.listener), known)),
             echoed=callers.echoed,
             association_ended=_association_ended,
         )

@@ -52,3 +52,7 @@ class NoLongerUpdatableError(MPPSError):
 
 class TooLargeError(MPPSError):
     """The report is larger than what is kept of one, or its sender has reported too much in a day."""
+
+
+class NotAuthorizedError(MPPSError):
+    """The performed procedure step is another's, and the caller belongs to no station."""

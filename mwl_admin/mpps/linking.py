@@ -16,10 +16,12 @@ from mwl_admin.mpps.report import items, text
 logger = logging.getLogger(__name__)
 
 
-def scheduled_steps(ds: DataSet) -> set[int]:
+def scheduled_steps(ds: DataSet, *, by_station: bool) -> set[int]:
     """Return the primary keys of the scheduled steps that a report refers to; none is an unscheduled procedure.
 
-    A report that names another patient than a step's refers to none, whatever its identifiers say.
+    A report that names another patient than a step's refers to none, whatever its identifiers say. A station may report
+    what was planned on another one; an AE title that belongs to no station (``by_station`` is false) reports only steps
+    that are kept for none.
     """
     found: set[int] = set()
     for item in items(ds, "ScheduledStepAttributesSequence"):
@@ -27,7 +29,15 @@ def scheduled_steps(ds: DataSet) -> set[int]:
     theirs = {pk for pk in found if persons.names_another(ds, _order(pk))}
     if theirs:
         logger.warning("report not linked: it names another patient", extra={"fields": {"steps": len(theirs)}})
-    return found - theirs
+    return _free(found - theirs) if not by_station else found - theirs
+
+
+def _free(steps: set[int]) -> set[int]:
+    free = set(_pks(Q(pk__in=steps, stations=None)))
+    if free != steps:
+        fields = {"steps": len(steps - free)}
+        logger.warning("report not linked: a stranger reports a station's step", extra={"fields": fields})
+    return free
 
 
 def _order(step_pk: int) -> RequestedProcedure:

@@ -41,6 +41,7 @@ from mwl_admin.mpps.errors import (
     NoLongerUpdatableError,
     NoSuchInstanceError,
     NotAllowedError,
+    NotAuthorizedError,
     TooLargeError,
 )
 from mwl_admin.worklist.identifier import standard_vr, tag_name
@@ -65,7 +66,7 @@ def create(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
     try:
         with transaction.atomic(), because(_reported_by(calling_ae)):
             _refuse_flood(calling_ae, size)
-            steps = linking.scheduled_steps(kept)
+            steps = linking.scheduled_steps(kept, by_station=_is_station(calling_ae))
             _lock(steps)
             performed = PerformedProcedureStep.objects.create(
                 sop_instance_uid=uid,
@@ -92,6 +93,7 @@ def modify(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
         performed = rows.filter(sop_instance_uid=sop_instance_uid).first()
         if performed is None:
             raise NoSuchInstanceError("There is no such performed procedure step")
+        _refuse_strangers(performed, calling_ae)
         if performed.performed_procedure_step_status != PerformedStatus.IN_PROGRESS:
             raise NoLongerUpdatableError("Performed Procedure Step Object may no longer be updated")
         _refuse_fixed(ds, performed.data_set)
@@ -110,15 +112,16 @@ def modify(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
     return performed
 
 
-def retrieve(sop_instance_uid: str, tags: tuple[int, ...]) -> tuple[DataSet, tuple[int, ...]]:
+def retrieve(sop_instance_uid: str, tags: tuple[int, ...], *, calling_ae: str) -> tuple[DataSet, tuple[int, ...]]:
     """Return the attributes with these tags, all when there are none, and the tags that are not supported.
 
     An attribute of the SOP class that the modality never gave comes back empty.
     """
-    data_set = PerformedProcedureStep.objects.filter(sop_instance_uid=sop_instance_uid).values_list("data_set").first()
-    if data_set is None:
+    performed = PerformedProcedureStep.objects.filter(sop_instance_uid=sop_instance_uid).first()
+    if performed is None:
         raise NoSuchInstanceError("There is no such performed procedure step")
-    ds: DataSet = data_set[0]
+    _refuse_strangers(performed, calling_ae)
+    ds: DataSet = performed.data_set
     if not tags:
         return ds, ()
     found: DataSet = {}
@@ -132,6 +135,17 @@ def retrieve(sop_instance_uid: str, tags: tuple[int, ...]) -> tuple[DataSet, tup
         else:
             unsupported.append(tag)
     return found, tuple(unsupported)
+
+
+def _is_station(calling_ae: str) -> bool:
+    return Station.objects.filter(ae_title=calling_ae, enabled=True).exists()
+
+
+def _refuse_strangers(performed: PerformedProcedureStep, calling_ae: str) -> None:
+    """An AE title that belongs to no station has to do with its own reports only."""
+    own = report.legal_ae_title(calling_ae)
+    if not (own and performed.calling_ae_title == own) and not _is_station(calling_ae):
+        raise NotAuthorizedError("Reported by another AE title")
 
 
 def _reported_by(calling_ae: str) -> str:

@@ -17,10 +17,10 @@ class Policy:
     """What the settings say.
 
     ``own_only``: a station sees its own steps and unassigned ones of its modality, not everybody's. ``unknown_see``:
-    AE titles without a station see the list. ``default_days``: the first and last day, from today, that a query
-    without a date sees; None is no limit. ``refuse_above``: above ``maximum_matches`` the query is refused, not cut.
-    ``ignore_accents``: names match without regard to accents. ``hide_ended``: finished and cancelled steps are hidden.
-    ``offer_started``: a step that one station has started, as it reported by MPPS, is still offered to others.
+    AE titles without a station are let in, and see the list. ``default_days``: the first and last day, from today, that
+    a query without a date sees; None is no limit. ``refuse_above``: above ``maximum_matches`` the query is refused, not
+    cut. ``ignore_accents``: names match without regard to accents. ``hide_ended``: finished and cancelled steps are
+    hidden. ``offer_started``: a step that one station has started, as it reported by MPPS, is still offered to others.
     ``max_inflated``: bytes that a deflated identifier may grow to.
     """
 
@@ -40,7 +40,7 @@ def load(env: FileAwareEnv) -> Policy:
     read = partial(environment.read, env)
     return Policy(
         own_only=read("MWL_STATION_SCOPE", environment.choice("own", "all"), "own") == "own",
-        unknown_see=read("MWL_UNKNOWN_STATIONS", environment.choice("all", "none"), "all") == "all",
+        unknown_see=_unknown_see(env),
         default_days=read("MWL_DEFAULT_DAYS", days, "off"),
         maximum_matches=read("MWL_MAX_MATCHES", _maximum, "1000"),
         refuse_above=read("MWL_ABOVE_MAX_MATCHES", environment.choice("cut", "refuse"), "cut") == "refuse",
@@ -49,6 +49,17 @@ def load(env: FileAwareEnv) -> Policy:
         offer_started=read("MWL_OFFER_STARTED", environment.boolean, "0"),
         max_inflated=read("MWL_MAX_INFLATED_BYTES", environment.whole_number(1024, 2**30), "1048576"),
     )
+
+
+def _unknown_see(env: FileAwareEnv) -> bool:
+    chosen = environment.read(env, "MWL_UNKNOWN_STATIONS", environment.choice("auto", "all", "none"), "auto")
+    # Beyond its own machine nobody is served whom the department doesn't know.
+    return chosen == "all" or (chosen == "auto" and environment.is_loopback(bind(env)))
+
+
+def bind(env: FileAwareEnv) -> str:
+    """Return where the worklist provider listens; raise BadSetting when that can't be used."""
+    return environment.read(env, "MWL_BIND", environment.bind, "127.0.0.1:4243")
 
 
 def days(text: str) -> tuple[int, int] | None:

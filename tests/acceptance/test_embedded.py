@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.cast import MUELLER_CT
 from tests.clients import dcmtk
 from tests.clients.site import Site
 from tests.components import requires
-from tests.processes import PASSWORD, ROOT
+from tests.processes import PASSWORD, ROOT, clean_environment
 from tests.waiting import wait_until
 
 IMAGE = Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm"
@@ -63,7 +64,27 @@ def test_it_says_where_each_process_listens_and_how_to_try_it(running: Embedded)
     assert f"PACS at 127.0.0.1:{parts.pacs_port}" in said
     assert f"echoscu -aec MWL_SCP 127.0.0.1 {parts.mwl_port}" in said
     assert str(parts.data_dir) in said
+    assert "worklist and images: devices that are no stations are served too" in said
     assert PASSWORD not in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"MWL_BIND": "0.0.0.0:4243"}, "  open       images: devices"),
+        ({"PACS_BIND": "0.0.0.0:4244"}, "  open       worklist: devices"),
+        ({"MWL_BIND": "0.0.0.0:4243", "MWL_UNKNOWN_STATIONS": "all"}, "  open       worklist and images: devices"),
+        ({"MWL_UNKNOWN_STATIONS": "none", "PACS_UNKNOWN_PEERS": "reject"}, ""),
+    ],
+)
+def test_it_says_where_strangers_are_served(tmp_path: Path, settings: dict[str, str], said: str) -> None:
+    code = "import embedded; print(embedded.announcement(embedded.read_settings()))"
+    env = clean_environment({"DATA_DIR": str(tmp_path), **settings})
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert said in run.stdout
+    assert ("devices that are no stations" in run.stdout) is bool(said)
 
 
 @pytest.mark.parametrize("name", ["mwl_admin", "mwl_scp", "pacs_receiver"])

@@ -16,7 +16,7 @@ from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Sta
 from mwl_admin.worklist.syntax import IMPLICIT_LITTLE
 from tests.mpps.scu import Modality, changes, creation, final, modality, offered, series, unscheduled
 from tests.mwl_scp.conftest import Provider
-from tests.worklist.cast import make_step
+from tests.worklist.cast import make_station, make_step
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -115,6 +115,7 @@ def test_updates_while_in_progress_replace_attributes_and_leave_the_others(ct: M
 
 def test_create_and_set_travel_on_associations_of_their_own(provider: Provider) -> None:
     step = make_step()
+    make_station("CT1_B")
     with modality(provider.port) as one:
         uid = started(one, step)
     with modality(provider.port, calling="CT1_B", transfer_syntax=IMPLICIT_LITTLE) as other:

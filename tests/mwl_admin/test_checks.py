@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mwl_admin import checks, environment
+from mwl_admin.worklist.policy import Policy
 
 
 @pytest.fixture
@@ -22,6 +23,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace
         DEBUG=False,
         STATIC_ROOT=static_root,
         TIME_ZONE="Europe/London",
+        MWL_BIND="127.0.0.1:4243",
+        WORKLIST_POLICY=Policy(),
         WEB_BIND="127.0.0.1:8000",
         WEB_WORKERS=1,
     )
@@ -31,7 +34,13 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace
 
 
 def found() -> list[str | None]:
-    every = (checks.check_database, checks.check_department, checks.check_exposure, checks.check_static_files)
+    every = (
+        checks.check_database,
+        checks.check_department,
+        checks.check_exposure,
+        checks.check_static_files,
+        checks.check_strangers,
+    )
     return [message.id for check in every for message in check(None)]
 
 
@@ -74,3 +83,12 @@ def test_a_secret_key_that_others_can_read_is_told(settings: SimpleNamespace) ->
 def test_an_illegal_ae_title_is_told(monkeypatch: pytest.MonkeyPatch, title: str) -> None:
     monkeypatch.setenv("MWL_AE_TITLE", title)
     assert found() == ["mwl_admin.E002"]
+
+
+@pytest.mark.parametrize(("bind", "served", "told"), [("0.0.0.0:4243", True, True), ("0.0.0.0:4243", False, False)])
+def test_strangers_that_are_served_beyond_this_machine_are_told(
+    settings: SimpleNamespace, bind: str, served: bool, told: bool
+) -> None:
+    settings.MWL_BIND = bind
+    settings.WORKLIST_POLICY = Policy(unknown_see=served)
+    assert found() == (["mwl_admin.W007"] if told else [])

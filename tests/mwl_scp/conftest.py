@@ -52,14 +52,14 @@ class Provider:
         return self.process.wait(30)
 
 
-def start_provider(folder: Path, database_url: str, **settings: str) -> Provider:
-    """Start the provider and wait until it accepts connections."""
+def start_provider(folder: Path, database_url: str, *, host: str = "127.0.0.1", **settings: str) -> Provider:
+    """Start the provider, bound to ``host``, and wait until it accepts connections on loopback."""
     port, health_port, log = free_port(), free_port(), folder / "mwl_scp.log"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("MWL_", "PACS_", "DJANGO_"))},
         "DATA_DIR": str(folder / "var"),
         "DATABASE_URL": database_url,
-        "MWL_BIND": f"127.0.0.1:{port}",
+        "MWL_BIND": f"{host}:{port}",
         "MWL_HEALTH_BIND": f"127.0.0.1:{health_port}",
         "PYTHONWARNINGS": "error",
         **settings,

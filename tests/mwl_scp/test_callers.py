@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import threading
-import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from mwl_admin.models import Station, UnknownCaller
 from mwl_scp import callers
 from mwl_scp.callers import Call, Callers, write
 from tests.mwl_scp.conftest import Provider, start_provider
-from tests.mwl_scp.scu import association
 from tests.waiting import wait_until
 from tests.worklist.cast import make_station
 
@@ -170,21 +168,6 @@ def test_a_database_that_refuses_costs_what_waits_and_nothing_else(
         running.echoed(Echo("CT2"))  # type: ignore[arg-type]
         wait_until(lambda: len(batches) == 2, what="the next was written")
     assert batches[1][0].ae_title == "CT2"
-
-
-def test_an_echo_is_answered_while_the_database_is_away(postgres_url: str, tmp_path: Path) -> None:
-    away = postgres_url.rpartition("/")[0] + "/no_such_database"
-    running = start_provider(tmp_path, away)
-    try:
-        with association(running.port, calling="CT1") as opened:
-            started = time.monotonic()
-            for _ in range(20):
-                assert opened.send_c_echo().Status == 0
-            assert time.monotonic() - started < 10
-        wait_until(lambda: "callers could not be recorded" in running.log_text(), what="the outage is told")
-        assert echo(running.port, "CT1") == 0
-    finally:
-        assert running.stop() == 0
 
 
 def test_the_rule_decides_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:

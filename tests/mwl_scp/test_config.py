@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dicom_listener.config import environment
+from dicom_listener.devices import is_loopback
 from mwl_admin.worklist.policy import Policy
 from mwl_scp.config import load
 
@@ -56,8 +57,44 @@ def test_every_rule_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("chosen", "bind", "served"),
+    [
+        ("", "", True),
+        ("auto", "127.0.0.1:4243", True),
+        ("auto", "127.9.9.9:0", True),
+        ("auto", "[::1]:4243", True),
+        ("auto", "localhost:4243", True),
+        ("auto", "0.0.0.0:4243", False),
+        ("auto", "[::]:4243", False),
+        ("auto", ":4243", False),
+        ("auto", "192.0.2.1:4243", False),
+        ("auto", "scanner.example:4243", False),
+        ("all", "0.0.0.0:4243", True),
+        ("none", "127.0.0.1:4243", False),
+    ],
+)
+def test_strangers_are_served_where_only_this_machine_can_be_one_or_where_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, bind: str, served: bool
+) -> None:
+    for name, value in {"MWL_UNKNOWN_STATIONS": chosen, "MWL_BIND": bind}.items():
+        if value:
+            monkeypatch.setenv(name, value)
+    config = load(environment())
+    assert config.policy.unknown_see is served
+    if chosen == "auto":
+        # The listener's own judgement of the same address, by which the receiver decides.
+        assert is_loopback(config.listener.bind[0]) is served
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
-    [("MWL_DEFAULT_DAYS", "7"), ("MWL_QUERY_RETENTION_DAYS", "-1"), ("TIME_ZONE", "Mars/Base"), ("MWL_WORKERS", "0")],
+    [
+        ("MWL_DEFAULT_DAYS", "7"),
+        ("MWL_UNKNOWN_STATIONS", "some"),
+        ("MWL_QUERY_RETENTION_DAYS", "-1"),
+        ("TIME_ZONE", "Mars/Base"),
+        ("MWL_WORKERS", "0"),
+    ],
 )
 def test_a_bad_value_ends_the_process_with_one_line_that_names_it(tmp_path: Path, name: str, value: str) -> None:
     run = subprocess.run(

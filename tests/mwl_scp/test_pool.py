@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,8 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore
 from tests.mwl_scp.conftest import ROOT, Provider, start_provider
 from tests.mwl_scp.scu import association, find
 from tests.postgres import PostgresServer
+from tests.security.associations import TEMPORARY_CONGESTION, asked
+from tests.waiting import wait_until
 from tests.worklist.cast import identifier
 
 ASSOCIATIONS = 30
@@ -62,13 +65,21 @@ def test_an_association_that_is_idle_holds_no_connection(provider: Provider, pos
         assert len(backends(postgres_url)) < ASSOCIATIONS / 2
 
 
-def test_a_query_is_answered_again_after_the_database_was_away(
+def test_while_the_database_is_away_associations_go_on_and_new_ones_are_told_to_try_again(
     provider: Provider, postgres_server: PostgresServer
 ) -> None:
-    assert find(provider.port, identifier(PatientName="")).final == 0
-    postgres_server.stop()
-    try:
-        assert find(provider.port, identifier(PatientName="")).final == 0xA700
-    finally:
-        postgres_server.start()
+    with association(provider.port) as opened:
+        postgres_server.stop()
+        try:
+            started = time.monotonic()
+            for _ in range(20):
+                assert opened.send_c_echo().Status == 0
+            assert time.monotonic() - started < 10
+            wait_until(lambda: "callers could not be recorded" in provider.log_text(), what="the outage is told")
+            asked_now = opened.send_c_find(identifier(PatientName=""), ModalityWorklistInformationFind)
+            assert [status.Status for status, _ in asked_now] == [0xA700]
+            assert asked(provider.port, "CT1") == TEMPORARY_CONGESTION
+        finally:
+            postgres_server.start()
+    wait_until(lambda: asked(provider.port, "CT1") is None, timeout=60, what="associations are accepted again")
     assert find(provider.port, identifier(PatientName="")).final == 0

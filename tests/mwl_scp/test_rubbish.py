@@ -12,6 +12,7 @@ import pytest
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_FIND
 
+from mwl_admin.models import WorklistQuery
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tests.mwl_scp.conftest import Provider
 from tests.mwl_scp.scu import association, find
@@ -96,6 +97,7 @@ def test_an_association_leaves_no_connection_to_the_database_behind(provider: Pr
         return len(worker.open_files()) + len(worker.net_connections())
 
     find(provider.port, identifier(step={}))
+    wait_until(WorklistQuery.objects.exists, what="the recorder has its own connection")
     before = wait_until(open_things)
     for _ in range(20):
         find(provider.port, identifier(step={}))
