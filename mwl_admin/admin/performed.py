@@ -26,6 +26,7 @@ from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
 from mwl_admin.models.performed import PerformedStatus
 from mwl_admin.models.status import ENDED
 from mwl_admin.mpps import report
+from mwl_admin.mpps.where import done_elsewhere
 
 SERIES_SHOWN = 200
 CHARACTERS_SHOWN = 2000
@@ -127,10 +128,12 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
 
     @admin.display(description=_("worklist entries"))
     def entries(self, performed: PerformedProcedureStep) -> str:
-        steps = performed.scheduled_procedure_steps.select_related("requested_procedure__patient").order_by("pk")
+        linked = performed.scheduled_procedure_steps.select_related("requested_procedure__patient").order_by("pk")
+        steps = list(linked.prefetch_related("stations"))
         if not steps:
             return gettext("Unscheduled: no entry of the worklist matches what the modality reported.")
         disregarded = set(performed.disregarded_for.values_list("pk", flat=True))
+        elsewhere = done_elsewhere(steps)
         taken_back = gettext("%(status)s; this report was taken back by staff and no longer counts")
         return format_html_join(
             SafeString("<br>"),
@@ -141,7 +144,7 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
                     f"{step} · {step.requested_procedure.patient}",
                     taken_back % {_("status"): step.get_status_display()}
                     if step.pk in disregarded
-                    else step.get_status_display(),
+                    else ", ".join(filter(None, (step.get_status_display(), elsewhere.get(step.pk)))),
                 )
                 for step in steps
             ),

@@ -24,6 +24,7 @@ from mwl_admin import finding, identity, preflight
 from mwl_admin.admin.editing import EditedAdmin, EditedForm
 from mwl_admin.admin.exchange import EntryExchange
 from mwl_admin.admin.readers import PatientDataAdmin
+from mwl_admin.admin.scheduled import state
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.similar import probable_duplicates
 
@@ -197,7 +198,7 @@ class StepInline(StackedInline):  # type: ignore[misc]
     verbose_name = gettext_lazy("step")
     verbose_name_plural = gettext_lazy("scheduled steps")
     autocomplete_fields = ("stations", "protocol_codes")
-    readonly_fields = ("status",)
+    readonly_fields = ("state",)
     fieldsets = (
         (
             None,
@@ -207,6 +208,7 @@ class StepInline(StackedInline):  # type: ignore[misc]
                     ("scheduled_date", "scheduled_time"),
                     ("modality", "stations"),
                     ("scheduled_performing_physician_name", "scheduled_procedure_step_description"),
+                    "state",
                 )
             },
         ),
@@ -215,7 +217,7 @@ class StepInline(StackedInline):  # type: ignore[misc]
             {
                 "classes": ("collapse",),
                 "fields": (
-                    ("scheduled_procedure_step_id", "status"),
+                    "scheduled_procedure_step_id",
                     "scheduled_procedure_step_location",
                     "protocol_codes",
                     ("pre_medication", "requested_contrast_agent"),
@@ -224,6 +226,10 @@ class StepInline(StackedInline):  # type: ignore[misc]
             },
         ),
     )
+
+    @admin.display(description=gettext_lazy("status"))
+    def state(self, step: ScheduledProcedureStep) -> str:
+        return state(step)
 
     def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
         pk = request.GET.get("copy", "")

@@ -20,6 +20,7 @@ from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import Procedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN
+from mwl_admin.mpps.where import done_elsewhere
 from mwl_admin.pages import reschedule
 from mwl_admin.pages.day import status_note
 
@@ -118,6 +119,11 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset.filter(status=self.value()) if self.value() else queryset
 
 
+def state(step: ScheduledProcedureStep) -> str:
+    """Return the step's status, and where it was done when that is not where it was planned."""
+    return ", ".join(filter(None, (step.get_status_display(), done_elsewhere([step]).get(step.pk))))
+
+
 Action = Callable[["ScheduledProcedureStepAdmin", HttpRequest, "QuerySet[ScheduledProcedureStep]"], None]
 
 
@@ -168,7 +174,7 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
     search_fields = ("scheduled_procedure_step_id", "requested_procedure__accession_number")
     search_help_text = _("Patient's name or ID, accession number, step ID or requested procedure ID")
     autocomplete_fields = ("stations", "protocol_codes")
-    readonly_fields = ("patient", "patient_id", "requested_procedure", "status")
+    readonly_fields = ("patient", "patient_id", "requested_procedure", "state")
     actions = ACTIONS
     fieldsets = (
         (
@@ -177,7 +183,7 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
                 "fields": (
                     "seen_version",
                     ("patient", "patient_id"),
-                    ("requested_procedure", "status"),
+                    ("requested_procedure", "state"),
                     ("scheduled_date", "scheduled_time"),
                     ("modality", "stations"),
                     ("scheduled_procedure_step_id", "scheduled_procedure_step_location"),
@@ -215,6 +221,10 @@ class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
     @admin.display(description=_("stations"))
     def station_names(self, step: ScheduledProcedureStep) -> str:
         return ", ".join(station.ae_title for station in step.stations.all()) or gettext("any")
+
+    @admin.display(description=_("status"))
+    def state(self, step: ScheduledProcedureStep) -> str:
+        return state(step)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         steps: QuerySet[Any] = super().get_queryset(request)

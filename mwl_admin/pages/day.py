@@ -16,6 +16,7 @@ from mwl_admin import finding
 from mwl_admin.exchange.alarms import images
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN, SOURCES, WAITING
+from mwl_admin.mpps.where import done_elsewhere
 
 LATE_MINUTES = 15
 LONG_STARTED_HOURS = 4
@@ -80,6 +81,7 @@ class Row:
     step: ScheduledProcedureStep
     late: str = ""
     images: str = ""
+    elsewhere: str = ""
     mixed_up: bool = False
     next: StepStatus | None = None
     others: Sequence[StepStatus] = field(default_factory=list)
@@ -154,14 +156,15 @@ def with_status(steps: Iterable[ScheduledProcedureStep], status: str) -> list[Sc
 
 
 def grouped(
-    steps: Iterable[ScheduledProcedureStep], now: datetime.datetime, mixed_up: Collection[int] = ()
+    steps: Sequence[ScheduledProcedureStep], now: datetime.datetime, mixed_up: Collection[int] = ()
 ) -> list[Group]:
     """Return the steps by station; those of several stations stand under all their names, once.
 
     ``mixed_up`` are the keys of entries that have images of another patient.
     """
     groups: dict[tuple[str, ...], Group] = {}
-    for step in steps:
+    for line in rows(steps, now, mixed_up):
+        step = line.step
         stations = sorted(step.stations.all(), key=lambda station: station.ae_title)
         if stations:
             key = ("1", *(station.ae_title for station in stations))
@@ -171,12 +174,17 @@ def grouped(
             key = ("2", step.modality)
             title = _("Any %(modality)s") % {"modality": step.modality}
             subtitle = _("no station assigned")
-        groups.setdefault(key, Group(title, subtitle)).rows.append(row(step, now, mixed_up))
+        groups.setdefault(key, Group(title, subtitle)).rows.append(line)
     return [groups[key] for key in sorted(groups)]
 
 
-def row(step: ScheduledProcedureStep, now: datetime.datetime, mixed_up: Collection[int] = ()) -> Row:
-    """Return a line of the list; ``now`` is the department's wall clock."""
+def rows(steps: Sequence[ScheduledProcedureStep], now: datetime.datetime, mixed_up: Collection[int] = ()) -> list[Row]:
+    """Return the lines of the list; ``now`` is the department's wall clock."""
+    elsewhere = done_elsewhere(steps)
+    return [_row(step, now, mixed_up, elsewhere.get(step.pk, "")) for step in steps]
+
+
+def _row(step: ScheduledProcedureStep, now: datetime.datetime, mixed_up: Collection[int], elsewhere: str) -> Row:
     next_status = NEXT.get(step.status)
     others = [
         target
@@ -188,6 +196,7 @@ def row(step: ScheduledProcedureStep, now: datetime.datetime, mixed_up: Collecti
         step,
         _lateness(step, now),
         _images(step),
+        elsewhere,
         step.requested_procedure_id in mixed_up,
         next_status,
         others,

@@ -116,7 +116,7 @@ def _list(request: HttpRequest, filters: days.Filters) -> _List:
         ],
         "total": len(everything),
         "all_address": _address("today", filters, status=""),
-        "elsewhere": [days.row(step, now, alarms.mixed_up) for step in elsewhere],
+        "elsewhere": days.rows(elsewhere, now, alarms.mixed_up),
         "too_many": len(elsewhere) == days.FOUND_ELSEWHERE,
         "unmatched": unmatched,
         "labels": days.action_labels(),

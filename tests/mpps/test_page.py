@@ -10,14 +10,16 @@ from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pydicom import Dataset
 
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
 from mwl_admin.mpps import dataset, operations
+from mwl_admin.mpps.where import done_elsewhere
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 from tests.mpps.scu import creation, final, series, unscheduled
 from tests.mwl_admin.conftest import anna, browser
-from tests.worklist.cast import encoded, make_step
+from tests.worklist.cast import encoded, make_station, make_step
 
 __all__ = ["anna", "browser"]
 
@@ -27,11 +29,11 @@ LIST = "admin:mwl_admin_performedprocedurestep_changelist"
 PAGE = "admin:mwl_admin_performedprocedurestep_change"
 
 
-def reported(*data_sets: Dataset) -> PerformedProcedureStep:
+def reported(*data_sets: Dataset, calling_ae: str = "CT1") -> PerformedProcedureStep:
     first, *rest = (dataset.read(encoded(ds, EXPLICIT_LITTLE), EXPLICIT_LITTLE) for ds in data_sets)
-    performed = operations.create(first, "", calling_ae="CT1")
+    performed = operations.create(first, "", calling_ae=calling_ae)
     for ds in rest:
-        performed = operations.modify(ds, performed.sop_instance_uid, calling_ae="CT1")
+        performed = operations.modify(ds, performed.sop_instance_uid, calling_ae=calling_ae)
     return performed
 
 
@@ -138,3 +140,43 @@ def test_who_may_not_change_entries_may_not_take_back(client: Client) -> None:
 def test_a_report_cannot_be_changed(browser: Client) -> None:
     performed = reported(creation(make_step()))
     assert browser.post(reverse(PAGE, args=[performed.pk]), {"patient_id": "X"}).status_code == 403
+
+
+@pytest.mark.parametrize(("ends", "said"), [(True, "done on CT2"), (False, "started on CT2")])
+def test_what_another_station_did_than_it_was_planned_on_is_told_wherever_the_step_is_shown(
+    anna: User, browser: Client, ends: bool, said: str
+) -> None:
+    step = make_step(stations=[make_station("CT1")], scheduled_date=timezone.localdate())
+    make_station("CT2")
+    reports = [creation(step, PerformedStationAETitle="CT2"), final()]
+    performed = reported(*reports[: 1 + ends], calling_ae="CT2")
+    pages = {
+        "today": reverse("today"),
+        "entry": reverse("admin:mwl_admin_requestedprocedure_change", args=[step.requested_procedure_id]),
+        "step": reverse("admin:mwl_admin_scheduledprocedurestep_change", args=[step.pk]),
+        "examination": reverse(PAGE, args=[performed.pk]),
+    }
+    shown = {name: said in browser.get(address).content.decode() for name, address in pages.items()}
+    assert shown == dict.fromkeys(pages, True)
+
+
+def test_where_a_step_was_done_is_told_only_when_it_was_planned_elsewhere() -> None:
+    stations = [make_station("CT1"), make_station("CT2")]
+    planned, free, through_a_broker = make_step(stations=stations[:1]), make_step(), make_step(stations=stations[:1])
+    reported(creation(planned), final())
+    reported(creation(free, PerformedStationAETitle="CT2"), final(), calling_ae="CT2")
+    reported(creation(through_a_broker), final(), calling_ae="CT2")
+    assert done_elsewhere(ScheduledProcedureStep.objects.all()) == {}
+
+
+def test_a_report_that_was_taken_back_tells_no_longer_where_a_step_was_done() -> None:
+    step = make_step(stations=[make_station("CT1")])
+    make_station("CT2")
+    reported(creation(step, PerformedStationAETitle="CT2"), final(), calling_ae="CT2")
+    step.refresh_from_db()
+    assert done_elsewhere([step]) == {step.pk: "done on CT2"}
+    step.undo()
+    reported(creation(step), final())
+    step.refresh_from_db()
+    assert step.status == "COMPLETED"
+    assert done_elsewhere([step]) == {}
