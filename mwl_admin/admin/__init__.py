@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin.admin import logins, look  # noqa: F401 - registers accounts and roles
+from mwl_admin.admin import accounts, logins  # noqa: F401 - register accounts, roles and logins
 from mwl_admin.admin.catalogue import ProcedureAdmin, ProtocolCodeAdmin
 from mwl_admin.admin.clients import APIClientAdmin
 from mwl_admin.admin.patient import PatientAdmin

@@ -94,6 +94,7 @@ def make_what_is_shown() -> None:
     client.make_token()
     client.save()
     anna, patient = User.objects.get(username="anna"), models.Patient.objects.earliest("pk")
+    User.objects.create_user("mistyped")
     models.PatientRead.objects.create(user=anna, user_name="anna", patient=patient, patient_identifiers="P-1", page="x")
     study = models.ReceivedStudy.objects.earliest("pk")
     models.StudyNotice.objects.create(event_id="0f2c8a44", study=study, announced_at=timezone.now())
@@ -131,5 +132,7 @@ def _arguments(name: str) -> list[Any]:
     if not application or action in {"changelist", "add", "import", "export"}:
         return []
     kind: Any = apps.get_model(application, model)
-    record = kind.objects.earliest("pk")
+    # An account that did something can't be deleted.
+    deleted = name == "admin:auth_user_delete"
+    record = kind.objects.get(username="mistyped") if deleted else kind.objects.earliest("pk")
     return [record.pk, *([record.history.earliest().pk] if action == "simple_history" else [])]
