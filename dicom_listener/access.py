@@ -39,6 +39,7 @@ class Caller:
     ``address`` is the IP address as text. ``certificate`` is the one that it proved to hold, None without TLS or where
     none is asked for. ``identify`` verifies the User Identity that it sent (PS3.7 §D.3.3.7) and returns why it is
     rejected, None when it is not: to be called last, since that takes a while. The listener calls it in any case.
+    ``is_own_health_check``: it proved to be the health check of this very service, of which nobody needs a note.
     """
 
     calling_ae: str
@@ -46,6 +47,7 @@ class Caller:
     address: str
     certificate: Certificate | None = None
     identify: Callable[[], Rejected | None] = field(default=lambda: None, compare=False, repr=False)
+    is_own_health_check: bool = False
 
 
 class Reason(Enum):

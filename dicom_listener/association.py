@@ -18,7 +18,6 @@ from dicom_listener.access import Caller, Reason, Rejected
 from dicom_listener.connection import NEVER, Connection, Expired, PeerClosed, Stopped
 from dicom_listener.dimse import RESPONSE, Command, CommandField, encode_request
 from dicom_listener.exchange import Exchange, PeerEnding
-from dicom_listener.identity import HEALTH_AE_TITLE
 from dicom_listener.log import log_failure
 from dicom_listener.message import Incoming
 from dicom_listener.negotiation import (
@@ -67,7 +66,8 @@ class Association:
 
     ``calling_ae`` and ``called_ae`` are AE titles without padding; ``user`` is that of a verified user identity, or "";
     ``address`` and ``port`` are the peer's; ``peer_max_pdu`` is the longest P-DATA-TF that the peer takes, in
-    bytes; ``contexts`` the accepted ones by ID.
+    bytes; ``contexts`` the accepted ones by ID. ``is_own_health_check`` tells the health check of this very service,
+    which would fill the log: it says what only the master and its children know.
     """
 
     def __init__(self, sock: socket.socket, address: str, port: int, certificate: Certificate | None,
@@ -80,6 +80,7 @@ class Association:
         self.calling_ae = ""
         self.called_ae = ""
         self.user = ""
+        self.is_own_health_check = False
         self.implementation_uid = ""
         self.implementation_version = ""
         self.peer_max_pdu = UNLIMITED
@@ -142,11 +143,6 @@ class Association:
             if self.service.association_ended:
                 self.service.association_ended(self)
 
-    @property
-    def is_own_health_check(self) -> bool:
-        """Whether this is the health check of this very service, which would fill the log."""
-        return self.calling_ae == HEALTH_AE_TITLE and self.address in ("127.0.0.1", "::1")
-
     def peer(self, **more: object) -> dict[str, object]:
         who = {"association": self.id, "address": self.address}
         if self.calling_ae:
@@ -200,6 +196,7 @@ class Association:
         self.called_ae = proposal.called_ae
         self.implementation_uid = proposal.implementation_uid
         self.implementation_version = proposal.implementation_version
+        self.is_own_health_check = self._shared.is_health_token(proposal.implementation_version)
         self.peer_max_pdu = proposal.max_pdu or UNLIMITED
 
     def _judge(self, proposal: Proposal) -> Rejected | None:
@@ -212,7 +209,8 @@ class Association:
         if not proposal.called_ae:
             return Rejected(Reason.CALLED_AE, "called AE title is empty")
         identify = Identification(self._shared.verifier, proposal.user_identity, proposal.calling_ae, self.address)
-        caller = Caller(proposal.calling_ae, proposal.called_ae, self.address, self._certificate, identify)
+        caller = Caller(proposal.calling_ae, proposal.called_ae, self.address, self._certificate, identify,
+                        self.is_own_health_check)  # fmt: skip
         try:
             rejected = self.service.access(caller) or identify()
         except Exception as error:  # noqa: BLE001 - on doubt nobody is let in

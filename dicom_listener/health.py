@@ -21,6 +21,7 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
     ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
     MaximumLengthNotification,
 )
 from pynetdicom.presentation import build_context
@@ -63,11 +64,15 @@ def forget_process(pid: int | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Asks for an association as any peer would. A rejection is an answer too: access is not what is asked about."""
+    """Asks for an association as any peer would. A rejection is an answer too: access is not what is asked about.
+
+    ``token`` makes it known to the workers, which log it at DEBUG only: it is a secret of the master's start.
+    """
 
     host: str
     port: int
     ae_title: str
+    token: str
     tls: ssl.SSLContext | None = None
 
     def __call__(self) -> str:
@@ -81,7 +86,7 @@ class Probe:
                 return self._ask(encrypted)
 
     def _ask(self, sock: socket.socket) -> str:
-        sock.sendall(_association_request(self.ae_title))
+        sock.sendall(_association_request(self.ae_title, self.token))
         first = sock.recv(1)
         if first == bytes((PduType.ASSOCIATE_AC,)):
             sock.sendall(b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00")  # A-RELEASE-RQ
@@ -103,7 +108,7 @@ def _trusting_context() -> ssl.SSLContext:
     return context
 
 
-def _association_request(called_ae: str) -> bytes:
+def _association_request(called_ae: str, token: str) -> bytes:
     request = A_ASSOCIATE()
     request.application_context_name = "1.2.840.10008.3.1.1.1"
     request.calling_ae_title = HEALTH_AE_TITLE
@@ -111,7 +116,9 @@ def _association_request(called_ae: str) -> bytes:
     maximum = MaximumLengthNotification()
     implementation = ImplementationClassUIDNotification()
     implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    request.user_information = [maximum, implementation]
+    version = ImplementationVersionNameNotification()
+    version.implementation_version_name = token
+    request.user_information = [maximum, implementation, version]
     context = build_context("1.2.840.10008.1.1")
     context.context_id = 1
     request.presentation_context_definition_list = [context]

@@ -7,4 +7,4 @@ IMPLEMENTATION_CLASS_UID = f"{UID_ROOT}.1"
 IMPLEMENTATION_VERSION_NAME = "GATEWAY_0_1"
 
 HEALTH_AE_TITLE = "GATEWAY_HEALTH"
-"""Calling AE title of a service's own health check."""
+"""Calling AE title of a service's own health check: a name that anybody may use. What makes it known is a token."""

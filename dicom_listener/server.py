@@ -47,7 +47,7 @@ class Server:
     """Accepts on a listening socket that it shares with other workers until told to stop."""
 
     def __init__(self, config: ListenerConfig, service: Service, listener: socket.socket, *, seats: Seats,
-                 tls: ssl.SSLContext | None, master: int) -> None:  # fmt: skip
+                 tls: ssl.SSLContext | None, master: int, health_token: str = "") -> None:  # fmt: skip
         limits = config.limits
         self._limits = limits
         self._listener = listener
@@ -57,7 +57,7 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._lobby = Lobby(seats.waiting, _SPARE_THREADS)
         verifier = Verifier(config.user_identities_file, required=config.require_user_identity)
-        self._shared = Shared(service, limits, seats, self._lobby, verifier)
+        self._shared = Shared(service, limits, seats, self._lobby, verifier, health_token)
         self._reception = Reception(self._selector, self._lobby, limits.first_pdu, tls, self._hand_over)
         self._associations: set[Association] = set()
         self._stopping = False

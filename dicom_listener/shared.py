@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,3 +23,8 @@ class Shared:
     seats: Seats
     lobby: Lobby
     verifier: Verifier
+    health_token: str
+    """What the service's own health check gives as its implementation version name; empty: there is none."""
+
+    def is_health_token(self, text: str) -> bool:
+        return bool(self.health_token) and hmac.compare_digest(text.encode(), self.health_token.encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import secrets
 import signal
 import socket
 import sys
@@ -81,6 +82,7 @@ class _Master:
         self._tls = tls.server_context(config.tls, prefix) if config.tls else None
         self._listener = listen(config.bind, f"{prefix}BIND")
         self._health_socket = listen(config.health_bind, f"{prefix}HEALTH_BIND")
+        self._health_token = secrets.token_urlsafe(12)  # 16 characters, what an implementation version name holds
         self._seats = Seats(config.limits, config.workers)
         self._children = [_Child(f"worker {n}", self._worker(n), index=n) for n in range(config.workers)]
         self._children.append(_Child("health", self._health))
@@ -151,7 +153,7 @@ class _Master:
             self._seats.belong_to(index)
             with self._build() as service:
                 Server(self._config, service, self._listener, seats=self._seats, tls=self._tls,
-                       master=self._lifeline).run()  # fmt: skip
+                       master=self._lifeline, health_token=self._health_token).run()  # fmt: skip
             return 0
 
         return main
@@ -168,7 +170,7 @@ class _Master:
     def _health(self) -> int:
         port = self._listener.getsockname()[1]
         self._listener.close()
-        probe = health.Probe(self._config.bind[0], port, self._config.ae_title, tls=self._tls)
+        probe = health.Probe(self._config.bind[0], port, self._config.ae_title, self._health_token, self._tls)
         health.serve(self._config, self._health_socket, self._checks, self._seats, probe, lifeline=self._lifeline)
         return 0
 

@@ -17,7 +17,6 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from dicom_listener.identity import HEALTH_AE_TITLE
 from dicom_listener.log import log_failure
 from mwl_admin.models import Station, UnknownCaller
 from mwl_admin.mpps.report import legal_ae_title
@@ -81,7 +80,7 @@ class Callers:
 
         def watch(caller: Caller) -> Rejected | None:
             rejected = rule(caller)
-            if rejected is not None and caller.calling_ae != HEALTH_AE_TITLE:
+            if rejected is not None and not caller.is_own_health_check:
                 self._note(caller.calling_ae, caller.address, rejected.because)
             return rejected
 

@@ -18,7 +18,6 @@ from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from dicom_listener.config import ae_title
-from dicom_listener.identity import HEALTH_AE_TITLE
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import turned_away
 from pacs_receiver.site_link import SiteAway, SiteLink
@@ -79,7 +78,7 @@ class TurnedAway:
 
         def watch(caller: Caller) -> Rejected | None:
             rejected = rule(caller)
-            if rejected is not None and caller.calling_ae != HEALTH_AE_TITLE:
+            if rejected is not None and not caller.is_own_health_check:
                 self.note(caller, because=rejected.because)
             return rejected
 

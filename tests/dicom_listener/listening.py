@@ -106,6 +106,7 @@ def listening(
     limits: Limits = LIMITS,
     service: Service | None = None,
     access: AccessRule | None = None,
+    health_token: str = "",
     **changes: Any,
 ) -> Iterator[Listening]:
     """Run the listener until the block ends; ``changes`` are those of its configuration."""
@@ -122,6 +123,7 @@ def listening(
         seats=seats,
         tls=None,
         master=master,
+        health_token=health_token,
     )
     failures: list[BaseException] = []
     running = Listening(listener.getsockname()[1], toy, seats, server, failures)

@@ -11,7 +11,7 @@ import pytest
 
 from dicom_listener.access import Caller, Reason, Rejected, rule_from
 from dicom_listener.identity import HEALTH_AE_TITLE
-from tests.clients.raw import association_request
+from tests.clients.raw import association_request, item, maximum_length
 from tests.dicom_listener.conftest import Listen
 from tests.dicom_listener.listening import config_with
 
@@ -85,15 +85,38 @@ def test_a_rejection_is_one_line_with_who_and_why(
     assert "address=127.0.0.1" in line
 
 
+TOKEN = "Zm9vYmFyYmF6cXV4"
+
+
+def asks(version: str, calling: str = HEALTH_AE_TITLE) -> bytes:
+    """The request of a health check that knows this token."""
+    items = (maximum_length(16384), item(0x52, b"1.2.3.4"), item(0x55, version.encode()))
+    return association_request(calling=calling.encode(), user_items=items)
+
+
+@pytest.mark.parametrize("settings", [{}, {"calling_ae_titles": frozenset({"CT1"})}])
 def test_the_health_checks_own_associations_do_not_fill_the_log(
-    listen: Listen, log_lines: Callable[[], list[str]]
+    listen: Listen, log_lines: Callable[[], list[str]], settings: dict[str, Any]
 ) -> None:
-    asked = association_request(calling=HEALTH_AE_TITLE.encode())
-    for settings in ({}, {"calling_ae_titles": frozenset({"CT1"})}):
-        listener = listen(**settings)
-        with listener.peer() as peer:
-            peer.send(asked)
-            if peer.read_pdu().kind == 2:
-                peer.release()
-        listener.wait_until_at_rest()
+    listener = listen(health_token=TOKEN, **settings)
+    with listener.peer() as peer:
+        peer.send(asks(TOKEN))
+        if peer.read_pdu().kind == 2:
+            peer.release()
+    listener.wait_until_at_rest()
     assert log_lines() == []
+
+
+@pytest.mark.parametrize("token", [TOKEN, ""])
+@pytest.mark.parametrize("version", ["", "GATEWAY_0_1", TOKEN[:-1], TOKEN + "x", TOKEN.lower(), "é"])
+def test_whoever_only_takes_its_name_is_logged_as_anybody(
+    listen: Listen, log_lines: Callable[[], list[str]], token: str, version: str
+) -> None:
+    listener = listen(health_token=token)
+    with listener.associated(asks(version)) as peer:
+        peer.release()
+    listener.wait_until_at_rest()
+    accepted, ended = log_lines()
+    assert "association accepted" in accepted
+    assert "association ended" in ended
+    assert "calling='GATEWAY_HEALTH'" in ended

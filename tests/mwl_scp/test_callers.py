@@ -77,6 +77,23 @@ def test_the_health_check_of_the_service_itself_is_nobody(provider: Provider) ->
     assert UnknownCaller.objects.count() == 1
 
 
+def test_whoever_calls_himself_the_health_check_is_somebody(database: str, tmp_path: Path) -> None:
+    for number, settings in enumerate(({}, {"MWL_ALLOWED_CALLING_AE": "CT1"})):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        running = start_provider(folder, database, **settings)
+        try:
+            echo(running.port, "GATEWAY_HEALTH")
+            wait_until(UnknownCaller.objects.exists, what="it is noted")
+            known = UnknownCaller.objects.get()
+            assert known.ae_title == "GATEWAY_HEALTH"
+            assert bool(known.rejected_because) is bool(settings)
+            assert "calling='GATEWAY_HEALTH'" in running.log_text()
+            known.delete()
+        finally:
+            assert running.stop() == 0
+
+
 def test_a_station_that_is_rejected_is_no_stranger(database: str) -> None:
     station = make_station("CT1")
     write([call("CT1", because="address is in no allowed network")])
