@@ -202,8 +202,10 @@ class EntryWriter:
         patient_id = _stripped(given, "PatientID")
         issuer = _stripped(given, "IssuerOfPatientID")
         if order is not None:
+            # An ID without an issuer is the department's.
+            is_told = "PatientID" in given or "IssuerOfPatientID" in given
             if ("PatientID" in given and patient_id != order.patient.patient_id) or (
-                "IssuerOfPatientID" in given and not identity.same_issuer(order.patient.issuer_of_patient_id, issuer)
+                is_told and not identity.same_issuer(order.patient.issuer_of_patient_id, issuer)
             ):
                 self.conflicts.append(
                     Problem(

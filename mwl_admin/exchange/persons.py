@@ -14,21 +14,24 @@ from mwl_admin.models import Patient
 
 
 def told(given: Mapping[str, Any], known: Patient | None = None) -> identity.Person:
-    """Return who an entry says that it is about; ``known`` stands in for ID and issuer that it does not give.
+    """Return who an entry says that it is about; ``known`` stands in for ID and issuer where it gives neither.
 
-    What can't be read is as absent: that it is wrong is told elsewhere.
+    An ID without an issuer is the department's. What can't be read is as absent: that it is wrong is told elsewhere.
     """
+    patient_id, issuer = _text(given, "PatientID"), _text(given, "IssuerOfPatientID")
+    if known is not None and not patient_id:
+        patient_id, issuer = known.patient_id, issuer or known.issuer_of_patient_id
     return identity.Person(
-        _text(given, "PatientID", known.patient_id if known else ""),
-        _text(given, "IssuerOfPatientID", known.issuer_of_patient_id if known else ""),
+        patient_id,
+        issuer,
         _text(given, "PatientName"),
         _date(given.get("PatientBirthDate")),
         _text(given, "PatientSex"),
     )
 
 
-def _text(given: Mapping[str, Any], keyword: str, otherwise: str = "") -> str:
-    return str(given.get(keyword) or otherwise).strip(" ")
+def _text(given: Mapping[str, Any], keyword: str) -> str:
+    return str(given.get(keyword) or "").strip(" ")
 
 
 def _date(value: Any) -> Any:
