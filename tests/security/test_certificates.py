@@ -7,15 +7,21 @@ import ipaddress
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from dicom_listener.access import Caller, Certificate, Reason
 from dicom_listener.devices import Device, judge
+from mwl_admin.models import Station
 from tests.clients import dcmtk
 from tests.components import requires
+from tests.databases import worklist_database
 from tests.dicom_listener.toy_process import ToyProcess
+from tests.mwl_scp.conftest import start_provider
+from tests.pacs_receiver.conftest import StartReceiver
+from tests.worklist.cast import make_station
 
 Start = Callable[..., ToyProcess]
 
@@ -47,6 +53,15 @@ class Authority:
         issued.private_key_pem.write_to_path(key)
         issued.cert_chain_pems[0].write_to_path(certificate)
 
+    def settings(self, prefix: str) -> dict[str, str]:
+        """What makes a service want certificates of this authority."""
+        key, certificate = self.files("server")
+        return {
+            f"{prefix}_TLS_CERTIFICATE_PATH": str(certificate),
+            f"{prefix}_TLS_PRIVATE_KEY_PATH": str(key),
+            f"{prefix}_TLS_CLIENT_CA_PATH": str(self.certificate),
+        }
+
     def fingerprint(self, name: str) -> str:
         _, certificate = self.files(name)
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text())).hexdigest()
@@ -63,13 +78,7 @@ def start(tmp_path: Path, authority: Authority) -> Iterator[Start]:
     started: list[ToyProcess] = []
 
     def begin(**settings: str) -> ToyProcess:
-        key, certificate = authority.files("server")
-        tls = {
-            "TOY_TLS_CERTIFICATE_PATH": str(certificate),
-            "TOY_TLS_PRIVATE_KEY_PATH": str(key),
-            "TOY_TLS_CLIENT_CA_PATH": str(authority.certificate),
-        }
-        toy = ToyProcess(tmp_path / f"toy-{len(started)}", {**tls, **settings})
+        toy = ToyProcess(tmp_path / f"toy-{len(started)}", {**authority.settings("TOY"), **settings})
         started.append(toy)
         toy.start()
         return toy
@@ -81,10 +90,14 @@ def start(tmp_path: Path, authority: Authority) -> Iterator[Start]:
 
 def echo(toy: ToyProcess, authority: Authority, name: str, calling: str) -> dcmtk.Outcome:
     """C-ECHO under an AE title, with the certificate of that name."""
+    return echo_at(toy.port, authority, name, calling)
+
+
+def echo_at(port: int, authority: Authority, name: str, calling: str) -> dcmtk.Outcome:
     key, certificate = authority.files(name)
     return dcmtk.run(
         "echoscu", "-v", "-to", "10", "-aet", calling, "-aec", "TOY", "+cf", str(authority.certificate),
-        "+tls", str(key), str(certificate), "127.0.0.1", str(toy.port),
+        "+tls", str(key), str(certificate), "127.0.0.1", str(port),
     )  # fmt: skip
 
 
@@ -114,6 +127,50 @@ def test_a_bound_certificate_is_the_only_one_for_its_title(start: Start, authori
     assert was_turned_away(echo(toy, authority, "CT1", "CT1")), "its name does not make up for the binding"
     assert "certificate is not the one that is bound to the device" in toy.log_text()
     assert echo(toy, authority, "CT1", "CT2").succeeded is (names == "any")
+
+
+@requires("dcmtk")
+def test_the_worklist_provider_holds_a_certificate_to_its_name(
+    tmp_path: Path, authority: Authority, django_db_blocker: Any
+) -> None:
+    url = f"sqlite:///{tmp_path / 'worklist.sqlite3'}"
+    with worklist_database(url, django_db_blocker):
+        for unknown in ("all", "none"):
+            folder = tmp_path / unknown
+            folder.mkdir()
+            running = start_provider(folder, url, MWL_UNKNOWN_STATIONS=unknown, **authority.settings("MWL"))
+            try:
+                assert echo_at(running.port, authority, "CT1", "CT1").succeeded is (unknown == "all")
+                make_station("CT1")
+                make_station("CT2")
+                assert echo_at(running.port, authority, "CT1", "CT1").succeeded
+                assert was_turned_away(echo_at(running.port, authority, "CT1", "CT2"))
+                Station.objects.all().delete()
+                assert was_turned_away(echo_at(running.port, authority, "CT1", "CT2"))
+            finally:
+                assert running.stop() == 0
+
+
+@requires("dcmtk")
+def test_the_receiver_holds_a_certificate_to_its_name_or_binding(
+    tmp_path: Path, authority: Authority, start_receiver: StartReceiver
+) -> None:
+    peers = tmp_path / "peers.toml"
+    fingerprint = authority.fingerprint("old CT")
+    peers.write_text(f"""
+        [[peer]]
+        ae_title = "CT1"
+        [[peer]]
+        ae_title = "CT2"
+        [[peer]]
+        ae_title = "MR1"
+        certificates = ["{fingerprint}"]
+    """)
+    receiver = start_receiver(PACS_PEERS_FILE=str(peers), PACS_UNKNOWN_PEERS="reject", **authority.settings("PACS"))
+    for name, calling in (("CT1", "CT1"), ("CT2", "CT2"), ("old CT", "MR1")):
+        assert echo_at(receiver.port, authority, name, calling).succeeded, calling
+    for name, calling in (("CT1", "CT2"), ("CT2", "CT1"), ("CT1", "MR1"), ("old CT", "CT1"), ("old CT", "serial-4711")):
+        assert was_turned_away(echo_at(receiver.port, authority, name, calling)), (name, calling)
 
 
 def test_names_can_be_left_out_of_it() -> None:
