@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import embedded
+from gateway_settings.private import keep_private
 
 ROOT = Path(__file__).resolve().parent
 SCANNERS = ("CT1:ct", "MR1:mr", "US1:us")
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--rate", default="4", help="images a second on each scanner [%(default)s]")
     parser.add_argument("--pause", default="3", help="seconds between two patients [%(default)s]")
     options = parser.parse_args()
+    keep_private()
     folder = Path(tempfile.mkdtemp(prefix="gateway-demo-"))
     signal.signal(signal.SIGTERM, _interrupt)
     try:

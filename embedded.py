@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
+from gateway_settings.private import keep_private, tighten_start
+
 if TYPE_CHECKING:
     from dicom_listener.config import ListenerConfig
 
@@ -43,7 +45,9 @@ class Settings:
 
 def main(arguments: list[str]) -> None:
     """Start everything in the foreground, or pass ``arguments`` to the supervisor's control program."""
+    keep_private()
     settings = read_settings()
+    tighten_start(settings.data_dir)
     environment = supervisor_environment(settings)
     if arguments:
         _become("supervisor.supervisorctl", ["-c", str(SUPERVISORD_CONF), *arguments], environment)

@@ -4,10 +4,12 @@
 import os
 import sys
 
+from gateway_settings.private import keep_private
 from mwl_admin.environment import BadSetting
 
 
 def main() -> None:
+    keep_private()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mwl_admin.settings")
     from django.core.management import execute_from_command_line
 

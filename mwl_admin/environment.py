@@ -6,7 +6,7 @@ settings by itself.
 """
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import time
 from pathlib import Path
 from typing import Any, TypeVar
@@ -194,6 +194,12 @@ def database(text: str) -> dict[str, Any]:
     config["CONN_HEALTH_CHECKS"] = True
     config["CONN_MAX_AGE"] = 60
     return config
+
+
+def database_files(databases: Mapping[str, Mapping[str, Any]]) -> list[Path]:
+    """Return the files of those of Django's ``DATABASES`` that are files."""
+    sqlite = [config for config in databases.values() if config["ENGINE"] == SQLITE and config["NAME"] != ":memory:"]
+    return [Path(config["NAME"]) for config in sqlite]
 
 
 def _sqlite(config: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 import sys
 
+from gateway_settings import private
 from mwl_admin import environment
+
+private.keep_private()
 
 try:
     from mwl_admin import settings
@@ -12,6 +15,7 @@ except environment.BadSetting as error:
     raise SystemExit(2) from None
 
 wsgi_app = "mwl_admin.wsgi"
+umask = private.UMASK
 bind = settings.WEB_BIND
 workers = settings.WEB_WORKERS
 threads = settings.WEB_THREADS
@@ -34,3 +38,8 @@ logconfig_dict = settings.LOGGING | {
         "gunicorn.access": {"level": settings.LOG_LEVEL, "handlers": [], "propagate": True},
     }
 }
+
+
+def on_starting(server: object) -> None:
+    """Close what an earlier version left open to others on this machine, before anybody is served."""
+    private.tighten_start(settings.DATA_DIR, databases=environment.database_files(settings.DATABASES))

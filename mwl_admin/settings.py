@@ -53,6 +53,9 @@ INSTALLED_APPS = [
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+# Django would open them to everybody, whatever the umask says.
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
 MIDDLEWARE = [
     # Before whatever asks for the client's address or the scheme.

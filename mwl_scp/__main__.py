@@ -8,10 +8,12 @@ import sys
 from dicom_listener.config import environment, exit_on_bad_setting
 from dicom_listener.health import prepare_metrics
 from dicom_listener.log import configure
+from gateway_settings.private import keep_private, tighten_start
 
 
 def main() -> int:
     """Serve; return the exit status."""
+    keep_private()
     with exit_on_bad_setting():
         _set_up_django()
         # What follows needs Django's models, or counts; both have to be set up before.
@@ -19,6 +21,7 @@ def main() -> int:
 
         config = load(environment())
         configure(config.listener.log_level, config.listener.log_format)
+        _close_files()
         prepare_metrics(config.listener.metrics_dir)
 
         from functools import partial
@@ -28,6 +31,14 @@ def main() -> int:
         from mwl_scp.service import build
 
         return run(config.listener, partial(build, config), health_checks={"database": database})
+
+
+def _close_files() -> None:
+    from django.conf import settings
+
+    from mwl_admin.environment import database_files
+
+    tighten_start(settings.DATA_DIR, databases=database_files(settings.DATABASES))
 
 
 def _set_up_django() -> None:

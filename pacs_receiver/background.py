@@ -19,6 +19,7 @@ from urllib.parse import urljoin
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway_settings.private import tighten_below
 from pacs_receiver import deletion, metrics, notify, retention
 from pacs_receiver.command_server import CommandServer
 from pacs_receiver.commands import Command, Commands, TryLater
@@ -36,6 +37,7 @@ from pacs_receiver.turned_away import Reporter
 log = logging.getLogger(__name__)
 
 _HOUR = 3600.0
+_DAY = 24 * _HOUR
 _NICENESS = 5  # whoever waits for an answer comes first
 _REPORT_SECONDS = 5.0
 
@@ -130,6 +132,7 @@ def _jobs(means: Means) -> list[Job]:
         Job("complete", 1, stable),
         Job("runway", 300, partial(_runway, config, engine)),
         Job("housekeeping", 60, partial(_housekeeping, means)),
+        Job("private", _DAY, partial(_close_files, config), at_once=True),
     ]
     if config.notify_url:
         deliver = partial(notify.deliver_due, engine, url=config.notify_url, secret=config.notify_secret)
@@ -139,6 +142,13 @@ def _jobs(means: Means) -> list[Job]:
         link = SiteLink(urljoin(config.peers_url, "turned-away"), config.notify_secret)
         jobs.append(Job("turned-away", _REPORT_SECONDS, Reporter(engine, link).report))
     return jobs
+
+
+def _close_files(config: PacsConfig) -> None:
+    """Close what an older version, or a restored backup, left open to others: all image files, while others serve."""
+    found = tighten_below(config.data_dir) + tighten_below(config.storage_dir)
+    if found:
+        log.info("%d files and folders were open to others on this machine, and are no longer", found)
 
 
 def _runway(config: PacsConfig, engine: Engine) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from dicom_listener.config import environment, exit_on_bad_setting
+from gateway_settings.private import keep_private
 from pacs_receiver import deletion, export, output, queries, retention, served_before, turned_away, verify
 from pacs_receiver.config import PacsConfig, load
 from pacs_receiver.database import connect, migrate
@@ -31,6 +32,7 @@ Run = Callable[[PacsConfig, argparse.Namespace], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the subcommand, return its exit status."""
     options = parser().parse_args(arguments)
+    keep_private()
     with exit_on_bad_setting():
         config = load(environment())
         run: Run = options.run

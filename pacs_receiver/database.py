@@ -35,6 +35,11 @@ def connect(url: URL) -> Engine:
     return engine
 
 
+def database_files(url: URL) -> list[Path]:
+    """Return the file that the database is; none where a server keeps it."""
+    return [Path(url.database or "")] if url.get_backend_name() == "sqlite" else []
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -77,7 +82,7 @@ def sqlite_turn(url: URL) -> Iterator[None]:
 
 def open_turn_file(url: URL) -> int:
     """Open the lock file beside an SQLite index; the descriptor is the caller's."""
-    return os.open(f"{url.database}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640)
+    return os.open(f"{url.database}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
 def migrate(url: URL) -> None:

@@ -75,7 +75,7 @@ def _remove_file(storage: Storage, uids: Uids, trash: Path | None) -> None:
             path.unlink()
             return
         target = trash / uids[1] / path.name
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.replace(target)
 
 

@@ -10,9 +10,10 @@ from sqlalchemy import select
 
 from dicom_listener import log as listener_log
 from dicom_listener.health import prepare_metrics
+from gateway_settings.private import tighten_start
 from pacs_receiver import served_before
 from pacs_receiver.config import PacsConfig
-from pacs_receiver.database import connect, migrate, reading
+from pacs_receiver.database import connect, database_files, migrate, reading
 from pacs_receiver.exceptions import ReceiverError
 from pacs_receiver.index import IndexWriter
 from pacs_receiver.peer_book import PeerBook
@@ -27,6 +28,7 @@ def serve(config: PacsConfig) -> int:
     listener_log.configure(config.listener.log_level, config.listener.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     prepare_metrics(config.listener.metrics_dir)
+    tighten_start(config.data_dir, folders=[config.storage_dir], databases=database_files(config.database_url))
     migrate(config.database_url)
     _reconcile(config)
     # prometheus_client decides at its import where the counters live: not before prepare_metrics

@@ -59,3 +59,16 @@ def test_both_hold_the_secret_that_the_first_start_made_and_nobody_else_does(pro
     for other in ("mwl_scp", "proxy", "postgres"):
         with pytest.raises(RuntimeError, match="No such file"):
             project.execute(other, *read)
+
+
+def test_what_each_keeps_is_for_its_own_user(project: Project) -> None:
+    for service, folders in {
+        "mwl_admin": ["/var/lib/gateway", "/var/lib/gateway-link"],
+        "mwl_scp": ["/var/lib/gateway", "/var/lib/gateway-tls"],
+        "pacs_receiver": ["/var/lib/gateway", "/var/lib/gateway-link", "/var/lib/gateway-tls"],
+        "proxy": ["/certificates"],
+    }.items():
+        found = project.execute(service, "find", *folders, "-perm", "/077", "-printf", "%m %p\\n")
+        assert found == "", service
+    owners = {service: project.execute(service, "id", "-u").strip() for service in ("mwl_admin", "proxy", "postgres")}
+    assert len(set(owners.values())) == 3, owners
