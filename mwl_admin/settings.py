@@ -204,6 +204,9 @@ MWL_BIND = policy.bind(_env)
 MPPS_MAX_BYTES = environment.read(_env, "MWL_MPPS_MAX_BYTES", environment.whole_number(65_536, 1024**3), "8388608")
 MPPS_DAY_BYTES = environment.read(_env, "MWL_MPPS_DAY_BYTES", environment.whole_number(65_536, 1024**4), "268435456")
 
+# The worklist provider reads the same variable: whether it is known which steps modalities were told of.
+RECORD_QUERIES = environment.read(_env, "MWL_RECORD_QUERIES", environment.boolean, "1")
+
 # Who opened which patient's record, and when.
 RECORD_PATIENT_READS = environment.read(_env, "WEB_RECORD_PATIENT_READS", environment.boolean, "0")
 

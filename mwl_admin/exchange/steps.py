@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext, ngettext
 
-from mwl_admin.exchange import values
+from mwl_admin.exchange import pairing, values
 from mwl_admin.exchange.attributes import COLUMNS, PROTOCOLS, STATIONS, STATUS, STEPS, Level
 from mwl_admin.exchange.problems import Problem
 from mwl_admin.exchange.writing import Record, required
@@ -58,6 +58,9 @@ class StepWriter:
             path = f"{STEPS}[{number}]."
             write = self.write_of(step, path)
             write.take(item, replace=self._replace)
+            if step is not None and "Modality" in write.changed and pairing.was_read(step):
+                text = gettext("A modality has this step on its list: cancel it, and make another.")
+                self._conflicts.append(Problem(f"{path}Modality", text, "read"))
             if step is not None and step.status in ENDED and write.changed:
                 self._ended.append(step)
                 if not self._lenient:
@@ -100,11 +103,26 @@ class StepWriter:
                     "ambiguous",
                 )
             )
-        rest = iter(remaining)
-        paired = [by_id.get(step_id) if step_id else next(rest, None) for step_id in ids]
+        meant = self._meant([item for item, step_id in zip(items, ids, strict=True) if not step_id], remaining, ids)
+        nameless_steps = iter(meant)
+        paired = [by_id.get(step_id) if step_id else next(nameless_steps) for step_id in ids]
         if self._replace:
-            self._absent = [step for step in rest if step.status in WAITING]
+            self._absent = [step for step in remaining if step not in meant and step.status in WAITING]
         return list(zip(items, paired, strict=True))
+
+    def _meant(
+        self, items: Sequence[Mapping[str, Any]], remaining: list[ScheduledProcedureStep], ids: list[str]
+    ) -> list[ScheduledProcedureStep | None]:
+        """Return the steps that items without an ID mean."""
+        in_order = [*remaining, *(None for _ in items)][: len(items)]
+        try:
+            return pairing.pair(items, remaining, replace=self._replace)
+        except pairing.AmbiguousError as error:
+            number = [number for number, step_id in enumerate(ids, start=1) if not step_id][error.index]
+            text = gettext("may mean one step or another of this entry: say by its ID which one is meant.")
+            if not self.problems:
+                self.problems.append(Problem(f"{STEPS}[{number}].{STEP_ID}", text, "ambiguous"))
+            return in_order
 
     def _refuse_repeated(self, ids: list[str]) -> None:
         for number, step_id in enumerate(ids, start=1):

@@ -6,8 +6,17 @@ import json
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from mwl_admin.models import Patient, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, StepStatus
+from mwl_admin.models import (
+    Patient,
+    ProtocolCode,
+    RequestedProcedure,
+    ScheduledProcedureStep,
+    StepStatus,
+    WorklistDelivery,
+    WorklistQuery,
+)
 from tests.api.bodies import ENTRY, STEPS, WORKLIST, entry, problems, step
 from tests.api.conftest import Caller
 from tests.mwl_admin.cast import make_procedure, make_station
@@ -381,3 +390,57 @@ def test_answers_are_not_kept_by_caches(ris: Caller) -> None:
     for path in (ENTRY, WORKLIST):
         assert ris.get(path)["Cache-Control"] == "no-store"
     json.loads(ris.get(WORKLIST).content)
+
+
+def described(modality: str, description: str, **values: Any) -> dict[str, Any]:
+    return step(Modality=modality, ScheduledProcedureStepDescription=description, **values)
+
+
+def by_id(response: Any) -> dict[str, tuple[str, str, str]]:
+    return {
+        one["ScheduledProcedureStepID"]: (
+            one["Modality"],
+            one["ScheduledProcedureStepDescription"],
+            one["ScheduledProcedureStepStatus"],
+        )
+        for one in response.json()[STEPS]
+    }
+
+
+def test_a_put_with_fewer_steps_turns_none_into_another(ris: Caller) -> None:
+    before = by_id(ris.put(ENTRY, entry(described("CT", "thorax"), described("MR", "knee"), described("CT", "head"))))
+    for rest in ([described("MR", "knee"), described("CT", "head")], [described("CT", "head")]):
+        replaced = ris.put(ENTRY, entry(*rest))
+        assert replaced.status_code == 200, replaced.content
+        kept = {one["ScheduledProcedureStepDescription"] for one in rest}
+        assert by_id(replaced) == {
+            step_id: (modality, description, "SCHEDULED" if description in kept else "CANCELLED")
+            for step_id, (modality, description, _) in before.items()
+        }
+
+
+def test_a_put_that_may_mean_one_step_or_another_is_refused(ris: Caller) -> None:
+    before = by_id(ris.put(ENTRY, entry(described("CT", "thorax"), described("MR", "knee"), described("CT", "head"))))
+    for unclear in ([step()], [described("CT", "abdomen"), described("MR", "knee")]):
+        refused = ris.put(ENTRY, entry(*unclear))
+        assert refused.status_code == 422
+        assert list(problems(refused).values()) == ["ambiguous"]
+    assert by_id(ris.get(ENTRY)) == before
+
+
+@pytest.mark.parametrize(("recorded", "delivered", "status"), [(True, True, 409), (True, False, 200), (False, False, 409)])
+def test_what_a_modality_has_read_under_a_step_id_stays_of_its_modality(
+    ris: Caller, settings: Any, recorded: bool, delivered: bool, status: int
+) -> None:
+    settings.RECORD_QUERIES = recorded
+    (step_id,) = by_id(ris.put(ENTRY, entry(described("CT", "thorax"))))
+    if delivered:
+        moment = {"received_at": timezone.now(), "status": 0, "calling_ae_title": "CT1"}
+        query = WorklistQuery.objects.create(**moment)
+        only = ScheduledProcedureStep.objects.get()
+        WorklistDelivery.objects.create(query=query, step=only, station_ae_title="CT1", delivered_at=timezone.now())
+    change = step(Modality="MR", ScheduledProcedureStepID=step_id)
+    for answer in (ris.patch(ENTRY, {STEPS: [change]}), ris.put(ENTRY, entry(change))):
+        assert answer.status_code == status
+        if status == 409:
+            assert problems(answer) == {f"{STEPS}[1].Modality": "read"}
