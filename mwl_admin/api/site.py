@@ -171,7 +171,10 @@ def _refuse_impossible(*texts: str) -> None:
 
 
 def _check_tag(request: HttpRequest, accession_number: str, reach: Reach) -> None:
-    wanted = request.headers.get("If-Match")
+    """Refuse what the preconditions of the request rule out (RFC 9110 section 13.1)."""
+    wanted, unwanted = request.headers.get("If-Match"), request.headers.get("If-None-Match", "")
+    if unwanted.strip() == "*" and reach.orders().filter(accession_number=accession_number).exists():
+        raise Refused(HTTPStatus.PRECONDITION_FAILED, "There is an entry of this accession number already.")
     if wanted is None:
         return
     # Locked, so that what was compared is what is changed: each request is one transaction when it has If-Match.

@@ -300,8 +300,10 @@ class EntryWriter:
             order.procedure = Procedure.objects.filter(
                 enabled=True, code_value=order.code_value, coding_scheme_designator=order.coding_scheme_designator
             ).first()
-        if is_new:
+        if is_new or (self.mode is Mode.PUT and self.entry.values.get(PROCEDURE_CODE)):
+            # The same entry again is filled again: replacing what is the same changes nothing.
             order.fill_from_catalogue()
+            record.forget_restored()
 
     def _refuse_taken_uid(self, record: Record) -> None:
         uid = record.instance.study_instance_uid

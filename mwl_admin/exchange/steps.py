@@ -182,6 +182,9 @@ class StepWrite(Record):
         self._target: StepStatus | None = None
 
     def take(self, given: Mapping[str, Any], *_: Any, replace: bool = False, **__: Any) -> None:
+        """Set what is given; what a step that is replaced leaves empty is filled as it is in a new one."""
+        if replace and not self.is_new:
+            given = {**self._usual(given), **{keyword: value for keyword, value in given.items() if value}}
         super().take(given, _KEYWORDS, replace=replace, keep={STEP_ID, "Modality", _START + "Date", _START + "Time"})
         if STATIONS in given or replace:
             self._take_stations(given.get(STATIONS))
@@ -192,6 +195,24 @@ class StepWrite(Record):
         if self.is_new:
             self.fill()
             self._require(given)
+
+    def _usual(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what order and catalogue say of a step (PS3.4 table K.6-1: a description or a protocol code)."""
+        usual: dict[str, Any] = {"ScheduledProcedureStepDescription": self._order.requested_procedure_description}
+        procedure = self._order.procedure
+        if procedure is None:
+            return usual
+        modality = str(given.get("Modality") or self.instance.modality).strip(" ").upper()
+        station = procedure.usual_station
+        if station is not None and station.modality == modality:
+            usual[STATIONS] = [station.ae_title]
+        usual[PROTOCOLS] = [
+            dict(zip(_CODE, code, strict=True))
+            for code in procedure.protocol_codes.values_list(
+                "code_value", "coding_scheme_designator", "coding_scheme_version", "code_meaning"
+            )
+        ]
+        return usual
 
     def fill(self) -> None:
         """Take what a new step leaves empty from its stations and the catalogue."""
@@ -290,3 +311,4 @@ def _protocol(code: dict[str, str]) -> ProtocolCode:
 
 
 _START = "ScheduledProcedureStepStart"
+_CODE = ("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning")

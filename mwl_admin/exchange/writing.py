@@ -38,6 +38,7 @@ class Record:
         self.changed: list[str] = []
         self._problems = problems
         self._exclude = set(exclude)
+        self._before: dict[str, dict[str, Any]] = {}
 
     def take(
         self,
@@ -77,7 +78,9 @@ class Record:
                 self.complain(keyword, " ".join(error.messages))
                 self._exclude.add(name)
                 continue
-            if new != getattr(self.instance, name, None):
+            old = getattr(self.instance, name, None)
+            if new != old:
+                self._before.setdefault(keyword, {}).setdefault(name, old)
                 setattr(self.instance, name, new)
                 self.note(keyword)
 
@@ -85,6 +88,15 @@ class Record:
         """Remember that an attribute has changed."""
         if keyword not in self.changed:
             self.changed.append(keyword)
+
+    def forget_restored(self) -> None:
+        """Forget the attributes that are again what they were: emptied, and filled once more."""
+        self.changed = [
+            keyword
+            for keyword in self.changed
+            if keyword not in self._before
+            or any(getattr(self.instance, name) != old for name, old in self._before[keyword].items())
+        ]
 
     def complain(self, keyword: str, message: str, code: str = "invalid") -> None:
         """Note what is wrong with an attribute."""

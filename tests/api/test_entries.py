@@ -428,7 +428,9 @@ def test_a_put_that_may_mean_one_step_or_another_is_refused(ris: Caller) -> None
     assert by_id(ris.get(ENTRY)) == before
 
 
-@pytest.mark.parametrize(("recorded", "delivered", "status"), [(True, True, 409), (True, False, 200), (False, False, 409)])
+@pytest.mark.parametrize(
+    ("recorded", "delivered", "status"), [(True, True, 409), (True, False, 200), (False, False, 409)]
+)
 def test_what_a_modality_has_read_under_a_step_id_stays_of_its_modality(
     ris: Caller, settings: Any, recorded: bool, delivered: bool, status: int
 ) -> None:
@@ -444,3 +446,30 @@ def test_what_a_modality_has_read_under_a_step_id_stays_of_its_modality(
         assert answer.status_code == status
         if status == 409:
             assert problems(answer) == {f"{STEPS}[1].Modality": "read"}
+
+
+def test_the_same_put_again_changes_nothing(ris: Caller) -> None:
+    procedure = make_procedure(usual_station=make_station())
+    procedure.protocol_codes.add(
+        ProtocolCode.objects.create(code_value="T1", coding_scheme_designator="99X", code_meaning="Thorax")
+    )
+    code = {"CodeValue": "169069000", "CodingSchemeDesignator": "SCT", "CodeMeaning": "thorax"}
+    of_catalogue = entry(AccessionNumber="A-1", RequestedProcedureCodeSequence=[code])
+    del of_catalogue["RequestedProcedureDescription"]
+    for body in (of_catalogue, entry(AccessionNumber="A-2"), entry(step(), step(), AccessionNumber="A-3")):
+        path = f"{WORKLIST}{body['AccessionNumber']}"
+        first, again = ris.put(path, body), ris.put(path, body)
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert again.json() == first.json()
+        assert again["ETag"] == first["ETag"]
+        (described_, *_) = again.json()[STEPS]
+        assert described_["ScheduledProcedureStepDescription"]
+
+
+def test_an_entry_is_made_by_put_only_where_there_is_none_yet(ris: Caller) -> None:
+    only_new = {"If-None-Match": "*"}
+    assert ris.put(ENTRY, entry(), **only_new).status_code == 201
+    refused = ris.put(ENTRY, entry(RequestedProcedureDescription="other"), **only_new)
+    assert refused.status_code == 412
+    problems(refused)
+    assert ris.get(ENTRY).json()["RequestedProcedureDescription"] == "CT thorax"
