@@ -28,6 +28,7 @@ from dicom_listener.config import (
 from dicom_listener.devices import is_loopback
 from gateway_settings.secrets import kept_secret
 from pacs_receiver import peers
+from pacs_receiver.header import INFLATED_LIMIT
 from pacs_receiver.sop_classes import sop_class_named
 
 DuplicatePolicy = Literal["keep-first", "refuse", "replace"]
@@ -49,6 +50,7 @@ class PacsConfig:
     storage_dir: Path
     fsync: bool
     min_free_bytes: int
+    max_inflated_bytes: int
     duplicate_policy: DuplicatePolicy
     accept_unknown: bool
     sop_classes: frozenset[str]
@@ -99,6 +101,7 @@ def load(env: FileAwareEnv) -> PacsConfig:
         storage_dir=Path(read(env, "PACS_STORAGE_DIR", non_empty, f"{var}/pacs/storage")),
         fsync=read(env, "PACS_FSYNC", boolean, "1"),
         min_free_bytes=read(env, "PACS_MIN_FREE_BYTES", whole_number(0), str(_GIBIBYTE)),
+        max_inflated_bytes=read(env, "PACS_MAX_INFLATED_BYTES", whole_number(1 << 20), str(INFLATED_LIMIT)),
         duplicate_policy=cast(
             DuplicatePolicy,
             read(env, "PACS_DUPLICATE_POLICY", choice("keep-first", "refuse", "replace"), "keep-first"),

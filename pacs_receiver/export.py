@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.fileset import FileSet
+from pydicom.uid import UID
 from sqlalchemy import Engine
 
 from pacs_receiver.queries import instances_of
+from pacs_receiver.record_keys import TooLong, read_keys
 from pacs_receiver.storage import Storage, relative_path
 
 _PLACEHOLDERS = {"PatientID": "UNKNOWN", "StudyID": "1", "Modality": "OT", "SeriesNumber": "1", "InstanceNumber": "1"}
@@ -26,6 +30,25 @@ def _with_all_keys(ds: Dataset, arrived_at: float) -> Dataset:
     for keyword, value in (_PLACEHOLDERS | dates).items():
         if not ds.get(keyword):
             setattr(ds, keyword, value)
+    return ds
+
+
+def _keys_of(path: Path, row: Mapping[str, Any]) -> Dataset:
+    try:
+        return read_keys(path)
+    except TooLong:
+        return _keys_of_row(row)
+
+
+def _keys_of_row(row: Mapping[str, Any]) -> Dataset:
+    """Return what the index knows, for a file that says it behind more than is read for a DICOMDIR."""
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = row["sop_class_uid"], row["sop_instance_uid"]
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = row["study_uid"], row["series_uid"]
+    ds.InstanceNumber = row["instance_number"]
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
+    ds.file_meta.TransferSyntaxUID = UID(row["transfer_syntax_uid"])
     return ds
 
 
@@ -55,8 +78,8 @@ def export_study(
             with warnings.catch_warnings():
                 # the values are the modality's, and are copied as they are
                 warnings.simplefilter("ignore")
-                # the DICOMDIR's records need no pixel data; the file's own bytes are copied at the end
-                files.add(_with_all_keys(dcmread(path, stop_before_pixels=True), row["arrived_at"]))
+                # only what the DICOMDIR's records say; the file's own bytes are copied at the end
+                files.add(_with_all_keys(_keys_of(path, row), row["arrived_at"]))
         except Exception as exc:  # noqa: BLE001 - pydicom raises many kinds on what devices send; all are reported
             exported.left_out.append((row["sop_instance_uid"], type(exc).__name__))
             continue

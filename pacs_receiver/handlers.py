@@ -42,6 +42,7 @@ def build(config: PacsConfig) -> Iterator[Service]:
         duplicate_policy=config.duplicate_policy,
         implementation_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version=IMPLEMENTATION_VERSION_NAME,
+        inflated_limit=config.max_inflated_bytes,
     )
     commitments = Commitments(
         engine=engine, peers=peers, wait_seconds=config.commit_wait_seconds, max_references=config.commit_max_references

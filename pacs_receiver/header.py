@@ -21,9 +21,13 @@ DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.8
 VALUE_LIMIT = 1024
 """Bytes of a wanted value that are kept; every indexed VR is far shorter."""
 DEPTH_LIMIT = 128
-INFLATED_LIMIT = 1 << 36
+INFLATED_LIMIT = 256 << 20
+"""Bytes to which a deflated data set is inflated to see whether it is whole; what comes behind them is kept unseen."""
 _INFLATE_STEP = 1 << 20
 _TRAILER_LIMIT = 9
+_LAST_WANTED = max(WANTED)
+_ELEMENTS_LIMIT = 500_000
+"""Elements of a deflated data set that are looked at: a kilobyte of it may hold a hundred thousand."""
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM_GROUP = 0xFFFE
@@ -48,8 +52,16 @@ class _Frame(Enum):
 class Scan:
     """Follows one data set. ``values`` fills with the encoded values of the wanted top-level attributes."""
 
-    def __init__(self, transfer_syntax: str) -> None:
+    def __init__(self, transfer_syntax: str, *, inflated_limit: int = INFLATED_LIMIT, is_stored: bool = False) -> None:
+        """``inflated_limit`` bounds what is inflated. A data set whose indexed attributes lie beyond is refused, unless
+        it ``is_stored`` already: what was taken by another limit is never lost by this one.
+        """
         self.values: dict[int, bytes] = {}
+        self._inflated_limit = inflated_limit
+        self._is_stored = is_stored
+        self._reached = 0
+        self._elements = 0
+        self._seen_enough = False
         self._explicit = transfer_syntax != IMPLICIT_LITTLE
         order = ">" if transfer_syntax == EXPLICIT_BIG else "<"
         self._tag = struct.Struct(order + "HH").unpack_from
@@ -65,6 +77,8 @@ class Scan:
 
     def feed(self, fragment: memoryview) -> None:
         """Take the next bytes of the data set as received. Raises :class:`Malformed`."""
+        if self._seen_enough:
+            return
         if self._inflate is None:
             self._walk(fragment)
             return
@@ -72,6 +86,8 @@ class Scan:
 
     def finish(self) -> None:
         """The data set has ended. Raises :class:`Malformed` when it should not have."""
+        if self._seen_enough:
+            return
         if self._inflate is not None and not self._inflate.eof:
             raise Malformed("deflated data set without end")
         if self._skip or self._carry:
@@ -89,9 +105,10 @@ class Scan:
             while True:
                 out = inflate.decompress(pending, _INFLATE_STEP)
                 self._inflated += len(out)
-                if self._inflated > INFLATED_LIMIT:
-                    raise Malformed("deflated data set is too large when inflated")
                 self._walk(memoryview(out))
+                is_long = self._inflated > self._inflated_limit or self._elements > _ELEMENTS_LIMIT
+                if is_long and self._is_enough():
+                    return
                 pending = inflate.unconsumed_tail
                 ended = inflate.eof
                 if ended or (not pending and len(out) < _INFLATE_STEP):
@@ -100,6 +117,13 @@ class Scan:
             raise Malformed("data set is not deflated") from exc
         if ended:
             self._trail(len(inflate.unused_data))
+
+    def _is_enough(self) -> bool:
+        """Tell whether everything that the index needs has passed: then the rest is not inflated at all."""
+        self._seen_enough = self._reached > _LAST_WANTED
+        if not self._seen_enough and not self._is_stored:
+            raise Malformed(f"no identification in the first {self._inflated} inflated bytes")
+        return self._seen_enough
 
     def _trail(self, size: int) -> None:
         # PS3.5 §A.5: one NULL pads a deflated data set to an even length. Some devices leave the trailer that their
@@ -128,10 +152,13 @@ class Scan:
     def _parse(self, data: memoryview) -> int:  # noqa: PLR0912 - one loop: it runs for each element of each instance
         """Step over whole elements; return where the first incomplete one begins, or where a value ends beyond."""
         position = 0
+        tag = self._reached
+        count = 0
         end = len(data)
         explicit = self._explicit
         frames = self._frames
         while end - position >= 8:
+            count += 1
             group, number = self._tag(data, position)
             if frames or group == _ITEM_GROUP:
                 within = frames[-1][0] if frames else None
@@ -169,6 +196,8 @@ class Scan:
                         raise Malformed("an identifying element occurs twice")
                     self.values[tag] = bytes(data[start : start + kept])
             position = start + length
+        self._reached = tag
+        self._elements += count
         return position
 
     def _open(self, vr: bytes, explicit: bool) -> None:

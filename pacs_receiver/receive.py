@@ -12,7 +12,7 @@ from dicom_listener.service import Refused, Response
 from pacs_receiver import attributes, metrics, part10, uids
 from pacs_receiver.changes import place_of, remove_empty_rows, remove_row
 from pacs_receiver.exceptions import ReceiverError, StorageFailed
-from pacs_receiver.header import Malformed, Scan
+from pacs_receiver.header import INFLATED_LIMIT, Malformed, Scan
 from pacs_receiver.index import IndexWriter, Outcome, Record
 from pacs_receiver.peers import STORE
 from pacs_receiver.statuses import Status, refusal
@@ -40,6 +40,7 @@ class Receiver:
     duplicate_policy: DuplicatePolicy
     implementation_uid: str
     implementation_version: str
+    inflated_limit: int = INFLATED_LIMIT
 
     def open(self, association: Association, request: Request) -> Reception:
         """Begin to receive the instance of a C-STORE request (PS3.4 §B.2). Raises :class:`Refused`."""
@@ -94,7 +95,7 @@ class Reception:
         self._transfer_syntax = request.context.transfer_syntax
         self._calling_ae = association.calling_ae
         self._address = association.address
-        self._scan = Scan(request.context.transfer_syntax)
+        self._scan = Scan(request.context.transfer_syntax, inflated_limit=receiver.inflated_limit)
         self._digest = hashlib.sha256()
 
     def write(self, fragment: memoryview) -> None:

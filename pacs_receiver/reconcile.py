@@ -119,7 +119,7 @@ def record_of(path: Path, uids_of_file: Uids) -> Record:
             meta, offset = part10.parse(head)
         except part10.NotPart10:
             raise Unreadable("no Part 10 header") from None
-        scan = Scan(meta.get(0x0010, ""))
+        scan = Scan(meta.get(0x0010, ""), is_stored=True)
         size = len(head)
         chunk = memoryview(head)[offset:]
         try:

@@ -299,7 +299,7 @@ def test_a_connection_that_breaks_within_a_data_set_leaves_nothing(receiver: Rec
 
 
 def test_nothing_outside_the_storage_was_written(receiver: ReceiverProcess) -> None:
-    assert {path.name for path in receiver.data_dir.iterdir()} == {"pacs", "run", "receiver.log"}
+    assert {path.name for path in receiver.data_dir.iterdir()} == {"pacs", "run", "receiver.log", "link_secret"}
     assert "Traceback" not in receiver.log.read_text()
     assert "Prüfer" not in receiver.log.read_text()
 
