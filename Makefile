@@ -14,7 +14,7 @@ RUN_STAMP := $(VENV)/run-$(call hash,requirements.txt)
 DEV_STAMP := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all:
 
-.PHONY: help run demo status restart test benchmark reliability screenshots messages lint types format tests test-containers system-packages requirements
+.PHONY: help run demo status restart test benchmark reliability screenshots messages lint types format audit sbom tests test-containers system-packages requirements
 
 help:
 	@echo "make run               start the site, the worklist provider and the image receiver; Ctrl-C stops them"
@@ -29,6 +29,8 @@ help:
 	@echo "make screenshots       pictures of the site's main pages, into docs/images/"
 	@echo "make messages          collect the site's texts for translators, and compile what they translated; needs gettext"
 	@echo "make format            format the code"
+	@echo "make audit             ask whether a pinned package has a known vulnerability; fails where nobody could tell"
+	@echo "make sbom              write the bill of materials (CycloneDX) to sbom.cdx.json"
 	@echo "make requirements      compile requirements*.in into requirements*.txt"
 	@echo
 	@echo "Settings are environment variables or lines in .env: docs/settings.md"
@@ -82,6 +84,14 @@ messages: $(DEV_STAMP)
 	        $(foreach language,en $(TRANSLATED),--locale $(language)) || exit 1; \
 	done
 	$(if $(TRANSLATED),data=$(abspath $(or $(DATA_DIR),var)) && cd mwl_admin && DATA_DIR="$$data" $(abspath $(BIN))/python ../manage.py compilemessages $(foreach language,$(TRANSLATED),--locale $(language)))
+
+audit: $(DEV_STAMP)
+	$(BIN)/python deploy/audit.py
+
+SBOM ?= sbom.cdx.json
+sbom: $(DEV_STAMP)
+	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --short-PURLs --validate \
+	    --output-file $(SBOM)
 
 format: $(DEV_STAMP)
 	$(BIN)/ruff format .

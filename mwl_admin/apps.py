@@ -11,5 +11,5 @@ class WorklistConfig(AppConfig):
 
     def ready(self) -> None:
         # Registers the checks, and what follows the saving of an entry; models are not loaded before.
-        from mwl_admin import checks  # noqa: F401
+        from mwl_admin import checks, open_doors  # noqa: F401
         from mwl_admin.exchange import linking  # noqa: F401
