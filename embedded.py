@@ -145,13 +145,19 @@ def announcement(settings: Settings) -> str:
   worklist   {mwl.ae_title} at {_shown(mwl.bind)}   http://{_shown(mwl.health_bind)}/health
   images     {pacs.ae_title} at {_shown(pacs.bind)}   http://{_shown(pacs.health_bind)}/health
   data       {settings.data_dir}
-{_strangers(settings)}
+{_first_password(settings)}{_strangers(settings)}
   echoscu -aec {mwl.ae_title} {mwl_peer}
   findscu -W -aec {mwl.ae_title} -k 0010,0010 -k "0040,0100[0].0040,0002=$(date +%Y%m%d)" {mwl_peer}
   storescu -aec {pacs.ae_title} {pacs_peer} FILE.dcm
 
   Ctrl-C stops all three. In another terminal: make status, make restart SERVICE=mwl_scp
 """
+
+
+def _first_password(settings: Settings) -> str:
+    """Return a line that says where the first account's password is, as long as nobody has changed it."""
+    path = settings.data_dir / "first_password"
+    return f"  password   of admin, until the first login: in {path}\n" if path.exists() else ""
 
 
 def _strangers(settings: Settings) -> str:

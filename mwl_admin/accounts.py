@@ -36,7 +36,10 @@ def has_left_traces(account: Model) -> bool:
     """Whether anything tells of what this account did: that would be deleted with it, or be nobody's."""
     for relation in account._meta.get_fields(include_hidden=True):
         model = relation.related_model
-        if not relation.auto_created or relation.concrete or not isinstance(model, type) or model._meta.auto_created:
+        # One to one is more of the account itself.
+        if not relation.auto_created or relation.concrete or relation.one_to_one or not isinstance(model, type):
+            continue
+        if model._meta.auto_created:
             continue
         if model._base_manager.filter(**{relation.field.name: account.pk}).exists():  # type: ignore[union-attr]
             return True

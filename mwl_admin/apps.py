@@ -10,6 +10,6 @@ class WorklistConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # Registers the checks, and what follows the saving of an entry; models are not loaded before.
-        from mwl_admin import checks, open_doors  # noqa: F401
+        # Registers the checks, and what follows the saving of an entry and a login; models are not loaded before.
+        from mwl_admin import checks, first_password, open_doors  # noqa: F401
         from mwl_admin.exchange import linking  # noqa: F401

@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "mwl_admin.sessions.SessionMiddleware",
+    "mwl_admin.first_password.FirstPasswordMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     # The last: it turns a login that was refused into the page that says so.
     "axes.middleware.AxesMiddleware",
@@ -152,7 +153,7 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "mwl_admin.first_password.OwnPasswordValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]

@@ -8,7 +8,8 @@ from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from simple_history.admin import SimpleHistoryAdmin
@@ -76,19 +77,25 @@ class EditedAdmin(LightListAdmin, SimpleHistoryAdmin, ModelAdmin):  # type: igno
 
     form = EditedForm
     object_history_list_template = "mwl_admin/history_list.html"
+    object_history_form_template = "mwl_admin/history_version.html"
     formfield_overrides = {models.TextField: {"widget": UnfoldAdminTextareaWidget(attrs={"rows": 3})}}
     show_full_result_count = False
     list_per_page = 50
 
-    def history_form_view(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
+    def history_form_view(
+        self, request: HttpRequest, object_id: str, version_id: str, extra_context: Any = None
+    ) -> HttpResponse:
         """Show an old version. The page of simple_history also saves, for whoever may view: here nothing is saved."""
         if request.method not in {"GET", "HEAD"}:
             return HttpResponseNotAllowed(["GET", "HEAD"])
-        response: HttpResponse = super().history_form_view(request, *args, **named)
+        if not (object_id.isdecimal() and version_id.isdecimal()):
+            raise Http404
+        shown = {"version": get_object_or_404(self.model.history, history_id=version_id), **(extra_context or {})}
+        response: HttpResponse = super().history_form_view(request, object_id, version_id, shown)
         return response
 
     def history_view_title(self, request: HttpRequest, obj: Any) -> str:
-        return _("Change history: %s") % str(obj)
+        return _("History: %(entry)s") % {"entry": obj}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         names = super().get_readonly_fields(request, obj)

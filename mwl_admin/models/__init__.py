@@ -3,6 +3,7 @@
 Columns that hold a DICOM attribute are named after its keyword, in snake case.
 """
 
+from mwl_admin.models.account import FirstPassword
 from mwl_admin.models.caller import UnknownCaller
 from mwl_admin.models.catalogue import Procedure, ProtocolCode
 from mwl_admin.models.client import APIClient
@@ -19,6 +20,7 @@ from mwl_admin.models.status import StepStatus
 
 __all__ = [
     "APIClient",
+    "FirstPassword",
     "Patient",
     "PatientRead",
     "PerformedProcedureStep",

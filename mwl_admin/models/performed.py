@@ -88,7 +88,7 @@ class PerformedProcedureStep(models.Model):
         encoder=DjangoJSONEncoder,
         help_text=_("All that the modality sent, as DICOM JSON (PS3.18 Annex F)."),
     )
-    size = models.PositiveIntegerField(default=0, editable=False, help_text="Bytes that this takes, estimated.")
+    size = models.PositiveIntegerField(default=0, editable=False, help_text=_("Bytes that this takes, estimated."))
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 

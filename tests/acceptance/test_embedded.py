@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from tests.components import requires
 from tests.processes import PASSWORD, ROOT, clean_environment
 from tests.waiting import wait_until
 
+OWN_PASSWORD = "staple-9-elephant-moon"
 IMAGE = Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm"
 
 
@@ -135,15 +136,25 @@ def test_a_bad_setting_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
     assert line.startswith("PACS_BIND: ")
 
 
-def test_the_first_password_is_random_and_printed_once(tmp_path: Path) -> None:
+def test_the_first_password_is_in_a_file_for_its_owner_until_it_is_changed(tmp_path: Path) -> None:
     embedded = Embedded(tmp_path, DJANGO_SUPERUSER_PASSWORD="")
     try:
         embedded.start()
-        (password,) = re.findall(r"admin, password (\S+)", embedded.log_text())
-        Site(embedded.parts.web_url, password)
+        file = embedded.parts.data_dir / "first_password"
+        password = file.read_text().strip()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        site = Site(embedded.parts.web_url, password)
+        assert site.get("/today/").url.endswith("/admin/password_change/")
+        own = {"old_password": password, "new_password1": OWN_PASSWORD, "new_password2": OWN_PASSWORD}
+        site.fill("/admin/password_change/", own)
+        assert site.get("/today/").url.endswith("/today/")
+        assert not file.exists()
+        assert embedded.log_text().count(str(file)) == 2  # from the account's making, and from the banner
         assert embedded.stop(60) == 0
         embedded.start()
-        assert embedded.log_text().count(password) == 1
+        Site(embedded.parts.web_url, OWN_PASSWORD)
+        assert password not in embedded.log_text()
+        assert embedded.log_text().count(str(file)) == 2
     finally:
         end(embedded)
 

@@ -191,8 +191,15 @@ def test_an_old_version_is_shown_and_offers_no_field(scene: Scene) -> None:
     address = reverse("admin:mwl_admin_patient_simple_history", args=[patient.pk, patient.history.earliest().pk])
     page = Person(client_of("S")).ask("GET", address).response.content.decode()
     assert "Müller" in page
+    assert "An old version, as saved on" in page
     assert 'name="family_name"' not in page
     assert "Revert" not in page
+
+
+@pytest.mark.parametrize("keys", [("1", "x"), ("x", "1"), ("1", "99999999999999999999999"), ("99", "1")])
+def test_a_version_that_is_none_is_not_found(scene: Scene, keys: tuple[str, str]) -> None:
+    address = reverse("admin:mwl_admin_patient_simple_history", args=keys)
+    assert Person(client_of("S")).ask("GET", address).response.status_code == 404
 
 
 def test_a_role_that_makes_entries_but_no_patients_makes_none_on_the_way(scene: Scene) -> None:

@@ -1,13 +1,12 @@
 """Makes the account by which the first user gets in."""
 
-import secrets
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError, transaction
 
-from mwl_admin import environment
+from mwl_admin import environment, first_password
 
 USERNAME = "admin"
 
@@ -15,7 +14,7 @@ USERNAME = "admin"
 class Command(BaseCommand):
     help = (
         "Makes the account “admin” when there is no account yet. Its password is DJANGO_SUPERUSER_PASSWORD, or a "
-        "random one that is printed once."
+        "random one that is kept in the file first_password of DATA_DIR until it is changed, at the first login."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -23,12 +22,18 @@ class Command(BaseCommand):
         if accounts.exists():
             return
         given = environment.read(environment.environment(), "DJANGO_SUPERUSER_PASSWORD", str, "")
-        password = given or secrets.token_urlsafe(12)
         try:
             with transaction.atomic():
-                accounts.create_superuser(USERNAME, password=password)
+                account = accounts.create_superuser(USERNAME, password=given or None)
+                if not given:
+                    first_password.make(account)
         except IntegrityError:
             # Another container started at the same moment and was first.
             return
-        told = "the password in DJANGO_SUPERUSER_PASSWORD" if given else f"password {password} (not shown again)"
-        self.stdout.write(f"First account: {USERNAME}, {told}")
+        except OSError as error:
+            raise CommandError(
+                f"The first password can't be kept in {first_password.path()} ({error.strerror}): "
+                "set DJANGO_SUPERUSER_PASSWORD, or make DATA_DIR writable."
+            ) from error
+        where = "in DJANGO_SUPERUSER_PASSWORD" if given else f"in {first_password.path()}, to be changed at first login"
+        self.stdout.write(f"First account: {USERNAME}; its password is {where}")
