@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from mwl_admin import appearance, environment, languages
+from mwl_admin.exchange.limits import TableLimits
 from mwl_admin.web.limits import API_BODY_BYTES, Limits
 from mwl_admin.worklist import policy
 
@@ -224,6 +225,15 @@ IMAGES_OVERDUE_MINUTES = environment.read(_env, "IMAGES_OVERDUE_MINUTES", enviro
 # Old versions are there to be read.
 SIMPLE_HISTORY_REVERT_DISABLED = True
 
+# What a file of entries may hold, looked at before it is read.
+IMPORT_LIMITS = TableLimits(
+    size=environment.read(_env, "IMPORT_MAX_BYTES", environment.whole_number(1024, 1024**3), "20971520"),
+    unpacked=environment.read(_env, "IMPORT_MAX_UNPACKED_BYTES", environment.whole_number(1024, 1024**3), "104857600"),
+    rows=environment.read(_env, "IMPORT_MAX_ROWS", environment.whole_number(1, 1_000_000), "20000"),
+    columns=environment.read(_env, "IMPORT_MAX_COLUMNS", environment.whole_number(1, 16_384), "200"),
+    cells=environment.read(_env, "IMPORT_MAX_CELLS", environment.whole_number(1, 100_000_000), "1000000"),
+    sheets=environment.read(_env, "IMPORT_MAX_SHEETS", environment.whole_number(1, 1000), "50"),
+)
 IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
 
 LOG_LEVEL = environment.read(

@@ -1,20 +1,47 @@
-"""Text from outside on a terminal: what would steer the terminal, or turn its text around, is shown as its code."""
+"""Commands whose output can't steer the terminal (:mod:`mwl_admin.plaintext`)."""
 
-import unicodedata
+from __future__ import annotations
 
+from typing import Any, TextIO, cast
 
-def plain(text: str) -> str:
-    """Return one line of text in which every control and format character is escaped.
+from django.core.management.base import BaseCommand, OutputWrapper
 
-    C0 and C1 controls start escape sequences; bidirectional controls and characters without width (Unicode category
-    Cf) make a line read otherwise than it is written; lone surrogates can't be encoded.
-    """
-    return "".join(_escaped(character) if _steers(character) else character for character in text)
+from mwl_admin.plaintext import plain
 
 
-def _steers(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+class PlainOutput(OutputWrapper):
+    """A command's output, each line of it plain; colours are put around it afterwards."""
+
+    def write(self, msg: str = "", style_func: Any = None, ending: str | None = None) -> None:  # type: ignore[override]
+        super().write("\n".join(map(plain, msg.split("\n"))), style_func, ending)
 
 
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+class PlainCommand(BaseCommand):
+    """A command whose output and errors are plain, whatever stood in files and database."""
+
+    _stdout: OutputWrapper
+    _stderr: OutputWrapper
+
+    @property
+    def stdout(self) -> OutputWrapper:
+        """Where the command writes."""
+        return self._stdout
+
+    @stdout.setter
+    def stdout(self, given: OutputWrapper) -> None:
+        self._stdout = _plain_output(given)
+
+    @property
+    def stderr(self) -> OutputWrapper:
+        """Where the command writes its errors."""
+        return self._stderr
+
+    @stderr.setter
+    def stderr(self, given: OutputWrapper) -> None:
+        self._stderr = _plain_output(given)
+
+
+def _plain_output(given: OutputWrapper) -> OutputWrapper:
+    made = PlainOutput(cast(TextIO, given._out))
+    made.style_func = given.style_func
+    return made

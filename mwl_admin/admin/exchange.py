@@ -22,7 +22,9 @@ from unfold.contrib.import_export.forms import ExportForm, ImportForm
 from mwl_admin import reading
 from mwl_admin.exchange import export
 from mwl_admin.exchange.columns import HEADINGS
-from mwl_admin.exchange.files import Table, TableError, read, write_csv, write_xlsx
+from mwl_admin.exchange.files import Table, read
+from mwl_admin.exchange.limits import TableError, TableLimits, refuse_large_file
+from mwl_admin.exchange.spreadsheets import write_csv, write_xlsx
 from mwl_admin.exchange.table import CREATE, ERROR, UNCHANGED, UPDATE, Row, check, import_table
 from mwl_admin.exchange.waiting import WaitingFiles
 from mwl_admin.models import ScheduledProcedureStep
@@ -101,6 +103,18 @@ class XLSXFile(_Format):
         return write_xlsx(dataset.headers, dataset)
 
 
+class EntryImportForm(ImportForm):  # type: ignore[misc]
+    """The form that takes a file; one that is too large is refused before it is read."""
+
+    def clean_import_file(self) -> Any:
+        file = self.cleaned_data["import_file"]
+        try:
+            refuse_large_file(file.size, TableLimits.current())
+        except TableError as error:
+            raise ValidationError(str(error)) from error
+        return file
+
+
 class EntryResource(Resource):  # type: ignore[misc]
     """Entries as django-import-export sees them; what is done with them is `mwl_admin.exchange`'s."""
 
@@ -157,7 +171,7 @@ class EntryExchange(ImportExportMixin):  # type: ignore[misc]
 
     resource_classes = [EntryResource]
     formats = [CSVFile, XLSXFile]
-    import_form_class = ImportForm
+    import_form_class = EntryImportForm
     export_form_class = ExportForm
     tmp_storage_class = WaitingFiles
     import_template_name = "mwl_admin/import.html"

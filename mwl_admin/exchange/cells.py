@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from mwl_admin.exchange import values
+from mwl_admin.exchange.spreadsheets import restored
 
 
 def text(cell: Any) -> str:
@@ -22,9 +23,8 @@ def text(cell: Any) -> str:
         return str(int(cell))
     if isinstance(cell, datetime.datetime):
         cell = cell.date() if cell.time() == datetime.time() else cell
-    written = str(cell).strip()
-    # An apostrophe before a sign says "no formula": spreadsheets and our own export put it there.
-    return written[1:] if re.match(r"'[=+\-@]", written) else written
+    # An apostrophe before a formula's first character says "no formula": our own export puts it there.
+    return restored(str(cell).strip(" ")).strip()
 
 
 def date(cell: Any) -> datetime.date | str:

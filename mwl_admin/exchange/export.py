@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from mwl_admin.exchange.attributes import COLUMNS, NAME_FIELDS, STATIONS, Level
 from mwl_admin.exchange.columns import CODE_PARTS, HEADINGS, NAME_PARTS, Heading
-from mwl_admin.exchange.files import write_csv, write_xlsx
+from mwl_admin.exchange.spreadsheets import write_csv, write_xlsx
 from mwl_admin.models import ScheduledProcedureStep
 from mwl_admin.models.scheduled import ScheduledProcedureStepQuerySet
 

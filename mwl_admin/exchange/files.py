@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
-from openpyxl import Workbook, load_workbook
-from openpyxl.styles import Font
-from openpyxl.utils.exceptions import InvalidFileException
 
-MAX_BYTES = 20 * 1024 * 1024
-MAX_UNPACKED = 300 * 1024 * 1024
-MAX_ROWS = 20_000
-MAX_COLUMNS = 200
+from mwl_admin.exchange import workbook
+from mwl_admin.exchange.limits import (
+    CELL_CHARACTERS,
+    TableError,
+    TableLimits,
+    refuse_large_file,
+    too_many_cells,
+    too_many_columns,
+    too_many_rows,
+)
 
-
-class TableError(Exception):
-    """A file is no table that can be read; the text says why, in words for staff."""
+_PIECE = 65_536
+_LONGEST_LINE = 1024 * 1024
+"""Characters of one line of CSV: of the widest row that a table may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,44 +36,79 @@ class Table:
 
 
 def read(data: bytes) -> Table:
-    """Read a table from a file's content, of either kind."""
-    if len(data) > MAX_BYTES:
-        raise TableError(_("The file is larger than %(size)d MB.") % {"size": MAX_BYTES // 1024 // 1024})
+    """Read a table from a file's content, of either kind; raise :class:`TableError` when that can't be done."""
+    limits = TableLimits.current()
+    refuse_large_file(len(data), limits)
     if data.startswith(b"PK"):
-        return _table(_xlsx(data))
+        return _table(workbook.read(data, limits), limits)
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise TableError(_("The file is in the old format XLS; save it as XLSX or CSV."))
-    return _table(_csv(data))
+    return _table(_csv(data), limits)
 
 
-def _table(lines: Iterable[tuple[int, Sequence[Any]]]) -> Table:
+def _table(lines: Iterable[tuple[int, Sequence[Any]]], limits: TableLimits) -> Table:
     headings: list[str] | None = None
     rows: list[tuple[int, list[Any]]] = []
+    measure = _Measure(limits)
     for number, cells in lines:
-        if all(cell is None or str(cell).strip() == "" for cell in cells):
+        if number > limits.lines:
+            raise too_many_rows(limits)
+        kept = measure.without_end(number, cells)
+        if not kept:
             continue
         if headings is None:
-            headings = [str(cell or "").strip() for cell in cells]
-            while headings and not headings[-1]:
-                headings.pop()
-            if len(headings) > MAX_COLUMNS:
-                raise TableError(_("The file has more than %(limit)d columns.") % {"limit": MAX_COLUMNS})
+            headings = [str(cell or "").strip() for cell in kept]
             continue
-        if len(rows) == MAX_ROWS:
-            raise TableError(_("The file has more than %(limit)d rows; split it.") % {"limit": MAX_ROWS})
-        rows.append((number, list(cells)))
+        if len(rows) == limits.rows:
+            raise too_many_rows(limits)
+        rows.append((number, kept))
     if headings is None:
         raise TableError(_("The file is empty."))
     return Table(headings, rows)
 
 
+class _Measure:
+    """Counts what a table holds: few cells may hold much text, and one text may stand in many cells."""
+
+    def __init__(self, limits: TableLimits) -> None:
+        self._limits = limits
+        self._cells = 0
+        self._size = 0
+
+    def without_end(self, number: int, cells: Sequence[Any]) -> list[Any]:
+        """Return a row without the empty cells at its end; refuse it when it is, or makes the table, too large."""
+        end = len(cells)
+        while end and _is_empty(cells[end - 1]):
+            end -= 1
+        if end > self._limits.columns:
+            raise too_many_columns(self._limits)
+        kept = list(cells[:end])
+        longest = 0
+        for cell in kept:
+            length = len(cell) if isinstance(cell, str) else 0
+            self._size += length
+            longest = max(longest, length)
+        self._cells += end
+        if longest > CELL_CHARACTERS:
+            raise TableError(
+                _("Row %(number)d has a cell with more than %(limit)d characters.")
+                % {"number": number, "limit": CELL_CHARACTERS}
+            )
+        if self._cells > self._limits.cells:
+            raise too_many_cells(self._limits)
+        refuse_large_file(self._size, self._limits)
+        return kept
+
+
+def _is_empty(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
 def _csv(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
-    text = _decoded(data)
-    if "\0" in text:
-        raise TableError(_("The file is neither CSV nor XLSX."))
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    encoding = _encoding(data)
+    first = next((line for line in _lines(data, encoding) if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(data, encoding), delimiter=delimiter, strict=True)
     number = 0
     try:
         for number, cells in enumerate(reader, start=1):
@@ -82,63 +120,26 @@ def _csv(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
         ) from None
 
 
-def _decoded(data: bytes) -> str:
+def _lines(data: bytes, encoding: str) -> Iterator[str]:
+    """Yield the lines one by one: as a whole, text takes up to four times what its bytes do."""
+    with io.TextIOWrapper(io.BytesIO(data), encoding, errors="replace", newline="") as text:
+        while line := text.readline(_LONGEST_LINE + 1):
+            if "\0" in line:
+                raise TableError(_("The file is neither CSV nor XLSX."))
+            if len(line) > _LONGEST_LINE:
+                raise TableError(_("The file has a line that is too long for a table."))
+            yield line
+
+
+def _encoding(data: bytes) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
+        return "utf-16"
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return data.decode("utf-8-sig")
+        for start in range(0, len(data), _PIECE):
+            decoder.decode(data[start : start + _PIECE])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         # What spreadsheets in Western Europe save as plain CSV.
-        return data.decode("cp1252", "replace")
-
-
-def _xlsx(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
-                raise TableError(_("The workbook is too large."))
-        workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError):
-        raise TableError(_("The file is not an XLSX workbook that can be read.")) from None
-    try:
-        yield from enumerate(workbook.worksheets[0].iter_rows(values_only=True), start=1)
-    finally:
-        workbook.close()
-
-
-def write_csv(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """Return a CSV file that spreadsheets open rightly: UTF-8 with a byte order mark."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(headings)
-    writer.writerows([[harmless(cell) for cell in row] for row in rows])
-    return out.getvalue().encode("utf-8-sig")
-
-
-def harmless(cell: Any) -> Any:
-    """Return the cell so that no spreadsheet runs it as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
-
-
-def write_xlsx(
-    headings: Sequence[str], rows: Iterable[Sequence[Any]], *, help_rows: Iterable[Sequence[str]] = ()
-) -> bytes:
-    """Return a workbook; ``help_rows`` go to a second sheet."""
-    workbook = Workbook()
-    sheet = workbook.active
-    assert sheet is not None  # noqa: S101 - a new workbook has one
-    sheet.title = _("Entries")
-    sheet.append(list(headings))
-    for cell in sheet[1]:
-        cell.font = Font(bold=True)
-    sheet.freeze_panes = "A2"
-    for row in rows:
-        sheet.append([harmless(cell) for cell in row])
-    explained = list(help_rows)
-    if explained:
-        second = workbook.create_sheet(_("What the columns mean"))
-        for line in explained:
-            second.append(list(line))
-    out = io.BytesIO()
-    workbook.save(out)
-    return out.getvalue()
+        return "cp1252"
+    return "utf-8-sig"

@@ -16,8 +16,9 @@ from mwl_admin.exchange import persons
 from mwl_admin.exchange.attributes import PROCEDURE_CODE, STEPS
 from mwl_admin.exchange.columns import BY_KEYWORD, CODE_PARTS, HEADINGS, NAME_PARTS, PROCEDURE, Heading, find
 from mwl_admin.exchange.entries import Entry, Mode, Stored, store
-from mwl_admin.exchange.files import Table, TableError
+from mwl_admin.exchange.files import Table
 from mwl_admin.exchange.jsonform import is_storable
+from mwl_admin.exchange.limits import TableError
 from mwl_admin.exchange.problems import DIFFERS, EntryError, Problem
 from mwl_admin.identity import Person
 from mwl_admin.models import RequestedProcedure

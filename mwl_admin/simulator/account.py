@@ -12,6 +12,8 @@ from typing import IO
 from rich.console import Console
 from rich.text import Text
 
+from mwl_admin.plaintext import plain
+
 _STYLES = {True: "green", False: "bold red"}
 
 
@@ -48,15 +50,15 @@ class Account:
             self.failures += not good
             if self._as_json:
                 entry = {"station": station, "step": what, "text": text, "good": good, "seconds": seconds}
-                self._output.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                self._output.write(plain(json.dumps(entry, ensure_ascii=False)) + "\n")
                 self._output.flush()
                 return
             took = "" if seconds is None else f"{seconds * 1000:>8,.0f} ms" if seconds < 10 else f"{seconds:>9,.1f} s"
-            written = Text(f"{station:<12} {what:<12} ")
+            written = Text(plain(f"{station:<12} {what:<12} "))
             written.append(took.rjust(11))
             written.append("  ")
             written.append("ok  " if good else "BAD ", _STYLES[good])
-            written.append(text)
+            written.append(plain(text))
             self._console.print(written)
 
     def examined(self) -> None:

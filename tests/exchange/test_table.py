@@ -13,7 +13,9 @@ from openpyxl import Workbook, load_workbook
 
 from mwl_admin.exchange import export
 from mwl_admin.exchange.columns import HEADINGS
-from mwl_admin.exchange.files import MAX_ROWS, TableError, read, write_csv, write_xlsx
+from mwl_admin.exchange.files import read
+from mwl_admin.exchange.limits import TableError, TableLimits
+from mwl_admin.exchange.spreadsheets import write_csv, write_xlsx
 from mwl_admin.exchange.table import CREATE, UNCHANGED, UPDATE, Report, import_table
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, StepStatus
 from tests.mwl_admin.cast import make_procedure, make_station
@@ -290,7 +292,7 @@ def test_a_workbook_is_read_with_its_own_dates_times_and_numbers() -> None:
         (b"PK\x03\x04 but no workbook", "not an XLSX"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "old format"),
         (b"\x00\x01\x02", "neither CSV nor XLSX"),
-        (b"Accession number\n" + b"1\n" * (MAX_ROWS + 1), "split it"),
+        (b"Accession number\n" + b"1\n" * (TableLimits().rows + 1), "split it"),
     ],
 )
 def test_a_file_that_is_no_such_table_is_refused_whole(data: bytes, words: str) -> None:

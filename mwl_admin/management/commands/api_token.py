@@ -5,13 +5,13 @@ from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from mwl_admin.models import APIClient, Station
-from mwl_admin.terminal import plain
+from mwl_admin.terminal import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Makes, renews, lists and ends tokens of the HTTP API. A token is shown once, when it is made."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         if options["station"]:
             station = Station.objects.filter(ae_title=options["station"]).first()
             if station is None:
-                raise CommandError(plain(f"No station has the AE title {options['station']}"))
+                raise CommandError(f"No station has the AE title {options['station']}")
         try:
             _, token = APIClient.create(
                 name=options["name"],
@@ -47,7 +47,7 @@ class Command(BaseCommand):
                 expires_on=options["until"],
             )
         except ValidationError as error:
-            raise CommandError(plain("; ".join(error.messages))) from error
+            raise CommandError("; ".join(error.messages)) from error
         self.stdout.write(token)
 
     def _renew(self, options: dict[str, Any]) -> None:
@@ -63,20 +63,20 @@ class Command(BaseCommand):
         client = self._client(options["name"])
         client.enabled = False
         client.save()
-        self.stdout.write(f"{plain(str(client))} is switched off")
+        self.stdout.write(f"{client} is switched off")
 
     def _list(self, options: dict[str, Any]) -> None:
         for client in APIClient.objects.select_related("station"):
             scopes = [scope for scope, may in (("read", client.can_read), ("write", client.can_write)) if may]
-            reach = f" of {plain(client.station.ae_title)}" if client.station else ""
+            reach = f" of {client.station.ae_title}" if client.station else ""
             used = f"{client.last_used_at:%Y-%m-%d %H:%M} UTC" if client.last_used_at else "never"
             told = [f"{', '.join(scopes)}{reach}", f"last used {used}", *_life(client)]
-            self.stdout.write(f"{client.token_start}… {plain(str(client))}: {'; '.join(told)}")
+            self.stdout.write(f"{client.token_start}… {client}: {'; '.join(told)}")
 
     def _client(self, name: str) -> APIClient:
         client = APIClient.objects.filter(name=name).first()
         if client is None:
-            raise CommandError(plain(f"There is no client called {name}"))
+            raise CommandError(f"There is no client called {name}")
         return client
 
 

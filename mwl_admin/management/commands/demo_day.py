@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from mwl_admin import demo
+from mwl_admin.terminal import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Makes a catalogue, stations and a day of synthetic patients, for demonstrations and tries. Refuses to mix "
         "them with patients that it has not made."

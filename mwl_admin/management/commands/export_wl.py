@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import Q
 from django.utils.dateparse import parse_date
 
 from mwl_admin.models.status import OPEN
-from mwl_admin.terminal import plain
+from mwl_admin.plaintext import plain
+from mwl_admin.terminal import PlainCommand
 from mwl_admin.wlfiles.exporting import Export, count, write_files
 from mwl_admin.wlfiles.terminal import character_set, progress, steps_table
 from mwl_admin.worklist.charset import DEFAULT_TERM
@@ -19,7 +20,7 @@ LOSSY = 1
 NOT_RUN = 2
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Writes each open step of the worklist into a DICOM file of its own, for DCMTK's wlmscpfs or Orthanc's "
         "worklist plugin; docs/import.md tells the rules. Files of other steps that are in the folder already stay. "

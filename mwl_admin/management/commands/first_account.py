@@ -3,15 +3,16 @@
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
 
 from mwl_admin import environment, first_password
+from mwl_admin.terminal import PlainCommand
 
 USERNAME = "admin"
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Makes the account “admin” when there is no account yet. Its password is DJANGO_SUPERUSER_PASSWORD, or a "
         "random one that is kept in the file first_password of DATA_DIR until it is changed, at the first login."

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from mwl_admin.terminal import plain
+from mwl_admin.plaintext import plain
+from mwl_admin.terminal import PlainCommand
 from mwl_admin.wlfiles.errors import told
 from mwl_admin.wlfiles.importing import Report, import_files
 from mwl_admin.wlfiles.reading import worklist_files
@@ -16,7 +17,7 @@ FILES_REFUSED = 1
 NOT_RUN = 2
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Reads DICOM worklist files, as DCMTK's wlmscpfs and Orthanc's worklist plugin keep them; docs/import.md tells "
         "the rules. An order is known by accession number or Study Instance UID, a step by its ID within the order: "

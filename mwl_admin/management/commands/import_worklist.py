@@ -4,17 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from mwl_admin.exchange.files import TableError, read
+from mwl_admin.exchange.files import read
+from mwl_admin.exchange.limits import TableError, TableLimits, refuse_large_file
 from mwl_admin.exchange.table import CREATE, ERROR, UNCHANGED, UPDATE, Report, import_table
+from mwl_admin.terminal import PlainCommand
 
 ROWS_WRONG = 1
 FILE_WRONG = 2
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Makes or updates entries from a CSV or XLSX file; docs/import.md tells its columns. An entry is known by its "
         "accession number. All rows are taken, or none: exit status 0 when all were, 1 when a row is wrong, 2 when the "
@@ -50,8 +52,12 @@ class Command(BaseCommand):
             raise CommandError(f"{_rows(report.count(ERROR))} wrong; nothing was changed.", returncode=ROWS_WRONG)
 
     def _content(self, path: Path) -> bytes:
+        limits = TableLimits.current()
         try:
-            return path.read_bytes()
+            with path.open("rb") as file:
+                content = file.read(limits.size + 1)
+            refuse_large_file(len(content), limits)
+            return content
         except OSError as error:
             raise TableError(f"The file cannot be read: {error.strerror}.") from error
 

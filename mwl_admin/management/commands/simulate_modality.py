@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from mwl_admin.simulator.account import Account
@@ -20,9 +20,10 @@ from mwl_admin.simulator.images import MODALITIES
 from mwl_admin.simulator.network import Peer
 from mwl_admin.simulator.profiles import PROFILES
 from mwl_admin.simulator.stations import Department, Plan, Station
+from mwl_admin.terminal import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Plays a scanner: asks for the worklist, takes an entry, reports the start (MPPS), makes images with a test "
         "pattern and the word SYNTHETIC burnt in, stores them, reports the end, asks for storage commitment. Works "
@@ -79,7 +80,7 @@ class Command(BaseCommand):
             listen=options["listen"],
         )
         stations = _stations(options)
-        account = Account(cast(IO[str], self.stdout), as_json=options["json"])
+        account = Account(cast(IO[str], self.stdout._out), as_json=options["json"])
         with _undisturbed():
             try:
                 Department(plan, account).work(stations)
