@@ -76,8 +76,7 @@ def test_a_device_is_served_by_its_own_certificate_and_no_other_way(department: 
     port = {"mwl": department.mwl_port, "pacs": department.pacs_port}[service]
     authority = ["+cf", str(department.data_dir / "tls" / "ca.pem")]
     assert echo(department, port, *shown(department, STATION)).succeeded
-    if service == "pacs":
-        assert not echo(department, port, *shown(department, "OTHER")).succeeded, "another device's certificate"
+    assert not echo(department, port, *shown(department, "OTHER")).succeeded, "another device's certificate"
     assert not echo(department, port, "+tla", *authority).succeeded, "no certificate"
     assert not echo(department, port).succeeded, "no TLS"
 
