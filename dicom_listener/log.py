@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029)}
-"""What a peer could use to break a line or move a terminal's cursor, and what is shown instead."""
+from gateway_settings.visible import visible
 
 
 def configure(level: str, format_: str) -> None:
@@ -58,7 +57,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_moment(record)} {record.levelname} {record.name} {record.getMessage()}"
         line += "".join(f" {key}={value}" for key, value in _fields(record).items())
-        line = line.translate(_CONTROL)
+        line = visible(line)
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import logging
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,7 +111,7 @@ def _everything(config: PacsConfig) -> Iterator[tuple[Engine, Storage, IndexWrit
 
 
 def _no_such_study(study_uid: str) -> int:
-    sys.stderr.write(f"no such study: {study_uid}\n")
+    output.complain(f"no such study: {study_uid}")
     return EXIT_NOT_FOUND
 
 
@@ -189,7 +188,7 @@ def _reindex(config: PacsConfig, options: argparse.Namespace) -> int:
 def _export(config: PacsConfig, options: argparse.Namespace) -> int:
     folder: Path = options.folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        sys.stderr.write(f"{folder} is not an empty folder\n")
+        output.complain(f"{folder} is not an empty folder")
         return EXIT_USAGE
     with _everything(config) as (engine, storage, _writer):
         found = queries.find_study(engine, options.study)
@@ -198,8 +197,8 @@ def _export(config: PacsConfig, options: argparse.Namespace) -> int:
         with output.progress("copying", found["instance_count"]) as advance:
             exported = export.export_study(engine, storage, options.study, folder, progress=advance)
     for uid, problem in exported.left_out:
-        sys.stderr.write(f"left out: {uid}: {problem}\n")
-    sys.stdout.write(f"{exported.instances} instances copied to {folder}\n")
+        output.complain(f"left out: {uid}: {problem}")
+    output.say(f"{exported.instances} instances copied to {folder}")
     return EXIT_FOUND_PROBLEMS if exported.left_out else EXIT_OK
 
 
@@ -211,20 +210,20 @@ def _delete(config: PacsConfig, options: argparse.Namespace) -> int:
         if not options.yes and not output.confirm(
             f"Move study {options.study} of {found['patient_name']} to the trash, {found['instance_count']} instances?"
         ):
-            sys.stderr.write("nothing was deleted\n")
+            output.complain("nothing was deleted")
             return EXIT_FOUND_PROBLEMS
         logging.getLogger("pacs_receiver.deletion").setLevel(logging.ERROR)
         count = deletion.delete_study(
             engine, storage, writer, options.study, who=getpass.getuser(), action="delete", to_trash=True
         )
-    sys.stdout.write(f"{count} instances moved to the trash\n")
+    output.say(f"{count} instances moved to the trash")
     return EXIT_OK
 
 
 def _retention(config: PacsConfig, options: argparse.Namespace) -> int:
     with _everything(config) as (engine, storage, writer):
         if not retention.is_on(config):
-            sys.stderr.write("retention is off: PACS_RETENTION_DAYS and PACS_RETENTION_HIGH_WATER_PERCENT are 0\n")
+            output.complain("retention is off: PACS_RETENTION_DAYS and PACS_RETENTION_HIGH_WATER_PERCENT are 0")
             return EXIT_USAGE
         found = (
             retention.candidates(engine, config)

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from gateway_settings.visible import visible, visible_json
 from pacs_receiver.reconcile import Report
 from pacs_receiver.retention import Candidate, Runway
 from pacs_receiver.verify import Findings
@@ -121,9 +122,9 @@ def findings(found: Findings, *, as_json: bool) -> None:
         if as_json:
             json_line({"sop_instance_uid": uid, "problem": problem})
         else:
-            sys.stdout.write(f"{problem}: {uid}\n")
+            say(f"{problem}: {uid}")
     if not as_json:
-        sys.stdout.write(f"{found.instances} instances read, {size(found.file_bytes)}, {len(found.wrong)} wrong\n")
+        say(f"{found.instances} instances read, {size(found.file_bytes)}, {len(found.wrong)} wrong")
 
 
 def reindexed(report: Report, wrong: Iterable[tuple[str, str]], *, as_json: bool) -> None:
@@ -137,11 +138,11 @@ def reindexed(report: Report, wrong: Iterable[tuple[str, str]], *, as_json: bool
         })  # fmt: skip
         return
     for uid, problem in wrong:
-        sys.stdout.write(f"{problem}: {uid}\n")
-    sys.stdout.write(
+        say(f"{problem}: {uid}")
+    say(
         f"{report.instances} files in {report.studies} studies: {len(report.indexed)} indexed, "
         f"{len(report.missing)} rows without a file removed, "
-        f"{len(report.damaged) + len(report.elsewhere)} files set aside, {len(wrong)} differ from what arrived\n"
+        f"{len(report.damaged) + len(report.elsewhere)} files set aside, {len(wrong)} differ from what arrived"
     )
 
 
@@ -158,12 +159,12 @@ def candidates(found: Iterable[Candidate], *, dry_run: bool, as_json: bool) -> N
              candidate.reason, candidate.study_uid)  # fmt: skip
     console().print(table)
     total = size(sum(candidate.file_bytes for candidate in found))
-    sys.stdout.write(f"{len(found)} studies, {total}, {'would go' if dry_run else 'removed'}\n")
+    say(f"{len(found)} studies, {total}, {'would go' if dry_run else 'removed'}")
 
 
 def confirm(question: str) -> bool:
     """Ask; only a clear yes is one."""
-    sys.stdout.write(f"{question} [y/N] ")
+    sys.stdout.write(f"{visible(question)} [y/N] ")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -182,7 +183,17 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], object]]
 def json_line(values: Mapping[str, Any]) -> None:
     """Print one JSON object on a line of its own; bytes as hexadecimal digits."""
     text = json.dumps(dict(values), ensure_ascii=False, default=lambda value: bytes(value).hex())
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(visible_json(text) + "\n")
+
+
+def say(line: str) -> None:
+    """Print a line."""
+    sys.stdout.write(visible(line) + "\n")
+
+
+def complain(line: str) -> None:
+    """Print a line on standard error."""
+    sys.stderr.write(visible(line) + "\n")
 
 
 def moment(seconds: float | None) -> str:
@@ -210,4 +221,4 @@ def _table(*columns: str) -> Table:
 
 def _add(table: Table, *cells: object) -> None:
     # Text, not str: a patient's name may look like rich's markup
-    table.add_row(*(Text(str(cell)) for cell in cells))
+    table.add_row(*(Text(visible(str(cell))) for cell in cells))
