@@ -42,7 +42,7 @@ class APIClientAdmin(LightListAdmin, ModelAdmin):  # type: ignore[misc]
         day = date_format(client.expires_on, "SHORT_DATE_FORMAT")
         if client.has_expired:
             return "expired", gettext("expired on %(day)s") % {"day": day}
-        return ("soon", gettext("soon: %(day)s") % {"day": day}) if client.expires_soon else ("", day)
+        return ("soon", gettext("soon: %(day)s") % {"day": day}) if client.expires_soon else day
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         today = timezone.localdate()

@@ -66,9 +66,9 @@ class _Cutter:
         if shortened or len(values) < len(given):
             self.cut = True
             following = given[len(values)] if len(values) < len(given) else ""
-            start = _start(following, room // 2) if not values and isinstance(following, str) else ""
+            start = "" if values else _start(_text(following), room // 2)
             self._left -= len(json.dumps(start))
-            values.append({"Alphabetic": MARK} if key.vr == "PN" else start + MARK)
+            values.append({"Alphabetic": start + MARK} if key.vr == "PN" else start + MARK)
         return {**made, "Value": values} if values else made
 
     def _fitting(self, values: list[Any], room: int) -> list[Any]:
@@ -80,6 +80,10 @@ class _Cutter:
             room -= size
             self._left -= size
         return list(values)
+
+
+def _text(value: Any) -> str:
+    return "=".join(value.values()) if isinstance(value, dict) else value or ""
 
 
 def _start(text: str, room: int) -> str:

@@ -274,6 +274,11 @@ def test_staff_are_told_before_a_token_ends(
     page = admin.get(reverse("admin:mwl_admin_apiclient_changelist")).content.decode()
     assert "1 token ends soon" in page
     assert "soon: " in page
+    later = timezone.localdate() + datetime.timedelta(days=400)
+    APIClient.objects.update(expires_on=later)
+    page = admin.get(reverse("admin:mwl_admin_apiclient_changelist")).content.decode()
+    assert "ends soon" not in page
+    assert formats.date_format(later, "SHORT_DATE_FORMAT") in page
 
 
 def test_expiry_is_set_by_command_and_on_the_page(capsys: pytest.CaptureFixture[str]) -> None:
