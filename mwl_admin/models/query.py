@@ -32,7 +32,7 @@ class WorklistQuery(models.Model):
         _("keys cut"), default=False, help_text=_("The query was longer than what is kept of one.")
     )
     size = models.PositiveIntegerField(
-        default=0, editable=False, help_text="Bytes that this and its deliveries take, estimated."
+        default=0, editable=False, help_text=_("Bytes that this and its deliveries take, estimated.")
     )
     matches = models.PositiveIntegerField(_("matches"), default=0)
     truncated = models.BooleanField(
