@@ -104,7 +104,9 @@ class _Server:
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         guest = _Guest(writer)
-        if not self._lobby.enter(guest):
+        is_in = self._lobby.enter(guest)
+        self._lobby.evicted.clear()  # nobody asks for it here
+        if not is_in:
             guest.evict()
             return
         try:
