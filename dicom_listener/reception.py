@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ABORT_LENGTH = 4
 _PIECE = 16 * 1024
 _MAX_BYTES = 32 * 1024 * 1024
 """Of all unfinished requests together: a hundred of the longest, tens of thousands of the usual ones."""
@@ -35,6 +36,9 @@ def missing(data: bytes | bytearray) -> int:
     if len(data) < HEADER.size:
         return HEADER.size - len(data)
     kind, length = HEADER.unpack_from(data)
+    if kind == PduType.ABORT and length == _ABORT_LENGTH:
+        # to its end, too: closing with unread bytes would reset a connection that the peer has ended in order
+        return HEADER.size + _ABORT_LENGTH - len(data)
     if kind != PduType.ASSOCIATE_RQ or length > MAX_REQUEST_LENGTH:
         return 0
     return HEADER.size + int(length) - len(data)

@@ -13,7 +13,7 @@ import pytest
 from dicom_listener import metrics, server
 from dicom_listener.association import Association
 from dicom_listener.connection import Connection
-from tests.clients.raw import association_request, context_item
+from tests.clients.raw import ABORT_BY_USER, association_request, context_item
 from tests.dicom_listener.conftest import Listen
 from tests.dicom_listener.listening import LIMITS, Listening, metric, socket_pair
 from tests.waiting import wait_until
@@ -61,6 +61,15 @@ def test_an_arrival_that_speaks_when_it_is_dropped_harms_nobody(listen: Listen) 
     client.close()
     accepted.close()
     listener.assert_works()
+    listener.wait_until_at_rest()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 6, 9])
+def test_an_abort_in_the_place_of_a_request_is_read_to_its_end(listener: Listening, cut: int) -> None:
+    with listener.peer() as peer:
+        peer.send(ABORT_BY_USER[:cut])
+        peer.send(ABORT_BY_USER[cut:])
+        assert peer.sock.recv(1) == b"", "closed in order, not reset"
     listener.wait_until_at_rest()
 
 
