@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -20,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway_settings.private import tighten_below
-from pacs_receiver import deletion, metrics, notify, retention
+from pacs_receiver import deletion, metrics, notify, retention, served_before
 from pacs_receiver.command_server import CommandServer
 from pacs_receiver.commands import Command, Commands, TryLater
 from pacs_receiver.commitment_jobs import CommitmentJobs
@@ -64,11 +63,13 @@ def run(config: PacsConfig, commands_socket: socket.socket, lifeline: int) -> No
     with _means(config) as means:
         with suppress(SQLAlchemyError):  # an index that is away keeps nothing from starting
             _runway(config, means.engine)
+            if config.needs_answers:
+                served_before.offer(means.engine, means.peers)
         jobs = Jobs(_jobs(means))
         jobs.start()
         server = CommandServer(commands_socket, config.notify_secret, means.commands.carry_out)
-        threading.Thread(target=asyncio.run, args=(server.serve(),), name="commands", daemon=True).start()
-        stop.wait()
+        with server.running():
+            stop.wait()
         jobs.stop()
 
 

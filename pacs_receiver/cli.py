@@ -152,6 +152,7 @@ def _show(config: PacsConfig, options: argparse.Namespace) -> int:
 def _status(config: PacsConfig, options: argparse.Namespace) -> int:
     with _everything(config) as (engine, _storage, _writer):
         peers = PeerBook(config.peers_file, config.registry_file)
+        waiting = served_before.unanswered(engine, peers) if config.needs_answers else []
         output.status(
             queries.totals(engine),
             retention.runway(engine, config),
@@ -159,8 +160,10 @@ def _status(config: PacsConfig, options: argparse.Namespace) -> int:
                 "devices_from_file": peers.known().from_file,
                 "devices_from_site": peers.known().from_site,
                 "strangers": "accepted" if config.accept_unknown_peers else "rejected",
-                "served_as_before": served_before.unanswered(engine, peers) if config.needs_answers else [],
-                "turned_away": turned_away.listed(engine),
+                "served_as_before": waiting,
+                "turned_away": [
+                    row for row in turned_away.listed(engine) if not row["served"] or row["ae_title"] in waiting
+                ],
             },
             as_json=options.json,
         )

@@ -11,8 +11,10 @@ import json
 import logging
 import re
 import socket
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
@@ -35,6 +37,7 @@ READ_SECONDS = 10.0
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) (/[!-~]{0,2000}) HTTP/1\.[01]")
 _NAME = re.compile(r"/commands/([a-z][a-z-]{0,63})")
 _THREADS = 4
+_STOP_SECONDS = 5.0
 
 CarryOut = Callable[[str, bytes], Reply]
 """Takes the name of a command and the body of its request."""
@@ -68,14 +71,26 @@ class CommandServer:
         self._reading: dict[asyncio.Task[None], None] = {}  # in the order in which they came
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="command")
 
-    async def serve(self) -> None:
-        """Answer until the task is cancelled; commands at work are waited for."""
-        server = await asyncio.start_server(self._connected, sock=self._listening, limit=HEAD_LIMIT)
+    @contextmanager
+    def running(self) -> Iterator[CommandServer]:
+        """Answer while the context lasts. A command at work at its end is waited for, so that its answer is kept."""
+        runner: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        thread = threading.Thread(target=asyncio.run, args=(self._serve(runner),), name="commands", daemon=True)
+        thread.start()
+        loop, stop = runner.result()
         try:
-            async with server:
-                await server.serve_forever()
+            yield self
         finally:
             self._pool.shutdown(wait=True, cancel_futures=True)
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(_STOP_SECONDS)
+
+    async def _serve(self, runner: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
+        stop = asyncio.Event()
+        server = await asyncio.start_server(self._connected, sock=self._listening, limit=HEAD_LIMIT)
+        runner.set_result((asyncio.get_running_loop(), stop))
+        async with server:
+            await stop.wait()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -10,12 +10,12 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from pacs_receiver.database import reading
-from pacs_receiver.index_tables import served_before
+from pacs_receiver.index_tables import served_before, turned_away
 
 if TYPE_CHECKING:
     from dicom_listener.access import Caller
     from pacs_receiver.peer_book import PeerBook
-    from pacs_receiver.turned_away import TurnedAway
+    from pacs_receiver.turned_away import TurnedAway as Notes
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,25 @@ def unanswered(engine: Engine, peers: PeerBook) -> list[str]:
     return sorted(title for title in titles(engine) if peers.get(title) is None and not peers.refuses(title))
 
 
+def offer(engine: Engine, peers: PeerBook) -> None:
+    """Note those who have not called since the update too: the site offers them for enrolment before they do."""
+    waiting = unanswered(engine, peers)
+    with engine.begin() as connection:
+        noted = set(connection.execute(select(turned_away.c.ae_title).where(turned_away.c.served)).scalars())
+        arrivals = connection.execute(select(served_before).where(served_before.c.ae_title.in_(waiting))).all()
+        for row in arrivals:
+            if row.ae_title not in noted:
+                connection.execute(
+                    turned_away.insert().values(
+                        ae_title=row.ae_title, address="", served=True, because="", at=row.last_arrival, attempts=1
+                    )
+                )
+
+
 class ServedBefore:
     """Tells whether a caller that nobody entered is served for the time being, and notes that it called."""
 
-    def __init__(self, engine: Engine, peers: PeerBook, noted: TurnedAway) -> None:
+    def __init__(self, engine: Engine, peers: PeerBook, noted: Notes) -> None:
         self._engine = engine
         self._peers = peers
         self._noted = noted

@@ -134,7 +134,9 @@ def write(engine: Engine, calls: Iterable[Call]) -> None:
             with contextlib.suppress(IntegrityError), engine.begin() as connection:
                 connection.execute(turned_away.insert().values(**key, **values, attempts=call.attempts))
     with engine.begin() as connection:
-        connection.execute(delete(turned_away).where(turned_away.c.at < time.time() - _KEPT_SECONDS))
+        connection.execute(
+            delete(turned_away).where(turned_away.c.at < time.time() - _KEPT_SECONDS, ~turned_away.c.served)
+        )
         surplus = select(turned_away.c.id).order_by(turned_away.c.at.desc()).offset(_KEPT).limit(_KEPT)
         connection.execute(delete(turned_away).where(turned_away.c.id.in_(connection.execute(surplus).scalars().all())))
 

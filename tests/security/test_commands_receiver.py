@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from gateway_link.signature import sign
-from pacs_receiver.commands import Commands, Declined, TryLater
+from pacs_receiver.command_server import CommandServer
+from pacs_receiver.commands import Commands, Declined, Reply, TryLater
 from pacs_receiver.config import database_url as parse_database_url
 from pacs_receiver.database import connect, migrate
 from tests.pacs_receiver.conftest import StartReceiver
@@ -181,6 +182,28 @@ def is_closed(client: socket.socket) -> bool:
     except ConnectionError:
         return True
     return True
+
+
+def test_a_command_at_work_is_carried_out_to_its_end_when_the_server_stops(tmp_path: Path) -> None:
+    begun, go, done = threading.Event(), threading.Event(), threading.Event()
+
+    def deed(_name: str, _body: bytes) -> Reply:
+        begun.set()
+        assert go.wait(30)
+        done.set()
+        return Reply(200, {})
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    target, body = "/commands/deed", b"{}"
+    head = "".join(f"{name}: {value}\r\n" for name, value in sign(SECRET, "POST", target, body).items())
+    with (
+        CommandServer(listening, SECRET, deed).running(),
+        socket.create_connection(listening.getsockname(), 30) as client,
+    ):
+        client.sendall(f"POST {target} HTTP/1.1\r\n{head}Content-Length: 2\r\n\r\n{{}}".encode())
+        assert begun.wait(30)
+        threading.Timer(0.2, go.set).start()
+    assert done.is_set()
 
 
 # -- the memory of what was carried out

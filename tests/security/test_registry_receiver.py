@@ -233,6 +233,11 @@ def test_who_was_at_work_before_the_update_is_served_until_staff_have_answered(t
         receiver.start()
         try:
             assert "until staff have answered on Stations: 'CT1', 'CT2', 'CT3'" in receiver.log.read_text()
+            wait_until(lambda: len(site.callers) == 3, what="all are offered at once, before one calls")
+            assert {(caller["ae_title"], caller["served"]) for caller in site.callers} == {
+                (title, True) for title in ("CT1", "CT2", "CT3")
+            }
+            site.callers.clear()
             assert is_served(receiver, "CT1")
             assert is_served(receiver, "CT2")
             assert is_served(receiver, "CT3")
