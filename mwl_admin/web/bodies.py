@@ -86,7 +86,8 @@ def _longest(request: HttpRequest) -> int:
 
 def _has_token(request: HttpRequest) -> bool:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and APIClient.objects.by_token(token.strip()) is not None
+    client = APIClient.objects.by_token(token.strip()) if scheme.lower() == "bearer" else None
+    return client is not None and not client.has_expired
 
 
 def _no_answer(request: HttpRequest) -> HttpResponse:
