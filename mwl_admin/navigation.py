@@ -28,6 +28,21 @@ def script(request: HttpRequest) -> str:
     return static("mwl_admin/site.js")
 
 
+def expressions(request: HttpRequest) -> str:
+    """Return the address of what carries out the theme's expressions without eval."""
+    return static("mwl_admin/expressions.js")
+
+
+def colours(request: HttpRequest) -> str:
+    """Return the address of the theme's colours."""
+    return static("mwl_admin/colours.css")
+
+
+def no_colours(request: HttpRequest) -> dict[str, dict[str, str]]:
+    """Return the colours that the theme writes into each page."""
+    return {}
+
+
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups of the menu that have an entry for this person."""
     groups = (

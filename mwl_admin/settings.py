@@ -8,8 +8,9 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import appearance, environment, languages
+from mwl_admin import environment, languages
 from mwl_admin.exchange.limits import TableLimits
+from mwl_admin.web import headers
 from mwl_admin.web.limits import API_BODY_BYTES, Limits
 from mwl_admin.worklist import policy
 
@@ -50,6 +51,7 @@ INSTALLED_APPS = [
     "import_export",
     # For the page of the API, whose script and style it brings.
     "ninja",
+    "csp",
 ]
 
 STATIC_URL = "static/"
@@ -64,6 +66,8 @@ MIDDLEWARE = [
     # Before the others, so that it sees every answer.
     "mwl_admin.api.access.AccessLog",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "mwl_admin.web.headers.Headers",
     # Without `collectstatic` there is nothing to serve (check mwl_admin.W006).
     *(["whitenoise.middleware.WhiteNoiseMiddleware"] if DEBUG or STATIC_ROOT.is_dir() else []),
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -132,10 +136,14 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "mwl_admin.navigation.icon"}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": ["mwl_admin.navigation.style"],
-    "SCRIPTS": ["mwl_admin.navigation.texts", "mwl_admin.navigation.script"],
-    "COLORS": {"primary": appearance.BLUE, "base": appearance.SLATE, "font": appearance.FONT},
-    "BORDER_RADIUS": "6px",
+    "STYLES": ["mwl_admin.navigation.style", "mwl_admin.navigation.colours"],
+    "SCRIPTS": [
+        "mwl_admin.navigation.expressions",
+        "mwl_admin.navigation.texts",
+        "mwl_admin.navigation.script",
+    ],
+    # None here: the theme would write them into each page, which the policy forbids. They are in a file, as all style.
+    "COLORS": "mwl_admin.navigation.no_colours",
     "THEME": "light",
     "SIDEBAR": {"show_search": False, "navigation": "mwl_admin.navigation.sidebar"},
 }
@@ -166,6 +174,9 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": headers.POLICY}
 
 # Cookies travel over HTTPS only, once the site is known to be reached that way and no other.
 _served_by_https = bool(CSRF_TRUSTED_ORIGINS) and all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)

@@ -56,6 +56,13 @@ class ReceivedStudyAdmin(PatientDataAdmin, RecordAdmin):
     search_fields = ("=study_instance_uid", "accession_number", "patient_id", "name_folded")
     date_hierarchy = "last_arrival_at"
     actions = ("settle", "reopen")
+    # in words: the theme would write JSON with a style for each word
+    exclude = ("modalities", "senders")
+    readonly_fields = ("modality_names", "sender_titles")
+
+    @admin.display(description=_("senders"))
+    def sender_titles(self, study: ReceivedStudy) -> str:
+        return ", ".join(map(str, study.senders))
 
     @admin.display(description=_("modalities"))
     def modality_names(self, study: ReceivedStudy) -> str:

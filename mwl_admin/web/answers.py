@@ -36,6 +36,7 @@ def refusal(status: HTTPStatus, path: str = "") -> bytes:
     retry = "Retry-After: 5\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = (
         f"HTTP/1.1 {int(status)} {status.phrase}\r\nConnection: close\r\n{retry}Content-Type: {kind}\r\n"
-        f"Content-Length: {len(body)}\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n\r\n"
+        f"Content-Length: {len(body)}\r\nX-Content-Type-Options: nosniff\r\n"
+        f"Content-Security-Policy: default-src 'none'\r\nCache-Control: no-store\r\n\r\n"
     )
     return head.encode() + body

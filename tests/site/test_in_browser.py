@@ -44,6 +44,7 @@ def enter(browser: Browser, url: str, user: str = "anna", **options: Any) -> Pag
     page = browser.new_page(**options)
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if "Security Policy" in said.text else None)
     page.on(
         "request",
         lambda request: None if request.url.startswith((url, "data:", "blob:")) else complaints.append(request.url),

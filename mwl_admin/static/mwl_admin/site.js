@@ -1,6 +1,10 @@
 // What the site's pages need beside htmx. No step here is needed to read a page.
 "use strict";
 
+// The site's policy forbids eval, and styles that are written into the page.
+htmx.config.allowEval = false;
+htmx.config.includeIndicatorStyles = false;
+
 /** Whether the list may be replaced now: not while a menu is open in it, and not for nobody. */
 function mayRefresh() {
   return !document.hidden && !document.querySelector("#list details[open], #dialog[open]");
@@ -17,6 +21,8 @@ document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-Page-Query"] = window.location.search;
   if (event.detail.elt.hasAttribute("data-refresh") || event.detail.elt.id === "list") {
     event.detail.headers["X-Refresh"] = "1"; // does not prolong the session
+    const bidden = Boolean(event.detail.triggeringEvent);
+    if (!bidden && !mayRefresh()) event.preventDefault();
   }
 });
 
