@@ -13,3 +13,12 @@ class WorklistConfig(AppConfig):
         # Registers the checks, and what follows the saving of an entry and a login; models are not loaded before.
         from mwl_admin import checks, first_password, open_doors  # noqa: F401
         from mwl_admin.exchange import linking  # noqa: F401
+
+        _show_json_plainly()
+
+
+def _show_json_plainly() -> None:
+    """Keep the theme from showing JSON with a style for each word, which the pages' policy forbids."""
+    from unfold import fields
+
+    fields.prettify_json = lambda value, encoder: None

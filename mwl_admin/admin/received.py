@@ -56,7 +56,7 @@ class ReceivedStudyAdmin(PatientDataAdmin, RecordAdmin):
     search_fields = ("=study_instance_uid", "accession_number", "patient_id", "name_folded")
     date_hierarchy = "last_arrival_at"
     actions = ("settle", "reopen")
-    # in words: the theme would write JSON with a style for each word
+    # in words instead
     exclude = ("modalities", "senders")
     readonly_fields = ("modality_names", "sender_titles")
 
