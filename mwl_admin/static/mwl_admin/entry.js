@@ -37,7 +37,11 @@ document.addEventListener("DOMContentLoaded", () => {
       .filter((step) => !step.includes("__prefix__"));
   }
 
+  // Answers may come in another order than they were asked for: only the last one asked for is shown.
+  const asked = {};
+
   async function showSlots(step) {
+    const turn = (asked[step] = (asked[step] || 0) + 1);
     const time = field(`${step}scheduled_time`);
     const stations = field(`${step}stations`);
     const parameters = new URLSearchParams({
@@ -47,6 +51,8 @@ document.addEventListener("DOMContentLoaded", () => {
     });
     for (const option of stations ? stations.selectedOptions : []) parameters.append("station", option.value);
     const answer = await fetched(aids.dataset.slotsUrl, parameters);
+    const text = answer ? await answer.text() : "";
+    if (turn !== asked[step]) return;
     let place = document.getElementById(`slots-${step}`);
     if (!place) {
       place = document.createElement("div");
@@ -62,7 +68,7 @@ document.addEventListener("DOMContentLoaded", () => {
         time.focus();
       });
     }
-    place.innerHTML = answer ? await answer.text() : "";
+    place.innerHTML = text;
   }
 
   const showAllSlots = () => steps().forEach(showSlots);
