@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway_settings import traces
 from gateway_settings.visible import visible
 
 
@@ -28,6 +29,7 @@ def configure(level: str, format_: str) -> None:
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="pydicom")
+    traces.install()
 
 
 def log_failure(logger: logging.Logger, event: str, error: BaseException, fields: Mapping[str, Any]) -> None:
@@ -59,7 +61,7 @@ class TextFormatter(logging.Formatter):
         line += "".join(f" {key}={value}" for key, value in _fields(record).items())
         line = visible(line)
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            line += "\n" + traces.format_exception(record, self)
         return line
 
 
@@ -75,5 +77,5 @@ class JsonFormatter(logging.Formatter):
             **_fields(record),
         }
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = traces.format_exception(record, self)
         return json.dumps(entry, default=str)

@@ -1,8 +1,9 @@
 """How gunicorn serves the site: ``gunicorn --config python:mwl_admin.gunicorn mwl_admin.wsgi``."""
 
 import sys
+import warnings
 
-from gateway_settings import private
+from gateway_settings import private, traces
 from mwl_admin import environment
 
 private.keep_private()
@@ -23,8 +24,9 @@ worker_class = "mwl_admin.web.worker.Worker"
 keepalive = int(settings.WEB_LIMITS.keepalive_seconds)
 timeout = 30
 graceful_timeout = 20
-# Without the query string and the referring page: what staff search for is patient data.
+# The pattern of the address, without what staff search for and the referring page: all of these are patient data.
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
+logger_class = "mwl_admin.web.access_log.AccessLogger"
 errorlog = "-"
 capture_output = False
 control_socket_disable = True
@@ -43,3 +45,8 @@ logconfig_dict = settings.LOGGING | {
 def on_starting(server: object) -> None:
     """Close what an earlier version left open to others on this machine, before anybody is served."""
     private.tighten_start(settings.DATA_DIR, databases=environment.database_files(settings.DATABASES))
+
+
+# Here and not in the settings, which commands read too: what a command has to say is for the person who gave it.
+traces.install()
+warnings.filterwarnings("ignore", module="pydicom")

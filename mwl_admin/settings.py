@@ -255,10 +255,11 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "text": {"()": "mwl_admin.log.TextFormatter"},
         "json": {"()": "mwl_admin.log.JSONFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "filters": {"routes": {"()": "mwl_admin.log.Routes"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["routes"]}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # Each statement, with the patients in its parameters, goes to this logger when DJANGO_DEBUG is on.
     "loggers": {
@@ -266,5 +267,8 @@ LOGGING: dict[str, Any] = {
         "django.db.backends": {"level": "INFO"},
         # What matters of it are refused logins.
         "axes": {"level": "WARNING"},
+        # They quote what they can't read.
+        "pydicom": {"level": "CRITICAL"},
+        "pynetdicom": {"level": "CRITICAL"},
     },
 }

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
+
+from mwl_admin.log import ROUTE, route_of
 
 logger = logging.getLogger(__name__)
 
@@ -21,18 +24,25 @@ class AccessLog:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not request.path.startswith(PREFIXES):
-            return self._get_response(request)
+            response = self._get_response(request)
+            self._note(request, response)
+            return response
         started = time.perf_counter()
         response = self._get_response(request)
-        match = request.resolver_match
+        self._note(request, response)
         fields = {
             "client": str(getattr(request, "api_client", None) or "-"),
             "address": request.META.get("REMOTE_ADDR", ""),
             "method": request.method,
-            "route": match.route if match else "-",
+            "route": route_of(request),
             "status": response.status_code,
             "milliseconds": round((time.perf_counter() - started) * 1000, 1),
         }
         text = " ".join(f"{name}={value}" for name, value in fields.items())
         logger.info("api request %s", text, extra={"fields": fields})
         return response
+
+    def _note(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Note for gunicorn's access log what was asked for; the name of a file that is served is nobody's."""
+        is_file = request.resolver_match is None and response.status_code in {HTTPStatus.OK, HTTPStatus.NOT_MODIFIED}
+        request.META[ROUTE] = request.path if is_file else route_of(request)

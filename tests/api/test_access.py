@@ -103,7 +103,7 @@ def test_the_log_names_client_and_route_and_no_patient(ris: Caller, caplog: pyte
         ris.get(f"{WORKLIST}A-404")
     text = caplog.text
     assert "client=RIS" in text
-    assert "route=api/worklist/<accession_number>" in text
+    assert "route=/api/worklist/<accession_number>" in text
     for patient in ("Secret", "Müller", "P-1001", "19500701"):
         assert patient not in text
 
