@@ -3,7 +3,6 @@
 import socket
 import time
 from dataclasses import dataclass
-from ipaddress import ip_network
 
 from django.utils.translation import gettext as _
 from pynetdicom import AE
@@ -12,7 +11,6 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from mwl_admin import environment
 from mwl_admin.models import Station
 
-DEFAULT_PORT = 104
 _SECONDS = 3
 
 
@@ -25,11 +23,10 @@ class Echoed:
 
 
 def echo(station: Station) -> Echoed:
-    """Send C-ECHO to the first of the station's expected addresses (PS3.4 Annex A); takes a few seconds at most."""
-    address = first_address(station)
+    """Send C-ECHO to where the station answers (PS3.4 Annex A); takes a few seconds at most."""
+    address, port = station.answers_at
     if not address:
         return Echoed(ok=False, text=_("The station has no address of its own to send to: give one on its page."))
-    port = station.port or DEFAULT_PORT
     try:
         # First without DICOM: a machine that is switched off is told apart from one that refuses us.
         socket.create_connection((address, port), timeout=_SECONDS).close()
@@ -54,12 +51,3 @@ def echo(station: Station) -> Echoed:
         ok=True,
         text=_("%(address)s answers in %(time).0f ms.") % {"address": f"{address}:{port}", "time": milliseconds},
     )
-
-
-def first_address(station: Station) -> str:
-    """Return the first expected address that is one machine and not a network; empty when there is none."""
-    for text in station.expected_addresses.split():
-        network = ip_network(text, strict=False)
-        if network.num_addresses == 1:
-            return str(network.network_address)
-    return ""

@@ -9,7 +9,7 @@ from django.views.i18n import JavaScriptCatalog
 from mwl_admin.admin import readers
 from mwl_admin.api.site import api
 from mwl_admin.health import health
-from mwl_admin.pages import delivery, entry, merge, reschedule, settle, stations, today
+from mwl_admin.pages import delivery, entry, keeping_out, merge, reschedule, settle, stations, today
 
 # The same for everybody until the site is updated.
 texts = cache_control(public=True, max_age=3600)(JavaScriptCatalog.as_view(packages=["mwl_admin"]))
@@ -30,6 +30,8 @@ urlpatterns = [
     path("entry/slots/", entry.free_slots, name="free_slots"),
     path("patients/<int:pk>/merge/", merge.merge_patients, name="merge_patients"),
     path("stations/", stations.stations, name="stations"),
+    path("stations/keep-out/", keeping_out.keep_out, name="keep_out"),
+    path("stations/stop-keeping-out/", keeping_out.stop_keeping_out, name="stop_keeping_out"),
     path("stations/<int:pk>/query/", stations.query_as_station, name="query_as_station"),
     path("stations/<int:pk>/echo/", stations.echo_station, name="echo_station"),
     path("queries/<int:pk>/", delivery.query_explained, name="query_explained"),

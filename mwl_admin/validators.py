@@ -239,3 +239,42 @@ def validate_addresses(value: str) -> None:
                 code="address",
                 params={"line": line.strip()},
             ) from None
+
+
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+
+
+def validate_host(value: str) -> None:
+    """A host name, or an IP address without brackets and port."""
+    if not value or _is_address(value) or _HOST.fullmatch(value):
+        return
+    raise ValidationError(
+        _("“%(host)s” is neither a host name nor an IP address; the port has a field of its own."),
+        code="host",
+        params={"host": value},
+    )
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def fingerprints(value: str) -> list[str]:
+    """Return fingerprints as they are compared: lower-case hexadecimal digits without colons, each once."""
+    lines = (line.strip().replace(":", "").lower() for line in value.splitlines())
+    return list(dict.fromkeys(filter(None, lines)))
+
+
+def validate_fingerprints(value: str) -> None:
+    """SHA-256 fingerprints, one a line, with or without colons."""
+    for line in fingerprints(value):
+        if not re.fullmatch("[0-9a-f]{64}", line):
+            raise ValidationError(
+                _("“%(line)s” is no SHA-256 fingerprint: it has 64 hexadecimal digits, with or without colons."),
+                code="fingerprint",
+                params={"line": line},
+            )

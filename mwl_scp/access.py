@@ -12,9 +12,11 @@ from dicom_listener.access import Reason, Rejected
 from dicom_listener.devices import Device, judge
 from dicom_listener.log import log_failure
 from mwl_admin.models import Station
+from mwl_admin.worklist import strangers
 
 if TYPE_CHECKING:
     from dicom_listener.access import AccessRule, Caller
+    from mwl_admin.worklist.policy import Policy
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +26,8 @@ def both(first: AccessRule, second: AccessRule) -> AccessRule:
     return lambda caller: first(caller) or second(caller)
 
 
-def known_devices(*, unknown: bool) -> AccessRule:
-    """Return the rule that lets in known devices, and strangers where ``unknown`` says so.
+def known_devices(policy: Policy) -> AccessRule:
+    """Return the rule that lets in known devices, and strangers where the policy says so, or an update has left some.
 
     Each association is judged by what the database holds at that moment: what staff change counts at once. A database
     that does not answer lets nobody in, for now (PS3.8 Table 9-21: temporary congestion), so that devices try again.
@@ -34,7 +36,9 @@ def known_devices(*, unknown: bool) -> AccessRule:
     def rule(caller: Caller) -> Rejected | None:
         try:
             close_old_connections()
-            return judge(_device(caller.calling_ae), caller, unknown=unknown)
+            device = _device(caller.calling_ae)
+            unknown = device is None and strangers.is_served(caller.calling_ae, policy)
+            return judge(device, caller, unknown=unknown)
         except (DatabaseError, InterfaceError) as error:
             log_failure(logger, "stations cannot be read; nobody is let in", error, {"address": caller.address})
             return Rejected(Reason.CONGESTION, "stations cannot be read")
@@ -47,9 +51,10 @@ def known_devices(*, unknown: bool) -> AccessRule:
 
 def _device(calling_ae: str) -> Device | None:
     title = calling_ae.strip(" ")
-    found = Station.objects.filter(ae_title=title).values_list("enabled", "expected_addresses").first()
+    columns = ("enabled", "expected_addresses", "certificates")
+    found = Station.objects.filter(ae_title=title).values_list(*columns).first()
     if found is None:
         return None
-    enabled, addresses = found
+    enabled, addresses, certificates = found
     networks = tuple(ipaddress.ip_network(line, strict=False) for line in addresses.split())
-    return Device(title, enabled, networks)
+    return Device(title, enabled, networks, frozenset(certificates.split()))

@@ -1,4 +1,4 @@
-"""Who called without asking for the worklist: stations that echo, and unknown AE titles that echo or are rejected.
+"""Who called without asking for the worklist: stations that echo, strangers that do, and whoever is turned away.
 
 Written aside, so that no answer waits for it or fails by it, and each AE title once in a few seconds at most.
 """
@@ -6,20 +6,19 @@ Written aside, so that no answer waits for it or fails by it, and each AE title 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import logging
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
-from django.db.models import F
 from django.utils import timezone
 
+from dicom_listener.access import Reason
 from dicom_listener.log import log_failure
-from mwl_admin.models import Station, UnknownCaller
-from mwl_admin.mpps.report import legal_ae_title
+from mwl_admin.callers import Call, is_legal, note
+from mwl_admin.models import Station
 
 if TYPE_CHECKING:
     from dicom_listener.access import AccessRule, Caller, Rejected
@@ -29,19 +28,6 @@ logger = logging.getLogger(__name__)
 
 _SECONDS = 5.0
 _WAITING = 200
-_KEPT = 500
-_KEPT_FOR = datetime.timedelta(days=14)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What one AE title last did. ``because`` is why it was rejected, empty when it echoed."""
-
-    ae_title: str
-    address: str
-    at: datetime.datetime
-    because: str = ""
-    attempts: int = 1
 
 
 class Callers:
@@ -80,7 +66,7 @@ class Callers:
 
         def watch(caller: Caller) -> Rejected | None:
             rejected = rule(caller)
-            if rejected is not None and not caller.is_own_health_check:
+            if rejected is not None and not _is_for_now(rejected) and not caller.is_own_health_check:
                 self._note(caller.calling_ae, caller.address, rejected.because)
             return rejected
 
@@ -122,39 +108,17 @@ class Callers:
             connection.close()
 
 
+def _is_for_now(rejected: Rejected) -> bool:
+    return rejected.reason in {Reason.CONGESTION, Reason.LOCAL_LIMIT}
+
+
 def write(calls: Iterable[Call]) -> None:
-    """Note stations' echoes, and the AE titles that belong to no station; those of long ago are forgotten."""
-    # Peers call themselves what they like; always in one order, so that two workers take turns and wait for none.
-    legal = [call for call in calls if legal_ae_title(call.ae_title)]
+    """Note stations' echoes, strangers', and who was turned away; those of long ago are forgotten."""
+    # Always in one order, so that two workers take turns and wait for none.
+    legal = sorted((call for call in calls if is_legal(call.ae_title)), key=lambda call: (call.ae_title, call.at))
     with transaction.atomic():
-        unknown = [call for call in sorted(legal, key=lambda call: (call.ae_title, call.at)) if not _is_station(call)]
-        for call in unknown:
-            _remember(call)
-        if unknown:
-            _forget_some()
+        note(call for call in legal if call.because or not _is_station(call))
 
 
 def _is_station(call: Call) -> bool:
-    stations = Station.objects.filter(ae_title=call.ae_title)
-    if call.because:
-        return stations.exists()
-    return bool(stations.update(last_echo_at=call.at))
-
-
-def _remember(call: Call) -> None:
-    values = {
-        "address": call.address.partition("%")[0] or None,
-        "last_seen_at": call.at,
-        "rejected_because": call.because[:64],
-    }
-    known = UnknownCaller.objects.filter(ae_title=call.ae_title)
-    if not known.update(**values, attempts=F("attempts") + call.attempts):
-        UnknownCaller.objects.get_or_create(ae_title=call.ae_title, defaults={**values, "attempts": call.attempts})
-
-
-def _forget_some() -> None:
-    UnknownCaller.objects.filter(last_seen_at__lt=timezone.now() - _KEPT_FOR).delete()
-    # Whoever calls under ever new names fills no table.
-    surplus = list(UnknownCaller.objects.order_by("-last_seen_at").values_list("pk", flat=True)[_KEPT : _KEPT * 2])
-    if surplus:
-        UnknownCaller.objects.filter(pk__in=surplus).delete()
+    return bool(Station.objects.filter(ae_title=call.ae_title).update(last_echo_at=call.at))

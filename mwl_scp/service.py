@@ -19,6 +19,7 @@ from mwl_scp.callers import Callers
 from mwl_scp.config import Config
 from mwl_scp.pool import pooled
 from mwl_scp.recording import Record, Recorder
+from mwl_scp.reminding import reminding
 
 VERIFICATION = "1.2.840.10008.1.1"
 MODALITY_WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
@@ -33,7 +34,8 @@ def build(config: Config) -> Iterator[Service]:
         recorder = stack.enter_context(Recorder(config.retention_days, limits=config.record_limits).running())
         record: Callable[[Record], None] = recorder.record if config.record_queries else _forget
         callers = stack.enter_context(Callers().running())
-        known = known_devices(unknown=config.policy.unknown_see)
+        stack.enter_context(reminding(config.policy))
+        known = known_devices(config.policy)
         yield Service(
             transfer_syntaxes=transfer_syntaxes,
             operations={

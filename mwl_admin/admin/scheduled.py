@@ -27,7 +27,7 @@ from mwl_admin.pages.day import status_note
 
 def _stations() -> QuerySet[Station]:
     """Return the stations as lists name them."""
-    return Station.objects.only("ae_title", "station_name")
+    return Station.objects.modalities().only("ae_title", "station_name")
 
 
 class DayFilter(admin.SimpleListFilter):
@@ -78,7 +78,7 @@ class ModalityFilter(admin.SimpleListFilter):
     parameter_name = "modality"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        stations = Station.objects.order_by().values_list("modality")
+        stations = Station.objects.modalities().order_by().values_list("modality")
         procedures = Procedure.objects.order_by().values_list("modality")
         return [(modality, modality) for (modality,) in sorted(stations.union(procedures))]
 

@@ -9,8 +9,17 @@ from mwl_admin.models import Station
 
 @admin.register(Station)
 class StationAdmin(EditedAdmin):
-    list_display = ("ae_title", "station_name", "modality", "location", "enabled", "last_query_at", "last_echo_at")
-    list_filter = ("modality", "enabled")
+    list_display = (
+        "ae_title",
+        "station_name",
+        "kind",
+        "modality",
+        "location",
+        "enabled",
+        "last_query_at",
+        "last_echo_at",
+    )
+    list_filter = ("kind", "modality", "enabled")
     search_fields = ("ae_title", "station_name", "location")
     readonly_fields = ("last_echo_at", "last_query_at", "last_mpps_at")
     fieldsets = (
@@ -19,17 +28,26 @@ class StationAdmin(EditedAdmin):
             {
                 "fields": (
                     "seen_version",
-                    ("ae_title", "modality"),
+                    ("ae_title", "enabled"),
+                    ("kind", "modality"),
                     ("station_name", "location"),
-                    ("expected_addresses", "port"),
-                    "enabled",
+                    ("host", "port"),
                 )
             },
         ),
         (
-            _("Profile"),
+            _("Identity and rights"),
             {
-                "description": _("What this station needs done differently. Changes count from its next query on."),
+                "description": _(
+                    "A device is known by AE title, address and certificate; others with its AE title are turned away."
+                ),
+                "fields": ("expected_addresses", "certificates", "may_store", "may_query", "may_retrieve"),
+            },
+        ),
+        (
+            _("Worklist profile"),
+            {
+                "description": _("What this modality needs done differently. Changes count from its next query on."),
                 "fields": (
                     "response_character_set",
                     "transliterate_names",

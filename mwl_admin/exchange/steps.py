@@ -236,7 +236,7 @@ class StepWrite(Record):
         except ValueError as error:
             self.complain(STATIONS, str(error))
             return
-        found = {station.ae_title: station for station in Station.objects.filter(ae_title__in=titles)}
+        found = {station.ae_title: station for station in Station.objects.modalities().filter(ae_title__in=titles)}
         self.stations = [
             station for title in titles if (station := found.get(title) or self.unknown_station(title)) is not None
         ]
@@ -246,8 +246,11 @@ class StepWrite(Record):
             self.note(STATIONS)
 
     def unknown_station(self, ae_title: str) -> Station | None:
-        """Complain of an AE title that no station has."""
-        text = gettext("No station has the AE title %(title)s.") % {"title": repr(ae_title)}
+        """Complain of an AE title that no modality has."""
+        if Station.objects.filter(ae_title=ae_title).exists():
+            text = gettext("%(title)s is no modality: nothing can be planned on it.") % {"title": repr(ae_title)}
+        else:
+            text = gettext("No station has the AE title %(title)s.") % {"title": repr(ae_title)}
         self.complain(STATIONS, text, "unknown_station")
         return None
 

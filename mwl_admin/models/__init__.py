@@ -4,7 +4,7 @@ Columns that hold a DICOM attribute are named after its keyword, in snake case.
 """
 
 from mwl_admin.models.account import FirstPassword
-from mwl_admin.models.caller import UnknownCaller
+from mwl_admin.models.caller import Enrolment, KeptOut, ServiceName, UnknownCaller, UsedNonce
 from mwl_admin.models.catalogue import Procedure, ProtocolCode
 from mwl_admin.models.client import APIClient
 from mwl_admin.models.patient import Patient
@@ -15,12 +15,15 @@ from mwl_admin.models.received import ReceivedStudy, SettledStep, StudyNotice
 from mwl_admin.models.requested import RequestedProcedure
 from mwl_admin.models.scheduled import ScheduledProcedureStep
 from mwl_admin.models.sequence import Sequence
-from mwl_admin.models.station import Station
+from mwl_admin.models.station import DeviceKind, Station
 from mwl_admin.models.status import StepStatus
 
 __all__ = [
     "APIClient",
+    "DeviceKind",
+    "Enrolment",
     "FirstPassword",
+    "KeptOut",
     "Patient",
     "PatientRead",
     "PerformedProcedureStep",
@@ -30,11 +33,13 @@ __all__ = [
     "RequestedProcedure",
     "ScheduledProcedureStep",
     "Sequence",
+    "ServiceName",
     "SettledStep",
     "Station",
     "StepStatus",
     "StudyNotice",
     "UnknownCaller",
+    "UsedNonce",
     "WorklistDelivery",
     "WorklistQuery",
 ]

@@ -54,6 +54,7 @@ class Procedure(CodedEntry, EditedModel):
         "Station",
         models.SET_NULL,
         verbose_name=_("usual station"),
+        limit_choices_to={"kind": "modality"},
         related_name="usual_procedures",
         null=True,
         blank=True,

@@ -122,6 +122,7 @@ class ScheduledProcedureStep(EditedModel):
         Station,
         verbose_name=_("stations"),
         related_name="scheduled_procedure_steps",
+        limit_choices_to={"kind": "modality"},
         blank=True,
         help_text=_("None: any station of the modality. A new step of a procedure that has a usual station gets that."),
     )

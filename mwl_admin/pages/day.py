@@ -259,4 +259,4 @@ def unmatched(day: datetime.date) -> list[PerformedProcedureStep]:
 
 def modalities() -> Iterator[str]:
     """Yield the modalities that the department has stations for."""
-    yield from Station.objects.order_by("modality").values_list("modality", flat=True).distinct()
+    yield from Station.objects.modalities().order_by("modality").values_list("modality", flat=True).distinct()

@@ -66,7 +66,7 @@ def free_slots(request: HttpRequest) -> HttpResponse:
     day = parse_typed_date(request.GET.get("date", "")) or parse_date(request.GET.get("date", "")[:10] or "-")
     picked = [number for text in request.GET.getlist("station") if (number := _number(text)) is not None]
     modality = request.GET.get("modality", "").strip().upper() or (chosen.modality if chosen else "")
-    stations = Station.objects.filter(enabled=True)
+    stations = Station.objects.modalities().filter(enabled=True)
     stations = stations.filter(pk__in=picked) if picked else stations.filter(modality=modality)
     minutes = chosen.usual_minutes if chosen else slots.DEFAULT_MINUTES
     now = timezone.localtime().replace(tzinfo=None)

@@ -37,7 +37,7 @@ class RescheduleForm(forms.Form):
     )
     station = forms.ModelChoiceField(
         label=gettext_lazy("Station"),
-        queryset=Station.objects.filter(enabled=True),
+        queryset=Station.objects.modalities().filter(enabled=True),
         required=False,
         empty_label=gettext_lazy("as before"),
     )

@@ -5,23 +5,21 @@ import io
 import time
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_POST
 from pydicom import Dataset
 from pydicom.filereader import read_dataset
 
 from mwl_admin import reading
 from mwl_admin.echo import echo
-from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, UnknownCaller, WorklistQuery
+from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, WorklistQuery
+from mwl_admin.pages import callers
 from mwl_admin.pages.keys import readable
 from mwl_admin.pages.page import page, render
 from mwl_admin.worklist.errors import QueryError
@@ -30,28 +28,22 @@ from mwl_admin.worklist.jsonmodel import from_json
 from mwl_admin.worklist.query import prepare
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 
-UNKNOWN_DAYS = 14
-UNKNOWN_SHOWN = 50
 STUDIES_LOOKED_AT = 300
 SHOWN = 200
-
-
-# Why the listener turns a caller away (`dicom_listener.access` and what else has a rule), as it notes it.
-REJECTIONS = (
-    gettext_noop("called AE title is not this one's"),
-    gettext_noop("calling AE title is not on the list"),
-    gettext_noop("address is in no allowed network"),
-    gettext_noop("no user identity"),
-)
 
 
 @page("view_station")
 @require_GET
 def stations(request: HttpRequest) -> HttpResponse:
-    """All stations, and those that ask without being known."""
+    """All stations, and those that call without being known, or are turned away."""
+    return shown(request)
+
+
+def shown(request: HttpRequest) -> HttpResponse:
+    """Return the page as it is now."""
     context = {
         "stations": _with_last(Station.objects.order_by("ae_title")),
-        "unknown": unknown_callers(),
+        "callers": callers.Callers.now(),
         "images": last_images(),
     }
     return render(request, "stations.html", context, title=_("Stations"))
@@ -81,48 +73,6 @@ def last_images() -> dict[str, ReceivedStudy]:
         for sender in study.senders:
             found.setdefault(sender, study)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Stranger:
-    """An AE title that called and belongs to no station. ``count`` is of queries, without a ``query`` of calls."""
-
-    ae_title: str
-    address: str
-    last: datetime.datetime
-    count: int
-    query: WorklistQuery | None = None
-    rejected_because: str = ""
-
-    @property
-    def add(self) -> str:
-        """The address of the page that makes a station of it."""
-        return add_address(self.ae_title, self.address, self.query)
-
-
-def unknown_callers() -> list[Stranger]:
-    """Return the AE titles that called lately and belong to no station, the latest first."""
-    known = Station.objects.values("ae_title")
-    since = timezone.now() - datetime.timedelta(days=UNKNOWN_DAYS)
-    recent = WorklistQuery.objects.filter(received_at__gte=since).exclude(calling_ae_title__in=known)
-    callers = recent.order_by().values("calling_ae_title").annotate(last=Max("pk"), count=Count("pk"))
-    counts = {caller["last"]: caller["count"] for caller in callers.order_by("-last")[:UNKNOWN_SHOWN]}
-    asked = [
-        Stranger(query.calling_ae_title, query.address or "", query.received_at, counts[query.pk], query)
-        for query in WorklistQuery.objects.filter(pk__in=counts).defer(None)  # few, and each is read
-    ]
-    others = UnknownCaller.objects.filter(last_seen_at__gte=since).exclude(ae_title__in=known)
-    called = [
-        Stranger(
-            caller.ae_title,
-            caller.address or "",
-            caller.last_seen_at,
-            caller.attempts,
-            rejected_because=_(caller.rejected_because) if caller.rejected_because else "",
-        )
-        for caller in others.exclude(ae_title__in=[stranger.ae_title for stranger in asked])[:UNKNOWN_SHOWN]
-    ]
-    return sorted([*asked, *called], key=lambda stranger: stranger.last, reverse=True)[:UNKNOWN_SHOWN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +163,3 @@ def echo_station(request: HttpRequest, pk: int) -> HttpResponse:
     """Send C-ECHO to the station itself, and show whether and how fast it answers."""
     station = get_object_or_404(Station, pk=pk)
     return render(request, "echo.html", {"station": station, "echoed": echo(station)})
-
-
-def add_address(ae_title: str, address: str, query: WorklistQuery | None = None) -> str:
-    """Return the address of the page that adds a caller as a station, with what its query tells of it."""
-    values = {"ae_title": ae_title, "expected_addresses": address}
-    step = from_json(query.keys).first_item(0x00400100) if query and query.keys else None
-    modality = step.text(0x00080060) if step else ""
-    if modality and modality.isalnum():
-        values["modality"] = modality.upper()
-    return f"{reverse('admin:mwl_admin_station_add')}?{urlencode(values)}"

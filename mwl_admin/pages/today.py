@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Model
@@ -25,6 +26,7 @@ from mwl_admin.pages import day as days
 from mwl_admin.pages.alarms import Alarms
 from mwl_admin.pages.audit import note_change
 from mwl_admin.pages.page import by_script, page, render
+from mwl_admin.worklist import strangers
 
 REFRESH_SECONDS = 5
 _KEPT = ("station", "modality", "status")
@@ -43,7 +45,7 @@ def today(request: HttpRequest) -> HttpResponse:
     one_day = datetime.timedelta(days=1)
     context = {
         "filters": filters,
-        "stations": Station.objects.all(),
+        "stations": Station.objects.modalities(),
         "modalities": list(days.modalities()),
         "statuses": StepStatus.choices,
         "previous": _address("today", filters, day=filters.day - one_day),
@@ -109,6 +111,7 @@ def _list(request: HttpRequest, filters: days.Filters) -> _List:
     context = {
         "filters": filters,
         "alarms": alarms,
+        "waiting": sorted({row.ae_title for row in strangers.waiting(settings.WORKLIST_POLICY)}),
         "groups": days.grouped(shown, now, alarms.mixed_up),
         "counts": [
             (value, label, count, _address("today", filters, status=value))

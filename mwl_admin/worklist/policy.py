@@ -17,15 +17,17 @@ class Policy:
     """What the settings say.
 
     ``own_only``: a station sees its own steps and unassigned ones of its modality, not everybody's. ``unknown_see``:
-    AE titles without a station are let in, and see the list. ``default_days``: the first and last day, from today, that
-    a query without a date sees; None is no limit. ``refuse_above``: above ``maximum_matches`` the query is refused, not
-    cut. ``ignore_accents``: names match without regard to accents. ``hide_ended``: finished and cancelled steps are
-    hidden. ``offer_started``: a step that one station has started, as it reported by MPPS, is still offered to others.
-    ``max_inflated``: bytes that a deflated identifier may grow to.
+    AE titles without a station are let in, and see the list. ``serve_as_before``: also where they are not, those go on
+    that were served before an update, until staff have answered for them. ``default_days``: the first and last day,
+    from today, that a query without a date sees; None is no limit. ``refuse_above``: above ``maximum_matches`` the
+    query is refused, not cut. ``ignore_accents``: names match without regard to accents. ``hide_ended``: finished and
+    cancelled steps are hidden. ``offer_started``: a step that one station has started, as it reported by MPPS, is still
+    offered to others. ``max_inflated``: bytes that a deflated identifier may grow to.
     """
 
     own_only: bool = True
     unknown_see: bool = True
+    serve_as_before: bool = True
     default_days: tuple[int, int] | None = None
     maximum_matches: int = 1000
     refuse_above: bool = False
@@ -38,9 +40,13 @@ class Policy:
 def load(env: FileAwareEnv) -> Policy:
     """Read the policy's settings; raise :class:`mwl_admin.environment.BadSetting` for one that cannot be used."""
     read = partial(environment.read, env)
+    # Beyond its own machine nobody is served whom the department doesn't know, unless it says so.
+    unknown = read("MWL_UNKNOWN_STATIONS", environment.choice("auto", "all", "none"), "auto")
     return Policy(
         own_only=read("MWL_STATION_SCOPE", environment.choice("own", "all"), "own") == "own",
-        unknown_see=_unknown_see(env),
+        unknown_see=unknown == "all" or (unknown == "auto" and environment.is_loopback(bind(env))),
+        # What the department has decided by itself, no update overrides.
+        serve_as_before=unknown == "auto",
         default_days=read("MWL_DEFAULT_DAYS", days, "off"),
         maximum_matches=read("MWL_MAX_MATCHES", _maximum, "1000"),
         refuse_above=read("MWL_ABOVE_MAX_MATCHES", environment.choice("cut", "refuse"), "cut") == "refuse",
@@ -49,12 +55,6 @@ def load(env: FileAwareEnv) -> Policy:
         offer_started=read("MWL_OFFER_STARTED", environment.boolean, "0"),
         max_inflated=read("MWL_MAX_INFLATED_BYTES", environment.whole_number(1024, 2**30), "1048576"),
     )
-
-
-def _unknown_see(env: FileAwareEnv) -> bool:
-    chosen = environment.read(env, "MWL_UNKNOWN_STATIONS", environment.choice("auto", "all", "none"), "auto")
-    # Beyond its own machine nobody is served whom the department doesn't know.
-    return chosen == "all" or (chosen == "auto" and environment.is_loopback(bind(env)))
 
 
 def bind(env: FileAwareEnv) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Generator
 from contextlib import ExitStack, closing
@@ -14,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from mwl_admin.models import ScheduledProcedureStep
-from mwl_admin.worklist import scope
+from mwl_admin.worklist import scope, strangers
 from mwl_admin.worklist.attributes import PROTOCOL_CODES, STATION_IDS
 from mwl_admin.worklist.charset import CharacterSet, split_terms
 from mwl_admin.worklist.directory import Directory, StationEntry
@@ -138,6 +139,8 @@ def prepare(
     now = now or datetime.datetime.now(zone).replace(tzinfo=None)
     directory = directory or Directory.read()
     caller = directory.find(calling_ae)
+    if caller is None and calling_ae:
+        policy = dataclasses.replace(policy, unknown_see=strangers.is_served(calling_ae, policy))
     matched = match(identifier, directory, caller, ignore_accents=policy.ignore_accents, zone=Zoned(zone, now))
     plan = compile_plan(
         identifier,

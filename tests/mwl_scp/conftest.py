@@ -15,6 +15,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from mwl_admin.models import (
+    Enrolment,
+    KeptOut,
     Patient,
     ProtocolCode,
     RequestedProcedure,
@@ -114,4 +116,6 @@ _MODELS = (
     ProtocolCode,
     Station,
     UnknownCaller,
+    Enrolment,
+    KeptOut,
 )

@@ -17,9 +17,10 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_listener.access import Caller, Reason, Rejected
-from mwl_admin.models import Station, UnknownCaller
+from mwl_admin.callers import Call, note
+from mwl_admin.models import ServiceName, Station, UnknownCaller
 from mwl_scp import callers
-from mwl_scp.callers import Call, Callers, write
+from mwl_scp.callers import Callers, write
 from tests.mwl_scp.conftest import Provider, start_provider
 from tests.waiting import wait_until
 from tests.worklist.cast import make_station
@@ -94,12 +95,28 @@ def test_whoever_calls_himself_the_health_check_is_somebody(database: str, tmp_p
             assert running.stop() == 0
 
 
-def test_a_station_that_is_rejected_is_no_stranger(database: str) -> None:
+def test_a_station_that_is_turned_away_is_remembered_with_the_reason_and_was_not_seen(database: str) -> None:
     station = make_station("CT1")
-    write([call("CT1", because="address is in no allowed network")])
+    write([call("CT1", because="device is switched off")])
     station.refresh_from_db()
     assert station.last_echo_at is None
-    assert not UnknownCaller.objects.exists()
+    assert UnknownCaller.objects.get().rejected_because == "device is switched off"
+
+
+def test_whoever_is_to_try_again_was_not_turned_away() -> None:
+    running = Callers()
+    for reason in (Reason.CONGESTION, Reason.LOCAL_LIMIT):
+        running.watched(lambda _, reason=reason: Rejected(reason, "later"))(Caller("CT1", "MWL_SCP", "127.0.0.1"))  # type: ignore[misc]
+    assert not running._calls
+
+
+def test_both_services_callers_are_kept_apart(database: str) -> None:
+    note([call("NEW", because="no user identity")], ServiceName.IMAGES)
+    write([call("NEW")])
+    assert list(UnknownCaller.objects.order_by("service").values_list("service", "rejected_because")) == [
+        ("images", "no user identity"),
+        ("worklist", ""),
+    ]
 
 
 def test_calls_add_up_and_the_last_one_counts(database: str) -> None:
@@ -119,7 +136,7 @@ def test_what_is_no_ae_title_is_not_remembered(database: str, title: str) -> Non
 def test_ever_new_names_fill_no_table_and_old_ones_are_forgotten(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callers, "_KEPT", 10)
+    monkeypatch.setattr("mwl_admin.callers.KEPT", 10)
     write([call("OLD", at=timezone.now() - datetime.timedelta(days=15))])
     write(call(f"NEW{number}") for number in range(15))
     assert UnknownCaller.objects.count() == 10

@@ -72,6 +72,8 @@ TABLE: dict[str, May] = {
     "stations": _read("RXMAS"),
     "query_as_station": _read("RXMAS"),
     "echo_station": _read("", "RXMAS"),
+    "keep_out": May("", "MAS"),
+    "stop_keeping_out": May("", "MAS"),
     "query_explained": _read("XMAS"),
     # -- the admin
     "admin/": _read(STAFF, STAFF),
@@ -137,6 +139,8 @@ TABLE: dict[str, May] = {
     "api:change_entry": _read(),
     "api:cancel_entry": _read(),
     "api:study_complete": _read(),
+    "api:devices": _read(),
+    "api:turned_away": _read(),
 }  # fmt: skip
 """Every address by its name, or by its route when it has none."""
 

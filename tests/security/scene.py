@@ -78,6 +78,7 @@ class Scene:
 
     def _record(self, station: models.Station) -> None:
         now = timezone.now()
+        models.KeptOut.objects.create(ae_title="KEPT_OUT")
         self.query = models.WorklistQuery.objects.create(
             received_at=now, calling_ae_title="CT1", called_ae_title="MWL_SCP", status=0, address="192.0.2.9"
         )
@@ -164,6 +165,8 @@ class Scene:
             "reschedule": {"step": self.step.pk, f"version-{self.step.pk}": self.step.version, "date": "2030-01-01"},
             "merge_patients": {"other": self.spare["patient"].pk, "kept_version": self.patient.version,
                                "other_version": self.spare["patient"].version, "entries": 0},
+            "keep_out": {"ae_title": "STRANGER"},
+            "stop_keeping_out": {"ae_title": "KEPT_OUT"},
             "admin:login": {"username": "nobody", "password": "wrong"},
             "admin:password_change": {"old_password": PASSWORD, "new_password1": f"{PASSWORD}!",
                                       "new_password2": f"{PASSWORD}!"},

@@ -8,14 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pydicom.uid import generate_uid
 
-from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station
+from mwl_admin.models import (
+    Enrolment,
+    KeptOut,
+    PerformedProcedureStep,
+    ScheduledProcedureStep,
+    Station,
+    UnknownCaller,
+)
+from tests.clients import dcmtk
+from tests.components import requires
 from tests.mpps.scu import creation, final, modality
 from tests.mwl_scp.conftest import Provider, start_provider
 from tests.mwl_scp.scu import find
 from tests.postgres import PostgresServer
 from tests.security.associations import CALLING_AE_NOT_RECOGNIZED, SERVICES, TEMPORARY_CONGESTION, asked
+from tests.security.test_certificates import Authority
+from tests.waiting import wait_until
 from tests.worklist.cast import identifier, make_station, make_step
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -186,3 +198,86 @@ def test_a_station_may_report_what_was_planned_on_another(beyond: Provider) -> N
         assert other.set(final(), uid).status == 0x0000
     assert status_of(step) == "COMPLETED"
     assert list(PerformedProcedureStep.objects.get(sop_instance_uid=uid).scheduled_procedure_steps.all()) == [step]
+
+
+def test_whom_an_update_found_at_work_is_served_as_before_until_staff_have_answered(
+    database: str, tmp_path: Path
+) -> None:
+    make_step()
+    for title in ("OLDCT", "OLDMR", "OLDUS"):
+        Enrolment.objects.create(ae_title=title, service="worklist", last_seen_at=timezone.now())
+    Enrolment.objects.create(ae_title="OLDWS", service="images", last_seen_at=timezone.now())
+    running = start_provider(tmp_path, database, host="0.0.0.0")
+    try:
+        assert find(running.port, ALL, calling="OLDCT").identifiers
+        assert find(running.port, ALL, calling="OLDMR").identifiers
+        for stranger in ("NEWCT", "OLDWS"):  # who only stored images reads no worklist
+            assert asked(running.port, stranger) == CALLING_AE_NOT_RECOGNIZED
+        reminder = "devices are served as before the update"
+        wait_until(lambda: reminder in running.log_text(), what="the log says so")
+        assert running.log_text().count(reminder) == 1
+        KeptOut.objects.create(ae_title="OLDCT")
+        make_station("OLDMR", expected_addresses="192.0.2.7")
+        assert asked(running.port, "OLDCT") == CALLING_AE_NOT_RECOGNIZED
+        assert asked(running.port, "OLDMR") == CALLING_AE_NOT_RECOGNIZED
+        Station.objects.all().delete()
+        assert asked(running.port, "OLDMR") == CALLING_AE_NOT_RECOGNIZED
+        assert asked(running.port, "OLDUS") is None
+    finally:
+        assert running.stop() == 0
+
+
+def test_no_update_overrides_what_the_department_has_decided(database: str, tmp_path: Path) -> None:
+    Enrolment.objects.create(ae_title="OLDCT", service="worklist", last_seen_at=timezone.now())
+    running = start_provider(tmp_path, database, MWL_UNKNOWN_STATIONS="none")
+    try:
+        assert asked(running.port, "OLDCT") == CALLING_AE_NOT_RECOGNIZED
+    finally:
+        assert running.stop() == 0
+    assert "served as before" not in running.log_text()
+
+
+def test_whom_staff_keep_out_is_turned_away_also_where_strangers_are_served(loopback: Provider) -> None:
+    assert asked(loopback.port, "STRANGER") is None
+    KeptOut.objects.create(ae_title="STRANGER")
+    assert asked(loopback.port, "STRANGER") == CALLING_AE_NOT_RECOGNIZED
+
+
+def test_who_is_turned_away_stands_on_the_list_of_staff(beyond: Provider) -> None:
+    make_station("CT1", enabled=False)
+    for title in ("STRANGER", "CT1"):
+        assert asked(beyond.port, title) == CALLING_AE_NOT_RECOGNIZED
+    wait_until(lambda: UnknownCaller.objects.count() == 2, what="both are noted")
+    assert dict(UnknownCaller.objects.values_list("ae_title", "rejected_because")) == {
+        "STRANGER": "calling AE title belongs to no known device",
+        "CT1": "device is switched off",
+    }
+
+
+@requires("dcmtk")
+def test_a_station_with_a_certificate_is_only_who_shows_it(
+    database: str, tmp_path: Path, beyond: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    make_station("CT1", certificates=authority.fingerprint("old CT"))
+    assert asked(beyond.port, "CT1") == CALLING_AE_NOT_RECOGNIZED, "it shows none where there is no TLS"
+    key, certificate = authority.files("server")
+    running = start_provider(
+        tmp_path,
+        database,
+        host="0.0.0.0",
+        MWL_TLS_CERTIFICATE_PATH=str(certificate),
+        MWL_TLS_PRIVATE_KEY_PATH=str(key),
+        MWL_TLS_CLIENT_CA_PATH=str(authority.certificate),
+    )
+    try:
+        echoed = {}
+        for name in ("old CT", "CT1", "nameless"):
+            key, certificate = authority.files(name)
+            echoed[name] = dcmtk.run(
+                "echoscu", "-to", "10", "-aet", "CT1", "-aec", "MWL_SCP", "+cf", str(authority.certificate),
+                "+tls", str(key), str(certificate), "127.0.0.1", str(running.port),
+            ).succeeded  # fmt: skip
+        assert echoed == {"old CT": True, "CT1": False, "nameless": False}
+    finally:
+        assert running.stop() == 0

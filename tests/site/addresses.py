@@ -54,7 +54,7 @@ VARIANTS = {
 """Pages that show several things."""
 PARTS = {
     "today_list", "end_dialog", "similar_patients", "free_slots", "echo_station", "change_status", "settle_step",
-    "settle_study", "admin:search", "admin:login", "admin:logout",
+    "settle_study", "keep_out", "stop_keeping_out", "admin:search", "admin:login", "admin:logout",
 }  # fmt: skip
 """What appears on a page, or in its stead, when something is done there."""
 REDIRECTS = {
@@ -64,7 +64,7 @@ REDIRECTS = {
 DATA = {
     "entry_procedure", "admin:autocomplete", "admin:jsi18n", "texts", "health", "api:openapi-json", "api:api-root",
     "api:search_steps", "api:list_entries", "api:make_entry", "api:read_entry", "api:put_entry", "api:change_entry",
-    "api:cancel_entry", "api:study_complete",
+    "api:cancel_entry", "api:study_complete", "api:devices", "api:turned_away",
     *admin("requestedprocedure", "template_csv", "template_xlsx"),
 }  # fmt: skip
 REFUSED = {
