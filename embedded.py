@@ -39,6 +39,8 @@ class Settings:
     web_bind: str
     mwl: ListenerConfig
     pacs: ListenerConfig
+    command_bind: tuple[str, int]
+    """Where the receiver takes the site's commands."""
     open_to_strangers: tuple[str, ...]
     """Which of the two listeners serve devices that nobody entered."""
 
@@ -81,6 +83,7 @@ def read_settings() -> Settings:
         web_bind=site.WEB_BIND,
         mwl=mwl.listener,
         pacs=pacs.listener,
+        command_bind=pacs.command_bind,
         open_to_strangers=tuple(name for name, served in strangers.items() if served),
     )
 
@@ -124,6 +127,7 @@ def link(settings: Settings) -> dict[str, str]:
         "WEB_INTERNAL_HOSTS": site,
         "PACS_NOTIFY_URL": f"http://{site}:{port}/api/notices/study-complete",
         "PACS_PEERS_URL": f"http://{site}:{port}/api/receiver/devices",
+        "PACS_COMMAND_URL": f"http://{_bracketed(_reachable(settings.command_bind[0]))}:{settings.command_bind[1]}",
     }
 
 
@@ -169,7 +173,12 @@ def _strangers(settings: Settings) -> str:
 
 def _shown(bind: tuple[str, int]) -> str:
     host, port = bind
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{_bracketed(host)}:{port}"
+
+
+def _bracketed(host: str) -> str:
+    """Return a host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _reachable(host: str) -> str:

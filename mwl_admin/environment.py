@@ -143,6 +143,14 @@ def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         raise ValueError(f"{error}; addresses and networks such as 172.20.0.0/16 are taken") from None
 
 
+def http_url(text: str) -> str:
+    """Parse the address of a service, such as http://127.0.0.1:8248; empty means none."""
+    scheme, separator, host = text.partition("://")
+    if text and (scheme not in {"http", "https"} or not separator or not host.strip("/")):
+        raise ValueError(f"{text!r} is not an http:// or https:// address")
+    return text
+
+
 def is_loopback(address: str) -> bool:
     """Tell whether what is bound to ``host:port`` can only be reached from its own machine."""
     host = address.rpartition(":")[0].strip("[]")

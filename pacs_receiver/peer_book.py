@@ -113,7 +113,8 @@ class PeerBook:
 
         def allowed(caller: Caller) -> Rejected | None:
             peer = self.get(caller.calling_ae)
-            rejected = judge(peer.device if peer else None, caller, unknown=unknown)
+            served = unknown and not self.refuses(caller.calling_ae)
+            rejected = judge(peer.device if peer else None, caller, unknown=served)
             if rejected and peer is None and not unknown and as_before is not None and as_before(caller):
                 rejected = judge(None, caller, unknown=True)
             return rejected or otherwise(caller)

@@ -17,7 +17,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, ValidationError
 from ninja.openapi.docs import Swagger
 
-from mwl_admin.api import errors, schema
+from mwl_admin.api import errors, receiver, schema
 from mwl_admin.api.dicomjson import MEDIA_TYPE, to_keywords
 from mwl_admin.api.entries import shown, tag_of
 from mwl_admin.api.errors import Refused, bad_request
@@ -55,6 +55,7 @@ api = _API(
     openapi_url="/api/openapi.json",
     docs_decorator=insiders_only,
 )
+api.add_router("", receiver.router)
 _read, _write = Token(Scope.READ), Token(Scope.WRITE)
 _ENTRY = {"$ref": "#/components/schemas/Entry"}
 

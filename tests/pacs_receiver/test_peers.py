@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dicom_listener.access import Caller
 from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.peers import BadPeersFile, parse
+from pacs_receiver.registry import KeptRegistry
 from tests.pacs_receiver import load
 from tests.pacs_receiver.conftest import StartReceiver
 from tests.pacs_receiver.images import encode, image
@@ -88,6 +89,14 @@ def test_a_known_title_calls_from_its_addresses_only(tmp_path: Path) -> None:
     assert rule(Caller("US 2", "PACS", "10.2.2.3")) is None
     assert rule(Caller("NEW", "PACS", "10.2.2.3")) is None
     assert strict(Caller("NEW", "PACS", "10.2.2.3")) is not None
+
+
+def test_whom_staff_keep_out_is_turned_away_also_where_strangers_are_served(tmp_path: Path) -> None:
+    site = tmp_path / "devices.json"
+    KeptRegistry(site).write("", '{"devices": [], "refused": ["OLDCT"]}')
+    rule = PeerBook(None, site).rule(lambda _caller: None, unknown=True)
+    assert rule(Caller("NEW", "PACS", "10.2.2.3")) is None
+    assert rule(Caller("OLDCT", "PACS", "10.2.2.3")) is not None
 
 
 def test_a_changed_file_is_read_and_a_wrong_one_changes_nothing(

@@ -1,0 +1,30 @@
+"""Signed requests of the receiver (docs/devices.md): each is taken once, whichever process of the site it reaches."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from gateway_link.signature import TOLERANCE_SECONDS, Signed, Unsigned, verify
+from mwl_admin.models import UsedNonce
+
+
+def check(request: HttpRequest, body: bytes = b"") -> None:
+    """Raise :class:`Unsigned` unless the receiver has signed this very request, lately, and it was not taken before."""
+    method = request.method or ""
+    _use(verify(settings.PACS_NOTIFY_SECRET, method, request.get_full_path(), request.headers, body))
+
+
+def _use(signed: Signed) -> None:
+    UsedNonce.objects.filter(until__lt=timezone.now()).delete()
+    # A little longer than its signature is worth anything.
+    until = datetime.datetime.fromtimestamp(signed.timestamp + TOLERANCE_SECONDS + 1, datetime.UTC)
+    try:
+        with transaction.atomic():
+            UsedNonce.objects.create(nonce=signed.nonce, until=until)
+    except IntegrityError:
+        raise Unsigned("The request was made before.") from None
