@@ -55,4 +55,4 @@ class TooLargeError(MPPSError):
 
 
 class NotAuthorizedError(MPPSError):
-    """The performed procedure step is another's, and the caller belongs to no station."""
+    """The caller is switched off, or belongs to no station and the performed procedure step is another's."""

@@ -138,13 +138,17 @@ def retrieve(sop_instance_uid: str, tags: tuple[int, ...], *, calling_ae: str) -
 
 
 def _is_station(calling_ae: str) -> bool:
-    return Station.objects.filter(ae_title=calling_ae, enabled=True).exists()
+    """Tell whether a station reports; one that was switched off since its association began is refused."""
+    enabled = Station.objects.filter(ae_title=calling_ae).values_list("enabled", flat=True).first()
+    if enabled is False:
+        raise NotAuthorizedError("The station is switched off")
+    return bool(enabled)
 
 
 def _refuse_strangers(performed: PerformedProcedureStep, calling_ae: str) -> None:
     """An AE title that belongs to no station has to do with its own reports only."""
     own = report.legal_ae_title(calling_ae)
-    if not (own and performed.calling_ae_title == own) and not _is_station(calling_ae):
+    if not _is_station(calling_ae) and not (own and performed.calling_ae_title == own):
         raise NotAuthorizedError("Reported by another AE title")
 
 

@@ -169,6 +169,21 @@ def test_a_stranger_neither_ends_nor_reads_what_another_has_reported(loopback: P
     assert status_of(step) == "COMPLETED"
 
 
+def test_a_station_that_is_switched_off_while_its_association_lasts_reports_and_reads_nothing_more(
+    beyond: Provider,
+) -> None:
+    step, other = make_step(), make_step()
+    make_station("CT1")
+    uid = str(generate_uid())
+    with modality(beyond.port, calling="CT1") as opened:
+        assert opened.create(creation(step), uid).status == 0x0000
+        Station.objects.update(enabled=False)
+        assert opened.create(creation(other), str(generate_uid())).status == 0x0124
+        assert opened.set(final(), uid).status == 0x0124
+        assert opened.get(uid).status == 0x0124
+    assert [status_of(step), status_of(other)] == ["STARTED", "SCHEDULED"]
+
+
 @pytest.mark.parametrize("caller", ["CT1", "CT2", "STRANGER"])
 @pytest.mark.parametrize("how", ["identifiers", "accession number"])
 def test_a_report_that_names_another_patient_ends_nothing(loopback: Provider, caller: str, how: str) -> None:
