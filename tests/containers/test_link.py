@@ -51,6 +51,12 @@ def test_a_station_that_is_added_on_the_site_may_store_within_seconds(project: P
                what="the receiver knows the new station")  # fmt: skip
 
 
+def test_the_site_tells_the_receiver_of_a_change_by_a_signed_command(project: Project) -> None:
+    code = "from mwl_admin.exchange.commands import send; print(send('refresh-devices'))"
+    answer = project.execute("mwl_admin", "python", "manage.py", "shell", "--no-imports", "-c", code)
+    assert "'devices'" in answer
+
+
 def test_both_hold_the_secret_that_the_first_start_made_and_nobody_else_does(project: Project) -> None:
     read = ("cat", "/var/lib/gateway-link/secret")
     secret = project.execute("mwl_admin", *read)
