@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from enum import Enum
@@ -10,6 +11,8 @@ from typing import Any
 from mwl_admin.web.framing import Body
 from mwl_admin.web.limits import LINGER_SECONDS, SLOWEST_BYTES_PER_SECOND, STRANGERS_BODY_BYTES, Limits
 from mwl_admin.web.outgoing import Budget, Outgoing
+
+_log = logging.getLogger(__name__)
 
 
 class Stage(Enum):
@@ -47,6 +50,7 @@ class Connection:
         self.was_asked = False
         self.keeps_open = False
         self.events = 0
+        # of a worker that ends: for those who have sent no whole request yet
         self.latest: float | None = None
         # the first request has to begin at once
         self._stage, self._since, self._moved = Stage.HEAD, time.monotonic(), 0
@@ -81,8 +85,6 @@ class Connection:
         """Return when, by the monotonic clock, the connection has been at its stage for too long."""
         if self._stage is Stage.BUSY:
             return None
-        if self._stage is Stage.IDLE and self.latest is not None:
-            return self.latest
         if self._stage in {Stage.BODY, Stage.SENDING}:
             return self._since + limits.transfer_seconds + self._moved / SLOWEST_BYTES_PER_SECOND
         fixed = {
@@ -90,7 +92,8 @@ class Connection:
             Stage.HEAD: limits.head_seconds,
             Stage.LINGERING: LINGER_SECONDS,
         }
-        return self._since + fixed[self._stage]
+        latest = self._since + fixed[self._stage]
+        return latest if self.latest is None else min(latest, self.latest)
 
     def forget_request(self) -> None:
         """Make ready for the next request; what has come of it stays."""
@@ -98,6 +101,13 @@ class Connection:
             self.body.close()
         self.request = self.body = None
         self.allowed, self.was_asked = STRANGERS_BODY_BYTES, False
+
+    def say_last(self, data: bytes) -> None:
+        """Send what the network takes now: the connection ends, and nobody waits for it."""
+        try:
+            self.raw.send(data)
+        except OSError as error:
+            _log.debug("a client was gone before it was told why: %s", error)
 
     def close(self) -> None:
         self.forget_request()

@@ -88,9 +88,10 @@ class Seats(Generic[S]):
                 del self._held[one.holder]
 
     def _of_the_greediest(self, fewer: int) -> S | None:
-        """Return the longest waiting connection of the address with most, if those are more than ``fewer``."""
-        strangers = [held for holder, held in self._held.items() if holder]
-        greediest = max(strangers, key=len, default={})
-        if len(greediest) <= fewer:
-            return None
-        return next((one for one in greediest if one.is_waiting), None)
+        """Return the longest waiting connection of the address with most, of those that have more than ``fewer``."""
+        strangers = (held for holder, held in self._held.items() if holder and len(held) > fewer)
+        for held in sorted(strangers, key=len, reverse=True):
+            waiting = next((one for one in held if one.is_waiting), None)
+            if waiting is not None:
+                return waiting
+        return None

@@ -6,7 +6,6 @@ bounds how many connections there are, how long each may take, and what they hol
 
 from __future__ import annotations
 
-import errno
 import selectors
 import socket
 import time
@@ -24,17 +23,14 @@ from gunicorn.workers.gthread import ThreadWorker
 from mwl_admin.web import framing
 from mwl_admin.web.answers import refusal
 from mwl_admin.web.connection import Connection, Stage
+from mwl_admin.web.door import AT_ONCE, Door
 from mwl_admin.web.limits import HEAD_BYTES, Limits
 from mwl_admin.web.outgoing import Budget
-from mwl_admin.web.seats import Full, Seats
 from mwl_admin.web.turns import Turns
 
 T = TypeVar("T")
 
 _PIECE = 64 * 1024
-_AT_ONCE = 32
-"""Connections that are accepted before others get their turn."""
-_GONE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR}
 _STATUS_OF = (
     (errors.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
     (errors.LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
@@ -52,47 +48,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
         self.limits: Limits = WEB_LIMITS
         # those who are told that there is no room need a little
-        self.worker_connections = self.limits.connections + _AT_ONCE
+        self.worker_connections = self.limits.connections + AT_ONCE
         self.budget = Budget(self.limits.buffered_bytes)
-        self.seats: Seats[Connection] = Seats(self.limits)
+        self.door = Door(self.limits, self.budget, self._close)
         self.turns = Turns(self.cfg.threads)
         self._looked_at = 0.0
-        self._told: dict[str, float] = {}
 
     # --- new connections
 
     def accept(self, listener: socket.socket) -> None:
-        for _ in range(_AT_ONCE):
+        for _ in range(AT_ONCE):
             try:
-                sock, client = listener.accept()
-            except OSError as error:
-                if error.errno in {errno.EMFILE, errno.ENFILE}:
-                    self._give_up_one()
-                elif error.errno not in _GONE:
-                    raise
-                return
-            self._admit(sock, client, listener)
-
-    def _admit(self, sock: socket.socket, client: Any, listener: socket.socket) -> None:
-        holder = self.seats.holder(str(client[0]) if isinstance(client, tuple) else "")
-        conn = Connection(sock, client, listener.getsockname(), holder, self.budget)
-        try:
-            given_up = self.seats.make_room(holder)
-        except Full as reason:
-            self._tell_of_full(conn, str(reason))
-            self._say_last(conn, HTTPStatus.SERVICE_UNAVAILABLE)
-            conn.close()
-            return
-        if given_up is not None:
-            self._close(given_up)
-        self.seats.take(conn)
-        self.nr_conns = len(self.seats)
-        self._watch(conn, selectors.EVENT_READ)
-
-    def _give_up_one(self) -> None:
-        oldest = next((conn for conn in self.seats if conn.is_waiting), None)
-        if oldest is not None:
-            self._close(oldest)
+                conn = self.door.accept(listener)
+            except BlockingIOError:
+                break
+            if conn is not None:
+                self._watch(conn, selectors.EVENT_READ)
+        self.nr_conns = len(self.door.seats)
 
     # --- requests
 
@@ -277,21 +249,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.stage = Stage.SENDING
         self._send(conn)
 
-    def _say_last(self, conn: Connection, status: HTTPStatus) -> None:
-        try:
-            conn.raw.send(refusal(status))
-        except OSError:
-            self.log.debug("a client was gone before it was told why")
-
-    def _tell_of_full(self, conn: Connection, reason: str) -> None:
-        """Log that there is no room, once in a while for each address."""
-        now = time.monotonic()
-        if now - self._told.get(conn.holder, -60.0) >= 60:
-            if len(self._told) > 1000:
-                self._told.clear()
-            self._told[conn.holder] = now
-            self.log.warning("a connection was turned away address=%s: %s", conn.address, reason)
-
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer for an exception that no view caught; gunicorn's own log line would hold the request's path."""
         self.log.error("a request failed: %s", type(exc).__name__)
@@ -314,8 +271,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _close(self, conn: Connection) -> None:
         self._watch(conn, 0)
-        self.seats.leave(conn)
-        self.nr_conns = len(self.seats)
+        self.door.seats.leave(conn)
+        self.nr_conns = len(self.door.seats)
         conn.close()
 
     def murder_pending(self) -> None:
@@ -324,20 +281,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if now - self._looked_at < 0.5:
             return
         self._looked_at = now
-        for conn in self.seats:
+        for conn in self.door.seats:
             deadline = conn.deadline(self.limits)
             if deadline is not None and deadline < now:
                 if conn.stage in {Stage.HEAD, Stage.BODY} and (conn.received or conn.request):
-                    self._say_last(conn, HTTPStatus.REQUEST_TIMEOUT)
+                    conn.say_last(refusal(HTTPStatus.REQUEST_TIMEOUT))
                 self._close(conn)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Close all connections that nobody works for, when the worker ends."""
         if force:
-            for conn in self.seats:
+            for conn in self.door.seats:
                 if conn.is_waiting:
                     self._close(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        for conn in self.seats:
+        for conn in self.door.seats:
             conn.latest = deadline

@@ -104,6 +104,13 @@ def test_when_all_is_taken_the_address_with_most_gives_up_its_oldest() -> None:
     working, oldest = Guest("greedy", is_waiting=False), Guest("greedy")
     seated(seats, Guest("modest"), working, oldest, Guest("greedy"), Guest("greedy"), Guest("modest"))
     assert seats.make_room("new") is oldest
+    # whose connections are all at work gives up none: the next one does
+    oldest.is_waiting = False
+    seats.leave(working)
+    seated(seats, others := Guest("other"))
+    for guest in seats:
+        guest.is_waiting = guest is others
+    assert seats.make_room("new") is others
     # who has most asks in vain for more
     with pytest.raises(Full):
         seats.make_room("greedy")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import random
 import re
 import socket
 import time
@@ -136,23 +138,27 @@ def attempt(sock: socket.socket, send: Callable[[socket.socket], None]) -> None:
         send(sock)
     except (BrokenPipeError, ConnectionResetError):
         return
+    except OSError as error:
+        assert error.errno == errno.ENOTCONN  # noqa: PT017
 
 
 def others_are_served(site: Processes) -> None:
     for path in ("/health", LOGIN):
-        status, seconds = ask(site, path)
-        assert status == 200
-        assert seconds < 1.0, f"{path} took {seconds:.2f} s"
+        # the machine itself may be slow once
+        took = [seconds for _ in range(3) if (seconds := ask(site, path)) >= 1.0]
+        assert len(took) < 3, f"{path} took {took}"
 
 
 def answered_within(site: Processes, seconds: float) -> bool:
-    return ask(site, LOGIN)[1] < seconds
+    return ask(site, LOGIN) < seconds
 
 
-def ask(site: Processes, path: str) -> tuple[int, float]:
+def ask(site: Processes, path: str) -> float:
+    """Return how long another address waits for an answer; it has to be the right one."""
     started = time.monotonic()
-    status = requests.get(site.web_url + path, timeout=60).status_code
-    return status, time.monotonic() - started
+    answer = requests.get(site.web_url + path, timeout=60)
+    assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+    return time.monotonic() - started
 
 
 # --- large bodies
@@ -298,6 +304,50 @@ def test_who_takes_too_long_is_told_and_let_go(tmp_path: Path) -> None:
             assert answer[:13] == expected, kind
     finally:
         processes.stop()
+
+
+def test_a_site_that_is_told_to_stop_does_not_wait_for_them(tmp_path: Path) -> None:
+    processes = Processes(tmp_path, {"WEB_HEAD_SECONDS": "600", "WEB_KEEPALIVE_SECONDS": "600"})
+    processes.data_dir.mkdir()
+    processes.prepare()
+    processes.mwl_admin.start()
+    with ExitStack() as stack:
+        for kind in ("silent", "half a header", "kept alive and idle"):
+            for _ in range(20):
+                stack.enter_context(connect(processes)).sendall(SENT[kind][0].encode())
+        started = time.monotonic()
+        assert processes.mwl_admin.stop(timeout=60) == 0
+    assert time.monotonic() - started < 15
+
+
+def test_rubbish_ends_a_connection_and_nothing_else(site: Processes) -> None:
+    """Requests cut, doubled and altered at random: the worker that met them is the one that answers afterwards."""
+    chance = random.Random(4711)  # the same rubbish each time
+    whole = [first.encode() + b"\r\n\r\n" for first, _ in SENT.values()]
+    whole += [POST_LOGIN.encode() + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n"]
+    odd = [
+        b"\r\n",
+        b"\n",
+        b"\x00",
+        b"\xff",
+        b":",
+        b"chunked",
+        b"Content-Length: 99999999999999999999\r\n",
+        b"HTTP/1.1",
+        b" ",
+    ]
+    workers = {member.pid for member in site.mwl_admin.family()}
+    for _ in range(400):
+        data = bytearray(chance.choice(whole))
+        for _ in range(chance.randrange(1, 6)):
+            at = chance.randrange(len(data) + 1)
+            data[at : at + chance.choice((0, 0, 1, 7, 40))] = chance.choice(odd)
+        with connect(site, "127.0.0.3") as sock:
+            attempt(sock, lambda sock, data=bytes(data): sock.sendall(data))  # type: ignore[misc]
+            attempt(sock, lambda sock: sock.shutdown(socket.SHUT_WR))
+            attempt(sock, lambda sock: len(sock.recv(65536)))  # type: ignore[arg-type]
+    others_are_served(site)
+    assert {member.pid for member in site.mwl_admin.family()} == workers
 
 
 def memory(site: Processes) -> int:
