@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests import components, ports
 from tests.acceptance.department import Department
@@ -15,6 +16,8 @@ from tests.processes import Processes
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requires_component(name, …): needs it from the machine (tests/components.py)")
+    # What a page shows in the end counts: a machine that does other work meanwhile shows it late.
+    expect.set_options(timeout=30_000)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -101,6 +101,7 @@ def test_what_opens_on_a_page_keeps_nobody_out_either(
     expect(page.get_by_label("Reason")).to_be_focused()
     look("the dialog")
     page.keyboard.press("Escape")
+    expect(page.locator("#dialog")).to_be_hidden()
     row(page, "Okafor, Chidi").get_by_role("button", name="Start").click()
     expect(page.locator("#notice")).to_contain_text("started")
     look("the notice")
