@@ -54,7 +54,14 @@ class Routes(logging.Filter):
             self._rewrite(record, request)
         return True
 
+    @staticmethod
+    def _is_refusal(record: logging.LogRecord) -> bool:
+        return record.name.startswith("django.security.") or record.levelno < logging.ERROR
+
     def _rewrite(self, record: logging.LogRecord, request: HttpRequest) -> None:
+        if self._is_refusal(record):
+            # Nothing of ours failed: frames would let whoever is refused fill the log.
+            record.exc_info = record.exc_text = None
         if record.name.startswith("django.security.") and record.name not in _TELLS_ITS_TEXT:
             # Its message is the exception's text; the logger is named for what it was.
             record.msg, record.args = "refused: %s", (route_of(request),)

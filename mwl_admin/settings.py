@@ -167,6 +167,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
+LOGIN_REDIRECT_URL = "today"
 # Staff share rooms and screens: a session ends with the browser, and when nobody has touched it for this long.
 SESSION_COOKIE_AGE = 60 * environment.read(_env, "WEB_SESSION_MINUTES", environment.whole_number(1, 1440), "120")
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True

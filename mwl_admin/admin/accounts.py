@@ -16,6 +16,7 @@ from mwl_admin.accounts import (
     may_manage_account,
     may_manage_role,
 )
+from mwl_admin.roles import ROLES
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -62,5 +63,6 @@ class RoleAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
         return allowed and (obj is None or may_manage_role(request.user, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A role that the product brings stays: its holders would lose every right, and no start makes it again."""
         allowed: bool = super().has_delete_permission(request, obj)
-        return allowed and (obj is None or may_manage_role(request.user, obj))
+        return allowed and (obj is None or (obj.name not in ROLES and may_manage_role(request.user, obj)))

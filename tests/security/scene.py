@@ -73,7 +73,7 @@ class Scene:
         self.api_client.save()
         self.colleague = User.objects.create_user("colleague", is_staff=True, password=PASSWORD)
         self.colleague.groups.add(Group.objects.get(name="Reception"))
-        self.group = Group.objects.get(name="Radiographer")
+        self.group = Group.objects.create(name="Locum")
         models.ProtocolCode.objects.create(code_value="T1", coding_scheme_designator="99L", code_meaning="Thorax")
 
     def _record(self, station: models.Station) -> None:

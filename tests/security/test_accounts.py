@@ -14,6 +14,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from mwl_admin.models import Patient, PatientRead
+from mwl_admin.roles import ROLES
 from tests.mwl_admin.cast import make_patient
 from tests.mwl_admin.pages import form_values
 from tests.security.asking import Person
@@ -211,3 +212,16 @@ def test_nobody_says_when_somebody_logged_in(boss: User) -> None:
     colleague.refresh_from_db()
     assert colleague.last_login is None
     assert colleague.date_joined.year > 2020
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+@pytest.mark.parametrize("bulk", [False, True])
+def test_nobody_deletes_a_role_that_the_product_brings(boss: User, role: str, bulk: bool) -> None:
+    group = Group.objects.get(name=role)
+    client = site_of(boss)
+    if bulk:
+        form = {"action": "delete_selected", "_selected_action": [group.pk], "post": "yes"}
+        client.post(page("group_changelist"), form)
+    else:
+        client.post(page("group_delete", group.pk), {"post": "yes"})
+    assert Group.objects.filter(name=role).exists()
