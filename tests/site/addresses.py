@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
@@ -95,6 +95,7 @@ def make_what_is_shown() -> None:
     client.save()
     anna, patient = User.objects.get(username="anna"), models.Patient.objects.earliest("pk")
     User.objects.create_user("mistyped")
+    Group.objects.create(name="Locum")
     models.PatientRead.objects.create(user=anna, user_name="anna", patient=patient, patient_identifiers="P-1", page="x")
     study = models.ReceivedStudy.objects.earliest("pk")
     models.StudyNotice.objects.create(event_id="0f2c8a44", study=study, announced_at=timezone.now())
@@ -132,7 +133,7 @@ def _arguments(name: str) -> list[Any]:
     if not application or action in {"changelist", "add", "import", "export"}:
         return []
     kind: Any = apps.get_model(application, model)
-    # An account that did something can't be deleted.
-    deleted = name == "admin:auth_user_delete"
-    record = kind.objects.get(username="mistyped") if deleted else kind.objects.earliest("pk")
+    # Neither an account that did something nor a role that the product brings can be deleted.
+    deletable = {"admin:auth_user_delete": {"username": "mistyped"}, "admin:auth_group_delete": {"name": "Locum"}}
+    record = kind.objects.filter(**deletable.get(name, {})).earliest("pk")
     return [record.pk, *([record.history.earliest().pk] if action == "simple_history" else [])]

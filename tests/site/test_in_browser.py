@@ -111,6 +111,17 @@ def test_a_day_at_the_desk(browser: Browser, live_server: Any) -> None:
     assert page.complaints == []  # type: ignore[attr-defined]
 
 
+def test_a_click_while_the_list_is_being_refreshed_is_not_lost(browser: Browser, live_server: Any) -> None:
+    page = enter(browser, live_server.url)
+    held: list[Any] = []
+    page.route("**/*seen=*", lambda route: held.append(route))  # noqa: PLW0108 - a built-in method takes no mark
+    with page.expect_request("**/*seen=*"):
+        page.evaluate("htmx.trigger('#list', 'refresh')")
+    row(page, "Okafor, Chidi").get_by_role("button", name="Start").click()
+    expect(page.locator("#notice")).to_contain_text("started")
+    assert held
+
+
 def test_an_entry_by_keyboard_alone_with_what_the_catalogue_and_the_station_offer(
     browser: Browser, live_server: Any
 ) -> None:
