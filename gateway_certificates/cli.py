@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from environs import EnvError, FileAwareEnv
 
 from gateway_certificates import site
-from gateway_certificates.files import Refused, Store, load_chain, write_new
+from gateway_certificates.files import Refused, Store, load_chain, set_aside, write_new
 from gateway_certificates.making import alternative_names, make_authority, make_device, make_server
 from gateway_settings.private import keep_private
 
@@ -41,6 +41,8 @@ Settings: DICOM_TLS_DIR (var/tls) is where services find their files, DICOM_AUTH
 and the devices' files. Keys are for their owner alone, and nothing is overwritten.
 Exit status: 0 done, 1 not done (the reason is one line on standard error), 2 wrong arguments.
 """
+
+_RENEW = "set the one that is there aside, under another name, and make a new one"
 
 Run = Callable[[Store, argparse.Namespace], None]
 
@@ -88,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     server = _command(commands, "server", _server, "make the certificate of worklist and receiver")
     server.add_argument("names", nargs="+", type=_hosts, metavar="NAME", help="host name or address that devices call")
     server.add_argument("--days", type=_days, default=_DAYS, help="for how long [%(default)s]")
+    server.add_argument("--renew", action="store_true", help=_RENEW)
     server.add_argument(
         "--if-missing", action="store_true",
         help="as a first start does: make the authority too, and leave alone what is there",
@@ -99,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         "names", nargs="*", type=_host, metavar="NAME", help="host names and addresses, if it is called too"
     )
     device.add_argument("--days", type=_days, default=_DAYS, help="for how long [%(default)s]")
+    device.add_argument("--renew", action="store_true", help=_RENEW)
     device.add_argument(
         "--stdout",
         action="store_true",
@@ -129,6 +133,10 @@ def _command(
 
 
 def _ca(kept: Store, options: argparse.Namespace) -> None:
+    if kept.authority_key.exists():
+        raise Refused(
+            f"{kept.authority_key} is there already: with another authority no device would be known any longer"
+        )
     made = make_authority(options.name, options.days)
     write_new(made, kept.authority_certificate, kept.authority_key)
     _say(f"made {kept.authority_certificate}, which every device needs,")
@@ -147,6 +155,7 @@ def _server(kept: Store, options: argparse.Namespace) -> None:
             return
     names = site.nameable([host for hosts in options.names for host in hosts]) or ["localhost"]
     made = make_server(kept.load_authority(), names, options.days)
+    _set_aside(options, kept.server_certificate, kept.server_key)
     write_new(made, kept.server_certificate, kept.server_key)
     _say(f"made {kept.server_certificate} and its key, for {', '.join(names)}")
 
@@ -155,12 +164,18 @@ def _device(kept: Store, options: argparse.Namespace) -> None:
     certificate, key = kept.device(options.ae_title)
     authority = kept.load_authority()
     made = make_device(authority, options.ae_title, options.names, options.days)
+    _set_aside(options, certificate, key)
     write_new(made, certificate, key)
     if options.stdout:
         sys.stdout.write((made.certificate_pem() + made.key_pem() + authority.certificate_pem()).decode())
         return
     _say(f"made {certificate} and {key}; the device needs both, and {kept.authority_certificate}")
     _say(f"SHA-256 {made.certificate.fingerprint(hashes.SHA256()).hex()}")
+
+
+def _set_aside(options: argparse.Namespace, *paths: Path) -> None:
+    if options.renew:
+        set_aside(paths, datetime.datetime.now(datetime.UTC))
 
 
 def _show(kept: Store, options: argparse.Namespace) -> None:

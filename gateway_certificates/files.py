@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -69,11 +71,20 @@ def write_new(issued: Issued, certificate: Path, key: Path) -> None:
     """Write a certificate and its key into new files; raise :class:`Refused` when one of them is there already."""
     for path in (certificate, key):
         if path.exists():
-            raise Refused(f"{path} is there already and is not overwritten; move it away to make another one")
+            raise Refused(
+                f"{path} is there already and is not overwritten; --renew sets it aside and makes another one"
+            )
         make_folder(path.parent)
     # The key first: a certificate that is there can be used.
     _write(key, issued.key_pem())
     _write(certificate, issued.certificate_pem())
+
+
+def set_aside(paths: Sequence[Path], now: datetime.datetime) -> None:
+    """Give files that are there another name, which tells when that was; their content stays."""
+    for path in paths:
+        if path.exists():
+            path.rename(path.with_name(f"{path.name}.until-{now:%Y%m%d-%H%M%S}"))
 
 
 def replace(path: Path, content: bytes) -> None:

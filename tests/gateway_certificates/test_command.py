@@ -99,6 +99,22 @@ def test_nothing_is_overwritten(department: Path, again: tuple[str, ...]) -> Non
     assert {path: path.read_bytes() for path in department.rglob("*") if path.is_file()} == before
 
 
+def test_a_renewed_one_is_new_and_the_old_one_is_kept_aside(tmp_path: Path) -> None:
+    done(tmp_path, "ca")
+    for arguments, folder, name in (
+        (("server", "worklist.example"), "tls", "server"), (("device", "CT1"), "authority/devices", "CT1"),
+    ):  # fmt: skip
+        done(tmp_path, *arguments)
+        path = tmp_path / "var" / folder / f"{name}.pem"
+        before = path.read_bytes()
+        done(tmp_path, *arguments, "--renew")
+        assert path.read_bytes() != before
+        (aside,) = path.parent.glob(f"{name}.pem.until-*")
+        assert aside.read_bytes() == before
+        assert len(list(path.parent.glob(f"{name}.key*"))) == 2
+    assert done(tmp_path, "show").count("SHA-256") == 3, "what was set aside is not listed"
+
+
 @pytest.mark.parametrize("arguments", [("server", "worklist.example"), ("device", "CT1"), ("show",)])
 def test_without_an_authority_it_says_what_comes_first(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     ended = run(tmp_path, *arguments)
