@@ -48,6 +48,7 @@ def test_every_rule_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(environment()).policy == Policy(
         own_only=False,
         unknown_see=False,
+        serve_as_before=False,
         default_days=(-2, 7),
         maximum_matches=50,
         refuse_above=True,
