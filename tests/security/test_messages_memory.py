@@ -97,9 +97,12 @@ def test_three_hundred_unfinished_identifiers_take_no_more_than_the_budget(toy: 
     def memory() -> int:
         return sum(psutil.Process(worker.pid).memory_full_info().uss for worker in toy.workers())
 
-    before = memory()
     with ExitStack() as stack:
         peers = [stack.enter_context(from_elsewhere(toy.port)) for _ in range(300)]
+        for peer in peers:  # whole messages first: what a connection costs (buffer, thread) is then in ``before``
+            unfinished(peer, MB)
+            assert finish(peer) != 0xA700
+        before = memory()
 
         def send(part: list[RawPeer]) -> None:
             for peer in part:
@@ -110,8 +113,8 @@ def test_three_hundred_unfinished_identifiers_take_no_more_than_the_budget(toy: 
             thread.start()
         for thread in threads:
             thread.join()
-        # the budget's half, which is an address's, and a receive buffer of 256 kB for each connection
-        assert memory() - before < 16 * MB * 1.2 + 300 * 0.3 * MB + 32 * MB
+        # an address's half of the budget, and what allocators keep; unlimited, the messages are 1.2 GB
+        assert memory() - before < 16 * MB * 1.2 + 32 * MB
         with toy.associated() as other:
             other.send_message(5, find(), identifier("2") + bytes(PIECE // 2 * 2))
             assert [other.read_message().status for _ in range(3)] == [0xFF00, 0xFF00, 0]
