@@ -14,7 +14,7 @@ RUN_STAMP := $(VENV)/run-$(call hash,requirements.txt)
 DEV_STAMP := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all:
 
-.PHONY: help run demo status restart test benchmark reliability screenshots messages lint types format audit sbom tests test-containers system-packages requirements
+.PHONY: help run demo status restart test nightly benchmark reliability screenshots messages lint types format audit sbom tests test-containers system-packages requirements
 
 help:
 	@echo "make run               start the site, the worklist provider and the image receiver; Ctrl-C stops them"
@@ -23,6 +23,7 @@ help:
 	@echo "make restart           restart all three, or one: make restart SERVICE=pacs_receiver"
 	@echo "make test              lint, types and all tests (make lint, types or tests: only that)"
 	@echo "make test-containers   build the image, run compose.yaml and break it; needs a Docker engine"
+	@echo "make nightly           the long forms of the tests, into docs/nightly.md; about an hour"
 	@echo "make system-packages   install what the tests use besides Python packages (Debian)"
 	@echo "make benchmark         measure the receiver beside its peers, into docs/performance.md; minutes, on an idle machine"
 	@echo "make reliability       kill the receiver and its database, and cut its disk's power; most of an hour, needs root"
@@ -75,6 +76,9 @@ tests: $(DEV_STAMP)
 
 test-containers: $(DEV_STAMP)
 	$(BIN)/python -m pytest -m containers tests/containers
+
+nightly: $(DEV_STAMP)
+	$(BIN)/python -m tests.nightly
 
 # The texts to be translated, of all languages there are; LANGUAGES="de fr" begins others. Needs gettext.
 TRANSLATED = $(sort $(LANGUAGES) $(filter-out en,$(notdir $(wildcard mwl_admin/locale/*))))
