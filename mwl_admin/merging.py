@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from mwl_admin import identity
 from mwl_admin.exceptions import StaleError
 from mwl_admin.models import Patient, RequestedProcedure
 from mwl_admin.models.base import because
+from mwl_admin.patientchanges import Kind, PatientChange, tell
 
 _SHOWN = (
     "patient_id",
@@ -87,4 +89,6 @@ def merge(kept: Patient, given_up: Patient, *, seen: tuple[int, int], entries_se
         kept.save()
     with because(_("merge: now patient ID %(id)s") % {"id": kept.patient_id}):
         given_up.delete()
+    uids = tuple(entry.study_instance_uid for entry in entries)
+    tell(PatientChange(Kind.MERGED, identity.of_record(given_up), identity.of_record(kept), uids))
     return len(entries)

@@ -1,15 +1,15 @@
 """Patients."""
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Self
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import identity, names, validators
+from mwl_admin import identity, names, patientchanges, validators
 from mwl_admin.fields import LongStringField, LongStringsField, LongTextField, NameComponentField, NameGroupField
 from mwl_admin.models.base import EditedModel, PreparedQuerySet, history
 
@@ -92,6 +92,8 @@ class Patient(EditedModel):
 
     objects = PatientQuerySet.as_manager()
 
+    _as_read: identity.Person | None = None
+
     derived_fields = ("name_key", "name_folded", "ideographic_name_key", "phonetic_name_key")
     history = history(*derived_fields)
 
@@ -138,6 +140,23 @@ class Patient(EditedModel):
             patient.name_folded = names.folded(patient.alphabetic_name)
             patient.ideographic_name_key = names.key(patient.ideographic_name)
             patient.phonetic_name_key = names.key(patient.phonetic_name)
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> Self:
+        patient = super().from_db(db, field_names, values, **options)
+        if not patient.get_deferred_fields():
+            patient._as_read = identity.of_record(patient)
+        return patient
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Save the record, and tell who has to follow when it is another person's now, or the person's otherwise."""
+        before = self._as_read
+        with transaction.atomic():
+            super().save(*args, update_fields=update_fields, **kwargs)
+            after = identity.of_record(self)
+            if before is not None and before != after:
+                patientchanges.tell(patientchanges.PatientChange(patientchanges.Kind.UPDATED, before, after))
+        self._as_read = after
 
     def clean(self) -> None:
         super().clean()
