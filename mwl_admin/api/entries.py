@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from mwl_admin.api.dicomjson import DataSet, to_dicom_json
 from mwl_admin.api.parameters import everything
 from mwl_admin.models import RequestedProcedure
+from mwl_admin.models.status import ENDED
 from mwl_admin.worklist.attributes import STEP_SEQUENCE
 from mwl_admin.worklist.charset import DEFAULT_TERM, CharacterSet, split_terms
 from mwl_admin.worklist.directory import Directory
@@ -23,18 +24,20 @@ from mwl_admin.worklist.values import Context
 
 _STEPS = f"{STEP_SEQUENCE:08X}"
 _STATUS = "00400020"
+_REASON = "00741238"
 _TIMEZONE = "00080201"
 
 
 def shown(orders: QuerySet[RequestedProcedure], seen: Q) -> list[DataSet]:
     """Return entries as DICOM JSON, each with all of its steps that are ``seen``, in the order of ``orders``.
 
-    The status of a step that is over is told too, by words of our own: COMPLETED, DISCONTINUED, CANCELLED.
+    The status of a step that is over is told too, by words of our own: COMPLETED, DISCONTINUED, CANCELLED; and why, as
+    Reason For Cancellation (0074,1238), which DICOM has for a Unified Procedure Step (PS3.3 C.30.1).
     """
     pks = list(orders.values_list("pk", flat=True))
     context = Context(Directory.read(), None, ZoneInfo(settings.TIME_ZONE))
     charset = CharacterSet(split_terms(DEFAULT_TERM))
-    first = ("pk", "requested_procedure_id", "status")
+    first = ("pk", "requested_procedure_id", "status", "status_reason")
     plan = compile_plan(everything(), SYNTAXES[EXPLICIT_LITTLE], charset, context, first=first)
     found: dict[int, DataSet] = {}
     steps: dict[int, list[tuple[int, DataSet]]] = {}
@@ -42,6 +45,8 @@ def shown(orders: QuerySet[RequestedProcedure], seen: Q) -> list[DataSet]:
         data_set = to_dicom_json(parse(plan.encode(row), EXPLICIT_LITTLE))
         (step,) = data_set[_STEPS]["Value"]
         step[_STATUS] = {"vr": "CS", "Value": [row[2]]}
+        if row[3] and row[2] in ENDED:
+            step[_REASON] = {"vr": "LT", "Value": [row[3]]}
         steps.setdefault(row[1], []).append((row[0], step))
         found.setdefault(row[1], data_set)
     for pk, data_set in found.items():

@@ -19,6 +19,7 @@ from ninja import Router
 from gateway_link.signature import Unsigned
 from mwl_admin import callers
 from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.rehearsal import carry_out
 from mwl_admin.callers import Call
 from mwl_admin.exchange import registry, signed
 from mwl_admin.models import Enrolment, KeptOut, ServiceName, Station
@@ -82,8 +83,12 @@ def devices(request: HttpRequest) -> HttpResponse:
         "responses": {204: {"description": "Taken"}, 400: {"description": "Not a list of callers."}, **_REFUSED},
     },
 )
-def turned_away(request: HttpRequest) -> HttpResponse:
+def turned_away(request: HttpRequest, dry_run: bool = False) -> HttpResponse:
     body = _checked(request)
+    return carry_out(lambda: _turned_away(body), dry_run=dry_run)
+
+
+def _turned_away(body: bytes) -> HttpResponse:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):

@@ -23,6 +23,8 @@ from mwl_admin.api.entries import shown, tag_of
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.insiders import insiders_only
 from mwl_admin.api.reach import Reach
+from mwl_admin.api.rehearsal import carry_out
+from mwl_admin.api.results import results
 from mwl_admin.api.search import search
 from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.exchange import arrivals
@@ -261,9 +263,10 @@ def list_entries(  # noqa: PLR0917 - each is a query parameter
         ),
     },
 )
-def make_entry(request: HttpRequest, update_patient: bool = False) -> HttpResponse:
+def make_entry(request: HttpRequest, update_patient: bool = False, dry_run: bool = False) -> HttpResponse:
     """Idempotent by accession number: the same entry again is no second one. Without a number one is made."""
-    return _store(request, entry_from_json(_body(request)), Mode.CREATE, update_patient=update_patient)
+    entry = entry_from_json(_body(request))
+    return carry_out(lambda: _store(request, entry, Mode.CREATE, update_patient=update_patient), dry_run=dry_run)
 
 
 @api.get(
@@ -294,9 +297,13 @@ def read_entry(request: HttpRequest, accession_number: str) -> HttpResponse:
         "responses": schema.responses({200: "Replaced", 201: "Made"}, 400, 409, 412, 413, 415, 422, content=_ENTRY),
     },
 )
-def put_entry(request: HttpRequest, accession_number: str, update_patient: bool = False) -> HttpResponse:
+def put_entry(
+    request: HttpRequest, accession_number: str, update_patient: bool = False, dry_run: bool = False
+) -> HttpResponse:
     """What is absent of order and steps becomes empty; waiting steps that are absent are cancelled."""
-    return _replace(request, accession_number, Mode.PUT, update_patient=update_patient)
+    return carry_out(
+        lambda: _replace(request, accession_number, Mode.PUT, update_patient=update_patient), dry_run=dry_run
+    )
 
 
 @api.patch(
@@ -310,9 +317,13 @@ def put_entry(request: HttpRequest, accession_number: str, update_patient: bool 
         "responses": schema.responses({200: "Changed"}, 400, 404, 409, 412, 413, 415, 422, content=_ENTRY),
     },
 )
-def change_entry(request: HttpRequest, accession_number: str, update_patient: bool = False) -> HttpResponse:
+def change_entry(
+    request: HttpRequest, accession_number: str, update_patient: bool = False, dry_run: bool = False
+) -> HttpResponse:
     """What is absent stays as it is. Of several steps, ScheduledProcedureStepID says which one is meant."""
-    return _replace(request, accession_number, Mode.UPDATE, update_patient=update_patient)
+    return carry_out(
+        lambda: _replace(request, accession_number, Mode.UPDATE, update_patient=update_patient), dry_run=dry_run
+    )
 
 
 def _replace(request: HttpRequest, accession_number: str, mode: Mode, *, update_patient: bool) -> HttpResponse:
@@ -350,7 +361,9 @@ def _store(request: HttpRequest, entry: Entry, mode: Mode, *, update_patient: bo
     operation_id="cancel_entry",
     openapi_extra={"responses": schema.responses({200: "Cancelled, now or before"}, 404, 409, 412, content=_ENTRY)},
 )
-def cancel_entry(request: HttpRequest, accession_number: str, step: str = "", reason: str = "") -> HttpResponse:
+def cancel_entry(
+    request: HttpRequest, accession_number: str, step: str = "", reason: str = "", dry_run: bool = False
+) -> HttpResponse:
     """Steps become CANCELLED and stay readable. A step that has started is not cancelled: 409."""
     _refuse_impossible(accession_number, step)
     try:
@@ -363,9 +376,34 @@ def cancel_entry(request: HttpRequest, accession_number: str, step: str = "", re
         _check_tag(request, accession_number, reach)
         reach.check_cancelled(accession_number, step)
 
-    cancel(accession_number, step, source=_source(request), reason=reason, before=before)
-    order = RequestedProcedure.objects.get(accession_number=accession_number)
-    return _answer(request, order, reach, reach.own)
+    def write() -> HttpResponse:
+        cancel(accession_number, step, source=_source(request), reason=reason, before=before)
+        order = RequestedProcedure.objects.get(accession_number=accession_number)
+        return _answer(request, order, reach, reach.own)
+
+    return carry_out(write, dry_run=dry_run)
+
+
+@api.get(
+    "/api/results/{path:accession_number}",
+    auth=_read,
+    tags=["Entries"],
+    summary="Read what became of an entry",
+    operation_id="read_results",
+    openapi_extra={"responses": schema.responses({200: "The results"}, 404)},
+)
+def read_results(request: HttpRequest, accession_number: str) -> HttpResponse:
+    """Reasons of cancellation and discontinuation, what modalities reported (MPPS), and counts of received images."""
+    _refuse_impossible(accession_number)
+    reach = _reach(request)
+    order = reach.orders().filter(accession_number=accession_number).first()
+    if order is None:
+        raise _no_such_entry()
+    response = HttpResponse(
+        json.dumps(results(order, reach.steps()), ensure_ascii=False).encode(), content_type="application/json"
+    )
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 # --- the receiver's notices
@@ -390,7 +428,7 @@ def cancel_entry(request: HttpRequest, accession_number: str, step: str = "", re
         },
     },
 )
-def study_complete(request: HttpRequest) -> HttpResponse:
+def study_complete(request: HttpRequest, dry_run: bool = False) -> HttpResponse:
     secret = settings.PACS_NOTIFY_SECRET
     if not secret:
         # The receiver tries again later, and finds the secret set.
@@ -403,6 +441,10 @@ def study_complete(request: HttpRequest) -> HttpResponse:
     notice = arrivals.read(body)
     if request.headers.get("X-Gateway-Event-Id", notice.event_id) != notice.event_id:
         raise bad_request("The event's ID differs between header and body.", "id")
-    taken = arrivals.take(notice)
-    answer = {"repeated": taken.repeated, "completed": list(taken.completed)}
-    return HttpResponse(json.dumps(answer), content_type="application/json")
+
+    def write() -> HttpResponse:
+        taken = arrivals.take(notice)
+        answer = {"repeated": taken.repeated, "completed": list(taken.completed)}
+        return HttpResponse(json.dumps(answer), content_type="application/json")
+
+    return carry_out(write, dry_run=dry_run)

@@ -18,6 +18,7 @@ from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES, Attribute
 STEPS = "ScheduledProcedureStepSequence"
 STATIONS = "ScheduledStationAETitle"
 STATUS = "ScheduledProcedureStepStatus"
+REASON = "ReasonForCancellation"
 PROTOCOLS = "ScheduledProtocolCodeSequence"
 PROCEDURE_CODE = "RequestedProcedureCodeSequence"
 REASON_CODE = "ReasonForRequestedProcedureCodeSequence"

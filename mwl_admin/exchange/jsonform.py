@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mwl_admin.exchange.attributes import KEYWORDS, READ_ONLY, STEP_KEYWORDS, STEPS, keyword_of
+from mwl_admin.exchange.attributes import KEYWORDS, READ_ONLY, REASON, STATUS, STEP_KEYWORDS, STEPS, keyword_of
 from mwl_admin.exchange.entries import Entry
 from mwl_admin.exchange.problems import InvalidEntryError, Problem
 from mwl_admin.worklist.attributes import Attribute
@@ -43,6 +43,8 @@ class _Reader:
         for name, given in body.items():
             keyword = keyword_of(name)
             attribute = known.get(keyword)
+            if keyword == REASON and STATUS in known:
+                continue  # of what is over: told with a step, and no attribute of the worklist
             if attribute is None:
                 self.problems.append(Problem(path + (keyword or name[:64]), self._unknown(keyword, known), "unknown"))
             elif keyword in found:

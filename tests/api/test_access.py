@@ -27,6 +27,7 @@ OPERATIONS = [
     ("PUT", ENTRY, "write"),
     ("PATCH", ENTRY, "write"),
     ("DELETE", ENTRY, "write"),
+    ("GET", "/api/results/A-5001", "read"),
 ]
 
 

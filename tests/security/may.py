@@ -138,6 +138,7 @@ TABLE: dict[str, May] = {
     "api:put_entry": _read(),
     "api:change_entry": _read(),
     "api:cancel_entry": _read(),
+    "api:read_results": _read(),
     "api:study_complete": _read(),
     "api:devices": _read(),
     "api:turned_away": _read(),
@@ -152,5 +153,6 @@ API: dict[str, dict[str, str]] = {
     "api:put_entry": {"PUT": "wb"},
     "api:change_entry": {"PATCH": "wb"},
     "api:cancel_entry": {"DELETE": "wb"},
+    "api:read_results": {"GET": "rb"},
 }
 """What a token may: r reads, w writes, b both. A method that is not named is refused to all."""

@@ -127,7 +127,13 @@ class Scene:
         if name in own:
             return own[name]
         if name.startswith("api:"):
-            with_number = ("api:read_entry", "api:put_entry", "api:change_entry", "api:cancel_entry")
+            with_number = (
+                "api:read_entry",
+                "api:put_entry",
+                "api:change_entry",
+                "api:cancel_entry",
+                "api:read_results",
+            )
             return [self.step.requested_procedure.accession_number] if name in with_number else []
         record = self.record(name)
         versions = [record.history.earliest().pk] if name.endswith("_simple_history") else []
