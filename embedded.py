@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
+from gateway_settings.environment import BadSetting, environment
 from gateway_settings.private import keep_private, tighten_start
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 SUPERVISORD_CONF = ROOT / "supervisord.conf"
+EXIT_RUNS_ALREADY = 3
 SOCKET_PATH_LIMIT = 90
 """Bytes in the path of a Unix socket: the kernel takes 107, and the supervisor adds its process number for a moment."""
 
@@ -53,6 +55,8 @@ def main(arguments: list[str]) -> None:
     environment = supervisor_environment(settings)
     if arguments:
         _become("supervisor.supervisorctl", ["-c", str(SUPERVISORD_CONF), *arguments], environment)
+    _take_folder(settings)
+    _check_addresses(settings)
     prepare_site()
     print(announcement(settings), flush=True)  # noqa: T201
     _open_by_name(sys.stdout.fileno())
@@ -60,11 +64,56 @@ def main(arguments: list[str]) -> None:
     _become("supervisor.supervisord", ["-c", str(SUPERVISORD_CONF), "-u", str(os.getuid())], environment)
 
 
+def _take_folder(settings: Settings) -> None:
+    """Hold the folder for the supervisor that this process becomes; end here when another one holds it.
+
+    The lock ends with the process that holds it, however that ends. Its file says where the site is.
+    """
+    path = settings.data_dir / "run" / "running"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        site = os.read(descriptor, 1024).decode(errors="replace").strip()
+        print(f"Gateway runs already in {settings.data_dir}: {site}   (make status, make restart)", file=sys.stderr)  # noqa: T201
+        raise SystemExit(EXIT_RUNS_ALREADY) from None
+    os.truncate(descriptor, 0)
+    os.write(descriptor, f"{_site(settings)}\n".encode())
+    os.set_inheritable(descriptor, True)
+
+
+def _check_addresses(settings: Settings) -> None:
+    """End in one line when one of the addresses is in use: a service would be started again without end."""
+    from mwl_admin.web.address import check_free
+
+    site_host, _, site_port = settings.web_bind.rpartition(":")
+    addresses = {
+        "WEB_BIND": (site_host, int(site_port)),
+        "MWL_BIND": settings.mwl.bind,
+        "MWL_HEALTH_BIND": settings.mwl.health_bind,
+        "PACS_BIND": settings.pacs.bind,
+        "PACS_HEALTH_BIND": settings.pacs.health_bind,
+        "PACS_COMMAND_BIND": settings.command_bind,
+    }
+    first: dict[tuple[str, int], str] = {}
+    try:
+        for variable, (host, port) in addresses.items():
+            if port and first.setdefault((host, port), variable) != variable:
+                raise BadSetting(f"{variable}: {host}:{port} is {first[host, port]} already")
+            check_free(variable, host, port)
+    except BadSetting as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+
+
+def _site(settings: Settings) -> str:
+    """Return where staff reach the site on this machine."""
+    host, _, port = settings.web_bind.rpartition(":")
+    return f"http://{_reachable(host)}:{port}/"
+
+
 def read_settings() -> Settings:
     """Read the settings of all three; a bad one is one line on standard error and exit status 2."""
-    from dicom_listener.config import BadSetting as BadListenerSetting
-    from dicom_listener.config import environment
-    from mwl_admin.environment import BadSetting as BadSiteSetting
 
     try:
         from mwl_admin import settings as site
@@ -74,7 +123,7 @@ def read_settings() -> Settings:
         env = environment()
         mwl = mwl_config.load(env)
         pacs = pacs_config.load(env)
-    except (BadListenerSetting, BadSiteSetting) as error:
+    except BadSetting as error:
         print(error, file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
     strangers = {"worklist": mwl.policy.unknown_see, "images": pacs.accept_unknown_peers}
@@ -143,9 +192,8 @@ def announcement(settings: Settings) -> str:
     """Return what the person who started it reads first: where each process listens, and how to try it."""
     mwl, pacs = settings.mwl, settings.pacs
     mwl_peer, pacs_peer = (f"{_reachable(host)} {port}" for host, port in (mwl.bind, pacs.bind))
-    site_host, _, site_port = settings.web_bind.rpartition(":")
     return f"""
-  staff      http://{_reachable(site_host)}:{site_port}/
+  staff      {_site(settings)}
   worklist   {mwl.ae_title} at {_shown(mwl.bind)}   http://{_shown(mwl.health_bind)}/health
   images     {pacs.ae_title} at {_shown(pacs.bind)}   http://{_shown(pacs.health_bind)}/health
   data       {settings.data_dir}

@@ -4,8 +4,8 @@
 import os
 import sys
 
+from gateway_settings.environment import BadSetting
 from gateway_settings.private import keep_private
-from mwl_admin.environment import BadSetting
 
 
 def main() -> None:

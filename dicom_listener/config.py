@@ -1,7 +1,6 @@
 """Settings of a DICOM listener: environment variables parsed once into one frozen object.
 
-A `.env` file in the working directory is honoured, the environment wins, and `NAME_FILE` names a file that holds the
-value. A bad value is a :class:`BadSetting`, whose text is one line that names the variable.
+A bad value is a :class:`BadSetting`, whose text is one line that names the variable.
 """
 
 from __future__ import annotations
@@ -16,23 +15,14 @@ from typing import Any, NoReturn, TypeVar
 
 from environs import EnvError, FileAwareEnv
 
+from gateway_settings.environment import BadSetting
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 T = TypeVar("T")
 
 MIN_PDU_LENGTH = 4096
 """Smallest maximum PDU length that may be offered: DIMSE messages of any kind fit, and no peer sends less."""
 MAX_PDU_LENGTH = 16 * 1024 * 1024
-
-
-class BadSetting(Exception):
-    """A setting cannot be used; the text is one line that names the variable."""
-
-
-def environment() -> FileAwareEnv:
-    """Return a reader of the environment, with `.env` of the working directory behind it."""
-    env = FileAwareEnv(strip_whitespace=True)
-    env.read_env(".env", recurse=False)
-    return env
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from dicom_listener.access import Certificate
-from dicom_listener.config import BadSetting
+from gateway_settings.environment import BadSetting
 
 if TYPE_CHECKING:
     from dicom_listener.config import TlsFiles

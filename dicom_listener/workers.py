@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from dicom_listener import health, metrics, tls
-from dicom_listener.config import BadSetting, ListenerConfig
+from dicom_listener.config import ListenerConfig
 from dicom_listener.log import log_failure
 from dicom_listener.seats import Seats
 from dicom_listener.server import Server
 from dicom_listener.service import Service
+from gateway_settings.environment import BadSetting
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,12 @@ from environs import EnvError, FileAwareEnv
 from gateway_certificates import site
 from gateway_certificates.files import Refused, Store, load_chain, set_aside, write_new
 from gateway_certificates.making import alternative_names, make_authority, make_device, make_server
+from gateway_settings.environment import BadSetting, environment
 from gateway_settings.private import keep_private
 
 EXIT_DONE = 0
 EXIT_REFUSED = 1
+EXIT_USAGE = 2
 
 _AUTHORITY_DAYS = 3650
 _DAYS = 1825
@@ -57,13 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Refused as error:
         print(error, file=sys.stderr)  # noqa: T201
         return EXIT_REFUSED
+    except BadSetting as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
     return EXIT_DONE
 
 
 def store() -> Store:
     """Return where the settings say that certificates are."""
-    env = FileAwareEnv(strip_whitespace=True)
-    env.read_env(".env", recurse=False)
+    env = environment()
     var = _read(env, "DATA_DIR", "var")
     tls = _read(env, "DICOM_TLS_DIR", f"{var}/tls")
     return Store(Path(tls), Path(_read(env, "DICOM_AUTHORITY_DIR", f"{var}/authority")))

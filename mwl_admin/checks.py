@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.core.exceptions import ValidationError
 
+from gateway_settings.environment import BadSetting
+from gateway_settings.environment import environment as read_environment
 from mwl_admin import environment, validators
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
@@ -111,8 +113,8 @@ def check_department(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     except ValueError as error:
         found.append(Error(f"TIME_ZONE: {error}.", id="mwl_admin.E001"))
     try:
-        environment.read(environment.environment(), "MWL_AE_TITLE", _ae_title, "MWL_SCP")
-    except environment.BadSetting as error:
+        environment.read(read_environment(), "MWL_AE_TITLE", _ae_title, "MWL_SCP")
+    except BadSetting as error:
         found.append(Error(str(error), hint="1 to 16 unaccented letters, digits and punctuation.", id="mwl_admin.E002"))
     return found
 

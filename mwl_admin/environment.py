@@ -1,8 +1,6 @@
 """Reads settings from the environment.
 
-A ``.env`` file in the working directory is honoured, and the environment wins over it. ``NAME_FILE`` names a file that
-holds the value of ``NAME``. The package is imported by the worklist provider but imports no listener, so it reads its
-settings by itself.
+The package is imported by the worklist provider but imports no listener, so it parses its settings by itself.
 """
 
 import ipaddress
@@ -15,6 +13,7 @@ from zoneinfo import ZoneInfo
 import dj_database_url
 from environs import EnvError, FileAwareEnv
 
+from gateway_settings.environment import BadSetting
 from gateway_settings.private import make_folder
 from gateway_settings.secrets import kept_secret
 
@@ -27,17 +26,6 @@ POSTGRESQL = "django.db.backends.postgresql"
 # be stored must outlive a power cut. Foreign keys are switched on by Django.
 SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL;"
 SQLITE_BUSY_SECONDS = 20
-
-
-class BadSetting(Exception):
-    """A setting can't be used; the text is one line that names the variable."""
-
-
-def environment() -> FileAwareEnv:
-    """Return a reader of the environment and of ``.env`` in the working directory."""
-    env = FileAwareEnv(strip_whitespace=True)
-    env.read_env(Path(".env"), recurse=False)
-    return env
 
 
 def read(env: FileAwareEnv, name: str, parse: Callable[[str], T], default: str) -> T:

@@ -4,13 +4,15 @@ import sys
 import warnings
 
 from gateway_settings import private, traces
+from gateway_settings.environment import BadSetting
 from mwl_admin import environment
+from mwl_admin.web.address import check_free
 
 private.keep_private()
 
 try:
     from mwl_admin import settings
-except environment.BadSetting as error:
+except BadSetting as error:
     # Told here, in one line, before gunicorn starts a worker that would tell it in a traceback, again and again.
     print(error, file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
@@ -43,7 +45,13 @@ logconfig_dict = settings.LOGGING | {
 
 
 def on_starting(server: object) -> None:
-    """Close what an earlier version left open to others on this machine, before anybody is served."""
+    """Refuse a used address in one line; close what an earlier version left open to others on this machine."""
+    host, _, port = bind.rpartition(":")
+    try:
+        check_free("WEB_BIND", host, int(port))
+    except BadSetting as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
     private.tighten_start(settings.DATA_DIR, databases=environment.database_files(settings.DATABASES))
 
 

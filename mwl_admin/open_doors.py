@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004
 from environs import FileAwareEnv
 
+from gateway_settings.environment import environment as read_environment
 from gateway_settings.private import open_to_others
 from mwl_admin import environment
 
@@ -20,7 +21,7 @@ from mwl_admin import environment
 @register(Tags.security, deploy=True)
 def check_open_doors(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """W008 to W014: which doors are open."""
-    env = environment.environment()
+    env = read_environment()
     doors: list[Callable[[FileAwareEnv], CheckMessage | None]] = [
         _plain_http, _strangers_images, _plain_dicom, _inner_ports, _this_machine, _other_users, _proxies,
     ]  # fmt: skip

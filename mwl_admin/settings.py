@@ -1,6 +1,6 @@
 """Django's settings, taken from the environment (docs/settings.md lists the variables).
 
-:raises mwl_admin.environment.BadSetting: on import, for the first variable that can't be used.
+:raises gateway_settings.environment.BadSetting: on import, for the first variable that can't be used.
 """
 
 from datetime import timedelta
@@ -8,13 +8,14 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from gateway_settings.environment import environment as read_environment
 from mwl_admin import environment, languages
 from mwl_admin.exchange.limits import TableLimits
 from mwl_admin.web import headers
 from mwl_admin.web.limits import API_BODY_BYTES, Limits
 from mwl_admin.worklist import policy
 
-_env = environment.environment()
+_env = read_environment()
 
 DATA_DIR = environment.read(_env, "DATA_DIR", environment.folder, "var")
 DEBUG = environment.read(_env, "DJANGO_DEBUG", environment.boolean, "0")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from dicom_listener.config import environment, exit_on_bad_setting
+from dicom_listener.config import exit_on_bad_setting
 from dicom_listener.health import prepare_metrics
 from dicom_listener.log import configure
+from gateway_settings.environment import environment
 from gateway_settings.private import keep_private, tighten_start
 
 
@@ -44,14 +45,8 @@ def _close_files() -> None:
 def _set_up_django() -> None:
     import django
 
-    from dicom_listener.config import BadSetting
-    from mwl_admin import environment as site_environment
-
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mwl_admin.settings")
-    try:
-        django.setup()
-    except site_environment.BadSetting as error:
-        raise BadSetting(str(error)) from error
+    django.setup()
 
 
 if __name__ == "__main__":

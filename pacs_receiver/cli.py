@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from dicom_listener.config import environment, exit_on_bad_setting
+from dicom_listener.config import exit_on_bad_setting
+from gateway_settings.environment import environment
 from gateway_settings.private import keep_private
 from pacs_receiver import deletion, export, output, queries, retention, served_before, turned_away, verify
 from pacs_receiver.config import PacsConfig, load

@@ -13,7 +13,6 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from dicom_listener.config import (
-    BadSetting,
     ListenerConfig,
     bind_address,
     boolean,
@@ -26,6 +25,7 @@ from dicom_listener.config import (
     whole_number,
 )
 from dicom_listener.devices import is_loopback
+from gateway_settings.environment import BadSetting
 from gateway_settings.secrets import kept_secret
 from pacs_receiver import peers
 from pacs_receiver.header import INFLATED_LIMIT
@@ -81,7 +81,7 @@ class PacsConfig:
 
 
 def load(env: FileAwareEnv) -> PacsConfig:
-    """Read the settings; raise :class:`dicom_listener.config.BadSetting` for the first that can't be used."""
+    """Read the settings; raise ``BadSetting`` for the first that can't be used."""
     var = data_dir(env)
     listener = load_listener(
         env,

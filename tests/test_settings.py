@@ -36,7 +36,7 @@ FileAwareEnv.str = record
 import mwl_admin.settings
 import mwl_admin.gunicorn
 import gateway_certificates.cli, mwl_scp.config, pacs_receiver.config
-from dicom_listener.config import environment
+from gateway_settings.environment import environment
 mwl_scp.config.load(environment())
 pacs_receiver.config.load(environment())
 gateway_certificates.cli.store()

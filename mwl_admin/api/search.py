@@ -12,11 +12,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
+from gateway_settings.environment import environment
 from mwl_admin.api import dicomjson, nativexml
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.parameters import Search, parse
 from mwl_admin.api.reach import Reach
-from mwl_admin.environment import environment
 from mwl_admin.exchange.problems import Problem
 from mwl_admin.models import APIClient
 from mwl_admin.worklist import policy as policies

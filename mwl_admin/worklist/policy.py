@@ -38,7 +38,7 @@ class Policy:
 
 
 def load(env: FileAwareEnv) -> Policy:
-    """Read the policy's settings; raise :class:`mwl_admin.environment.BadSetting` for one that cannot be used."""
+    """Read the policy's settings; raise ``BadSetting`` for one that cannot be used."""
     read = partial(environment.read, env)
     # Beyond its own machine nobody is served whom the department doesn't know, unless it says so.
     unknown = read("MWL_UNKNOWN_STATIONS", environment.choice("auto", "all", "none"), "auto")

@@ -118,8 +118,11 @@ def test_a_signal_stops_everything_cleanly(embedded: Embedded, how: signal.Signa
 
 
 def test_a_service_that_cannot_start_is_tried_again_until_it_can(embedded: Embedded) -> None:
+    embedded.start()
+    embedded.wait_until_up()
+    embedded.control("stop", "gateway:pacs_receiver")
     with socket.create_server(("127.0.0.1", embedded.parts.pacs_port)):
-        embedded.spawn()
+        embedded.control("start", "gateway:pacs_receiver")
         # more failures than the supervisor would bear unless told otherwise
         wait_until(lambda: embedded.log_text().count("exited: pacs_receiver") > 3, timeout=60)
         assert embedded.parts.mwl_admin.is_healthy()
@@ -134,6 +137,78 @@ def test_a_bad_setting_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
     assert embedded.wait() == 2
     (line,) = embedded.log_text().splitlines()
     assert line.startswith("PACS_BIND: ")
+
+
+BINDS = ("WEB_BIND", "MWL_BIND", "PACS_BIND", "MWL_HEALTH_BIND", "PACS_HEALTH_BIND", "PACS_COMMAND_BIND")
+
+
+@pytest.mark.parametrize("variable", BINDS)
+def test_a_used_address_is_one_line_and_nothing_starts(tmp_path: Path, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        embedded = Embedded(tmp_path, **{variable: address})
+        embedded.spawn()
+        assert embedded.wait() == 2
+    assert embedded.log_text() == f"{variable}: cannot listen on {address}: Address already in use\n"
+    assert not (embedded.parts.data_dir / "worklist.sqlite3").exists()
+
+
+def test_two_settings_of_one_address_are_one_line(tmp_path: Path) -> None:
+    embedded = Embedded(tmp_path)
+    address = embedded.parts.env["MWL_BIND"]
+    embedded._env = {**embedded._env, "PACS_BIND": address}
+    embedded.spawn()
+    assert embedded.wait() == 2
+    assert embedded.log_text() == f"PACS_BIND: {address} is MWL_BIND already\n"
+
+
+def test_the_site_alone_says_in_one_line_that_its_address_is_used(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        env = clean_environment({"DATA_DIR": str(tmp_path), "WEB_BIND": address})
+        command = [sys.executable, "-m", "gunicorn", "--config", "python:mwl_admin.gunicorn"]
+        ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == f"WEB_BIND: cannot listen on {address}: Address already in use"
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_second_start_in_the_same_folder_says_that_it_runs_already(running: Embedded) -> None:
+    before = running.wait_until_up()
+    command = [sys.executable, str(ROOT / "embedded.py")]
+    for _ in range(2):
+        ended = subprocess.run(
+            command, cwd=running.parts.data_dir.parent, env=dict(running.parts.env), capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 3
+        (line,) = ended.stderr.splitlines()
+        assert line.startswith(f"Gateway runs already in {running.parts.data_dir}: ")
+        assert f"http://127.0.0.1:{running.parts.web_port}/" in line
+        assert not ended.stdout
+    assert running.pids() == before
+
+
+def test_paths_with_spaces_work(tmp_path: Path) -> None:
+    folder = tmp_path / "the department's own folder"
+    folder.mkdir()
+    embedded = Embedded(folder, DATABASE_URL="", PACS_DATABASE_URL="", PACS_STORAGE_DIR="")
+    data_dir = folder / "kept data"
+    names = ("DATA_DIR", "DATABASE_URL", "PACS_DATABASE_URL", "PACS_STORAGE_DIR")
+    embedded._env = {name: value for name, value in embedded._env.items() if name not in names}
+    (folder / ".env").write_text(
+        f"DATA_DIR={data_dir}\nDATABASE_URL=sqlite:///{data_dir}/work list.sqlite3\n"
+        f"PACS_DATABASE_URL=sqlite:///{data_dir}/the index.sqlite3\nPACS_STORAGE_DIR={data_dir}/the images\n"
+    )
+    try:
+        embedded.start()
+        embedded.wait_until_up()
+        assert dcmtk.store(embedded.parts.pacs_port, IMAGE).succeeded
+        assert list((data_dir / "the images").rglob("*.dcm"))
+        assert (data_dir / "work list.sqlite3").exists()
+        assert (data_dir / "the index.sqlite3").exists()
+    finally:
+        end(embedded)
 
 
 def test_the_first_password_is_in_a_file_for_its_owner_until_it_is_changed(tmp_path: Path) -> None:

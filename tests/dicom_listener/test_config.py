@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dicom_listener.config import BadSetting, ListenerConfig, environment, load_listener
+from dicom_listener.config import ListenerConfig, load_listener
+from gateway_settings.environment import BadSetting, environment
 
 
 @pytest.fixture

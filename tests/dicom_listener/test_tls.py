@@ -11,8 +11,9 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from dicom_listener.config import BadSetting, TlsFiles
+from dicom_listener.config import TlsFiles
 from dicom_listener.tls import server_context
+from gateway_settings.environment import BadSetting
 from tests.clients import dcmtk
 from tests.clients.raw import RawPeer, association_request, cancel, find, identifier
 from tests.components import requires

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicom_listener.config import environment, exit_on_bad_setting, load_listener
+from dicom_listener.config import exit_on_bad_setting, load_listener
 from dicom_listener.devices import Device, judge
 from dicom_listener.dimse import CommandField
 from dicom_listener.health import prepare_metrics
 from dicom_listener.service import Collected, Refused, Request, Response, Service, Streamed
+from gateway_settings.environment import environment
 from tests.clients.raw import CT_IMAGE_STORAGE, STORAGE_COMMITMENT, VERIFICATION, WORKLIST_FIND
 from tests.waiting import wait_until
 

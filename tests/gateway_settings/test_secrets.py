@@ -13,7 +13,7 @@ from gateway_settings.secrets import kept_secret
 from tests.processes import ROOT, clean_environment
 
 SITE = "from mwl_admin import settings; print(settings.PACS_NOTIFY_SECRET)"
-RECEIVER = "from dicom_listener.config import environment; from pacs_receiver.config import load; \
+RECEIVER = "from gateway_settings.environment import environment; from pacs_receiver.config import load; \
 print(load(environment()).notify_secret)"
 
 

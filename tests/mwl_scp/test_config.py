@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dicom_listener.config import environment
 from dicom_listener.devices import is_loopback
+from gateway_settings.environment import environment
 from mwl_admin.worklist.policy import Policy
 from mwl_scp.config import load
 

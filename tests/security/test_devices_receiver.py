@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_listener.config import environment
+from gateway_settings.environment import environment
 from pacs_receiver.config import load as load_settings
 from tests.clients import raw
 from tests.components import requires

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from dicom_listener.access import Caller
-from dicom_listener.config import environment
+from gateway_settings.environment import environment
 from pacs_receiver import turned_away
 from pacs_receiver.config import database_url as parse_database_url
 from pacs_receiver.config import load as load_settings

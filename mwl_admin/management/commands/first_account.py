@@ -6,6 +6,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
 
+from gateway_settings.environment import environment as read_environment
 from mwl_admin import environment, first_password
 from mwl_admin.terminal import PlainCommand
 
@@ -22,7 +23,7 @@ class Command(PlainCommand):
         accounts = get_user_model().objects
         if accounts.exists():
             return
-        given = environment.read(environment.environment(), "DJANGO_SUPERUSER_PASSWORD", str, "")
+        given = environment.read(read_environment(), "DJANGO_SUPERUSER_PASSWORD", str, "")
         try:
             with transaction.atomic():
                 account = accounts.create_superuser(USERNAME, password=given or None)
