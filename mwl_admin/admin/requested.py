@@ -21,9 +21,10 @@ from unfold.widgets import (
 )
 
 from mwl_admin import finding, identity, preflight
-from mwl_admin.admin.editing import EditedAdmin, EditedForm
+from mwl_admin.admin.editing import EditedAdmin
 from mwl_admin.admin.exchange import EntryExchange
 from mwl_admin.admin.readers import PatientDataAdmin
+from mwl_admin.admin.readsteps import ReadOrderForm, ReadStepForm
 from mwl_admin.admin.scheduled import state
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.similar import probable_duplicates
@@ -82,7 +83,7 @@ def _with_admin_widget(field: Any, **kwargs: Any) -> Any:
     return field.formfield(**kwargs)
 
 
-class EntryForm(EditedForm):
+class EntryForm(ReadOrderForm):
     """A requested procedure, for a patient who is found or entered anew."""
 
     locals().update(_patient_form_fields())  # as declared here: their rules are the model's, stated there
@@ -152,7 +153,7 @@ class EntryForm(EditedForm):
             self.add_error(f"{_NEW}family_name", text % {"known": known})
 
 
-class StepForm(EditedForm):
+class StepForm(ReadStepForm):
     """A scheduled step on the page of its requested procedure."""
 
     def __init__(self, *args: Any, parent: RequestedProcedure | None = None, **kwargs: Any) -> None:
@@ -160,10 +161,9 @@ class StepForm(EditedForm):
         self.parent = parent
 
     def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
         if not self.cleaned_data.get("modality") and "modality" not in self.errors:
             self._find_modality()
-        return cleaned
+        return super().clean()
 
     def _find_modality(self) -> None:
         procedure = self.parent.procedure if self.parent else None

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from mwl_admin import finding, preflight
 from mwl_admin.admin.editing import EditedAdmin
 from mwl_admin.admin.readers import PatientDataAdmin
+from mwl_admin.admin.readsteps import ReadStepForm
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import Procedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN
@@ -156,6 +157,7 @@ ACTIONS = (
 
 @admin.register(ScheduledProcedureStep)
 class ScheduledProcedureStepAdmin(PatientDataAdmin, EditedAdmin):
+    form = ReadStepForm
     read_as = "step"
     list_display = (
         "start",

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from mwl_admin import identity
+from mwl_admin import examinations, identity
 from mwl_admin.exchange import attributes, persons, values
 from mwl_admin.exchange.attributes import (
     COLUMNS,
@@ -142,12 +142,15 @@ class EntryWriter:
         patient = self._patient(order)
         requested = self._order(order, patient)
         steps = self.steps(requested)
+        became_another = order is not None and self._became_another_examination(requested, steps)
         self._refuse()
         stored = Stored(requested.instance, created=order is None)
         if patient.instance.pk is None:
             stored.notes += persons.entered_twice(patient.instance)
         stored.changed += [*patient.save(), *requested.save(patient=patient.instance)]
         steps.save(stored)
+        if became_another:
+            examinations.keep_cancelled(requested.instance)
         if self.mode is Mode.CREATE and order is not None and stored.changed:
             raise ConflictError(
                 Problem(keyword, _("differs from the entry that exists with this accession number."), "exists")
@@ -268,6 +271,19 @@ class EntryWriter:
         record.check()
         return record
 
+    def _became_another_examination(self, order: Record, steps: StepWriter) -> bool:
+        """Whether the order is another examination now; a conflict while a modality has a step of it on its list."""
+        changed = _other_examination(order)
+        if not changed or not steps.is_on_a_list:
+            return bool(changed)
+        for keyword in changed:
+            if keyword in self.entry.values:
+                text = examinations.refusal([keyword])
+                self.conflicts.append(Problem(keyword, text, "read"))
+            else:
+                order.restore(keyword)  # what is absent says nothing
+        return False
+
     def _codes(self, record: Record) -> None:
         for keyword, prefix in ((PROCEDURE_CODE, ""), (REASON_CODE, "reason_")):
             if keyword not in self.entry.values and self.mode is not Mode.PUT:
@@ -325,6 +341,21 @@ class EntryWriter:
             self.problems.append(Problem(STEPS, _("An entry needs a step."), "required"))
         steps.take(self.entry.steps)
         return steps
+
+
+def _other_examination(order: Record) -> list[str]:
+    description, code = examinations.ORDER
+    if not {description, code} & {*order.changed}:
+        return []
+    text, columns = "requested_procedure_description", ("code_value", "coding_scheme_designator")
+    value, scheme = (order.was(code, column) for column in columns)
+    return examinations.changes(
+        {description: order.was(description, text), code: examinations.codes((value, scheme))},
+        {
+            description: order.instance.requested_procedure_description,
+            code: examinations.codes((order.instance.code_value, order.instance.coding_scheme_designator)),
+        },
+    )
 
 
 def _stripped(given: Mapping[str, Any], keyword: str) -> str:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.conf import settings
-
 from mwl_admin.exchange.attributes import PROTOCOLS
 from mwl_admin.models import ScheduledProcedureStep as Step
-from mwl_admin.models import WorklistDelivery
 
 Item = Mapping[str, Any]
 _DESCRIPTION = "ScheduledProcedureStepDescription"
@@ -86,8 +83,3 @@ def _are_alike(steps: Sequence[Step]) -> bool:
         and _codes_of(step) == _codes_of(first)
         for step in steps[1:]
     )
-
-
-def was_read(step: Step) -> bool:
-    """Whether a modality has this step on its list; where queries are not recorded, it must be taken for read."""
-    return not settings.RECORD_QUERIES or WorklistDelivery.objects.filter(step=step).exists()

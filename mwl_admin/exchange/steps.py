@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext, ngettext
 
+from mwl_admin import examinations
 from mwl_admin.exchange import pairing, values
 from mwl_admin.exchange.attributes import COLUMNS, PROTOCOLS, STATIONS, STATUS, STEPS, Level
 from mwl_admin.exchange.problems import Problem
@@ -57,10 +59,10 @@ class StepWriter:
         for number, (item, step) in enumerate(self.paired(items), start=1):
             path = f"{STEPS}[{number}]."
             write = self.write_of(step, path)
+            write.is_read = step is not None and step.pk in self.read
             write.take(item, replace=self._replace)
-            if step is not None and "Modality" in write.changed and pairing.was_read(step):
-                text = gettext("A modality has this step on its list: cancel it, and make another.")
-                self._conflicts.append(Problem(f"{path}Modality", text, "read"))
+            if write.is_read:
+                self._refuse_another_examination(write)
             if step is not None and step.status in ENDED and write.changed:
                 self._ended.append(step)
                 if not self._lenient:
@@ -74,6 +76,25 @@ class StepWriter:
                 continue
             write.check()
             self.writes.append(write)
+
+    @cached_property
+    def read(self) -> frozenset[int]:
+        """The primary keys of those steps that a modality has on its list."""
+        return examinations.read_among(self.existing)
+
+    @property
+    def is_on_a_list(self) -> bool:
+        """Whether a step that a modality has read stays when this is written."""
+        absent = {step.pk for step in self._absent}
+        return any(
+            step.pk in self.read and step.pk not in absent and step.status != StepStatus.CANCELLED
+            for step in self.existing
+        )
+
+    def _refuse_another_examination(self, write: StepWrite) -> None:
+        changed = write.other_examination()
+        text = examinations.refusal(changed)
+        self._conflicts += [Problem(write.path + keyword, text, "read") for keyword in changed]
 
     def write_of(self, step: ScheduledProcedureStep | None, path: str) -> StepWrite:
         """Return what sets a step's attributes; a new step's when there is none."""
@@ -178,17 +199,26 @@ class StepWrite(Record):
         self._order = order
         self._order_is_new = order.pk is None
         self.stations: list[Station] | None = None
+        self.is_read = False
         self._protocols: list[dict[str, str]] | None = None
+        self._protocols_before: list[tuple[str, ...]] = []
         self._target: StepStatus | None = None
 
     def take(self, given: Mapping[str, Any], *_: Any, replace: bool = False, **__: Any) -> None:
-        """Set what is given; what a step that is replaced leaves empty is filled as it is in a new one."""
+        """Set what is given; what a step that is replaced leaves empty is filled as it is in a new one.
+
+        Of a step that a modality has on its list, what is absent of the examination stays.
+        """
+        kept = {keyword for keyword in examinations.STEP if self.is_read and not given.get(keyword)}
         if replace and not self.is_new:
             given = {**self._usual(given), **{keyword: value for keyword, value in given.items() if value}}
-        super().take(given, _KEYWORDS, replace=replace, keep={STEP_ID, "Modality", _START + "Date", _START + "Time"})
+        if replace:
+            given = {keyword: value for keyword, value in given.items() if keyword not in kept}
+        always = {STEP_ID, "Modality", _START + "Date", _START + "Time"}
+        super().take(given, _KEYWORDS, replace=replace, keep=always | kept)
         if STATIONS in given or replace:
             self._take_stations(given.get(STATIONS))
-        if PROTOCOLS in given or replace:
+        if PROTOCOLS in given or (replace and PROTOCOLS not in kept):
             self._take_protocols(given.get(PROTOCOLS))
         if given.get(STATUS):
             self.take_status(str(given[STATUS]).strip(" ").upper())
@@ -266,8 +296,34 @@ class StepWrite(Record):
         # The catalogue's own words for a code stay, whatever the sender calls it.
         wanted = [tuple(code.values())[:-1] for code in self._protocols]
         names = ("code_value", "coding_scheme_designator", "coding_scheme_version")
-        if not self.is_new and sorted(wanted) != sorted(self.instance.protocol_codes.values_list(*names)):
+        self._protocols_before = [] if self.is_new else [*self.instance.protocol_codes.values_list(*names)]
+        if not self.is_new and sorted(wanted) != sorted(self._protocols_before):
             self.note(PROTOCOLS)
+
+    def other_examination(self) -> list[str]:
+        """Return the keywords that make the step another examination than it was."""
+        description, protocols = examinations.STEP
+        if not {examinations.MODALITY, description, protocols} & {*self.changed}:
+            return []
+        step = self.instance
+        column = "scheduled_procedure_step_description"
+        if self._protocols is None:
+            before = after = [*step.protocol_codes.values_list("code_value", "coding_scheme_designator")]
+        else:
+            before = [(value, scheme) for value, scheme, *_ in self._protocols_before]
+            after = [(code["code_value"], code["coding_scheme_designator"]) for code in self._protocols]
+        return examinations.changes(
+            {
+                examinations.MODALITY: self.was(examinations.MODALITY, "modality"),
+                description: self.was(description, column),
+                protocols: examinations.codes(*before),
+            },
+            {
+                examinations.MODALITY: step.modality,
+                description: step.scheduled_procedure_step_description,
+                protocols: examinations.codes(*after),
+            },
+        )
 
     def take_status(self, word: str) -> None:
         """Statuses only go on: an order that is sent again does not take back that the patient has arrived."""

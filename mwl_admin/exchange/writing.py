@@ -89,6 +89,16 @@ class Record:
         if keyword not in self.changed:
             self.changed.append(keyword)
 
+    def was(self, keyword: str, column: str) -> Any:
+        """Return what a column held before an attribute was set."""
+        return self._before.get(keyword, {}).get(column, getattr(self.instance, column))
+
+    def restore(self, keyword: str) -> None:
+        """Take back what was set of an attribute."""
+        for name, old in self._before.pop(keyword, {}).items():
+            setattr(self.instance, name, old)
+        self.changed = [changed for changed in self.changed if changed != keyword]
+
     def forget_restored(self) -> None:
         """Forget the attributes that are again what they were: emptied, and filled once more."""
         self.changed = [
