@@ -16,6 +16,7 @@ SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
 STUDY_INSTANCE_UID = 0x0020000D
 SERIES_INSTANCE_UID = 0x0020000E
+PATIENT_ID, PATIENT_ID_ISSUER = 0x00100020, 0x00100021
 
 Level = Literal["patient", "study", "series", "instance"]
 
@@ -31,8 +32,8 @@ class Attribute:
 
 
 INDEXED = (
-    Attribute(0x00100020, "patient", "patient_id", encoded=True),
-    Attribute(0x00100021, "patient", "issuer", encoded=True),
+    Attribute(PATIENT_ID, "patient", "patient_id", encoded=True),
+    Attribute(PATIENT_ID_ISSUER, "patient", "issuer", encoded=True),
     Attribute(0x00100010, "patient", "name", encoded=True),
     Attribute(0x00100030, "patient", "birth_date"),
     Attribute(0x00100040, "patient", "sex"),

@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--patient-id", default="", help="only studies of this patient ID")
     listing.add_argument("--accession-number", default="", help="only studies with this accession number")
     listing.add_argument("--date", default="", metavar="YYYYMMDD", help="only studies of this study date")
+    listing.add_argument("--odd", action="store_true", help="only studies with images whose encoding is odd")
     listing.add_argument("--limit", type=int, metavar="N", help="print at most N studies")
     show = _command(commands, "show", _show, "print one study with its series and instances")
     show.add_argument("study", metavar="STUDY", help="Study Instance UID")
@@ -130,6 +131,7 @@ def _list(config: PacsConfig, options: argparse.Namespace) -> int:
             patient_id=options.patient_id,
             accession_number=options.accession_number,
             study_date=options.date,
+            only_odd=options.odd,
             limit=options.limit,
         )
         output.studies(studies, as_json=options.json)

@@ -52,6 +52,7 @@ class PacsConfig:
     min_free_bytes: int
     max_inflated_bytes: int
     duplicate_policy: DuplicatePolicy
+    refuse_odd: bool
     accept_unknown: bool
     sop_classes: frozenset[str]
     index_retry_seconds: float
@@ -106,6 +107,7 @@ def load(env: FileAwareEnv) -> PacsConfig:
             DuplicatePolicy,
             read(env, "PACS_DUPLICATE_POLICY", choice("keep-first", "refuse", "replace"), "keep-first"),
         ),
+        refuse_odd=read(env, "PACS_ODD_DATA_SETS", choice("keep", "refuse"), "keep") == "refuse",
         accept_unknown=read(env, "PACS_UNKNOWN_SOP_CLASSES", choice("accept", "refuse"), "accept") == "accept",
         sop_classes=read(env, "PACS_SOP_CLASSES", sop_class_list, ""),
         index_retry_seconds=read(env, "PACS_INDEX_RETRY_SECONDS", seconds, "10"),

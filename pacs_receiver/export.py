@@ -7,6 +7,8 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from pydicom.fileset import FileSet
 from pydicom.uid import UID
 from sqlalchemy import Engine
 
-from pacs_receiver.queries import instances_of
+from pacs_receiver.queries import find_study, instances_of
 from pacs_receiver.record_keys import TooLong, read_keys
 from pacs_receiver.storage import Storage, relative_path
 
@@ -33,16 +35,26 @@ def _with_all_keys(ds: Dataset, arrived_at: float) -> Dataset:
     return ds
 
 
-def _keys_of(path: Path, row: Mapping[str, Any]) -> Dataset:
+def _keys_of(path: Path, row: Mapping[str, Any], of_study: Mapping[str, Any]) -> Dataset:
     try:
-        return read_keys(path)
+        ds = read_keys(path)
     except TooLong:
-        return _keys_of_row(row)
+        return _keys_of_row(row, of_study)
+    found = (ds.get("StudyInstanceUID"), ds.get("SeriesInstanceUID"), ds.get("SOPInstanceUID"))
+    is_other = found != (row["study_uid"], row["series_uid"], row["sop_instance_uid"])
+    # of a data set that is odd the index knows more than pydicom, which takes the last of an element that is repeated
+    return _keys_of_row(row, of_study) if row["odd"] and is_other else ds
 
 
-def _keys_of_row(row: Mapping[str, Any]) -> Dataset:
-    """Return what the index knows, for a file that says it behind more than is read for a DICOMDIR."""
+def _keys_of_row(row: Mapping[str, Any], of_study: Mapping[str, Any]) -> Dataset:
+    """Return what the index knows, for a file that says it behind more than is read for a DICOMDIR, or oddly."""
     ds = Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.PatientID, ds.PatientName = of_study["patient_id"], of_study["patient_name"]
+    ds.StudyDate, ds.StudyTime = of_study["study_date"], of_study["study_time"]
+    ds.StudyID, ds.AccessionNumber = of_study["study_id"], of_study["accession_number"]
+    ds.StudyDescription = of_study["description"]
+    ds.Modality, ds.SeriesNumber = row["modality"], row["series_number"]
     ds.SOPClassUID, ds.SOPInstanceUID = row["sop_class_uid"], row["sop_instance_uid"]
     ds.StudyInstanceUID, ds.SeriesInstanceUID = row["study_uid"], row["series_uid"]
     ds.InstanceNumber = row["instance_number"]
@@ -70,18 +82,19 @@ def export_study(
 ) -> Exported:
     """Copy a study into the folder ``target``, which must be empty or absent, with a DICOMDIR."""
     exported = Exported()
+    of_study = find_study(engine, study_uid)
+    if of_study is None:
+        return exported
     files = FileSet()
     sources: dict[str, Path] = {}
     for row in instances_of(engine, study_uid):
         path = storage.root / relative_path(row["study_uid"], row["series_uid"], row["sop_instance_uid"])
-        try:
-            with warnings.catch_warnings():
-                # the values are the modality's, and are copied as they are
-                warnings.simplefilter("ignore")
-                # only what the DICOMDIR's records say; the file's own bytes are copied at the end
-                files.add(_with_all_keys(_keys_of(path, row), row["arrived_at"]))
-        except Exception as exc:  # noqa: BLE001 - pydicom raises many kinds on what devices send; all are reported
-            exported.left_out.append((row["sop_instance_uid"], type(exc).__name__))
+        problem = _add(files, row, partial(_keys_of, path, row, of_study))
+        if problem and path.exists() and path.stat().st_size == row["file_bytes"]:
+            # pydicom can't read it, as a UN of undefined length in big endian, but the index knows whose it is
+            problem = _add(files, row, partial(_keys_of_row, row, of_study))
+        if problem:
+            exported.left_out.append((row["sop_instance_uid"], problem))
             continue
         exported.instances += 1
         sources[row["sop_instance_uid"]] = path
@@ -94,3 +107,20 @@ def export_study(
         if progress is not None:
             progress(1)
     return exported
+
+
+def _add(files: FileSet, row: Mapping[str, Any], keys: Callable[[], Dataset]) -> str:
+    """Add what the DICOMDIR's records say of an instance; return the kind of problem, if any.
+
+    The file's own bytes are copied at the end.
+    """
+    try:
+        with warnings.catch_warnings():
+            # the values are the modality's, and are copied as they are
+            warnings.simplefilter("ignore")
+            ds = _with_all_keys(keys(), row["arrived_at"])
+            ds.save_as(BytesIO(), enforce_file_format=True)  # what can't be written must not be half added
+            files.add(ds)
+    except Exception as exc:  # noqa: BLE001 - pydicom raises many kinds on what devices send; all are reported
+        return type(exc).__name__
+    return ""

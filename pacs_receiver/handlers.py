@@ -43,6 +43,7 @@ def build(config: PacsConfig) -> Iterator[Service]:
         implementation_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version=IMPLEMENTATION_VERSION_NAME,
         inflated_limit=config.max_inflated_bytes,
+        refuse_odd=config.refuse_odd,
     )
     commitments = Commitments(
         engine=engine, peers=peers, wait_seconds=config.commit_wait_seconds, max_references=config.commit_max_references

@@ -47,6 +47,8 @@ class Record:
     address: str
     arrived_at: float
     values: Mapping[int, bytes] = field(repr=False)
+    odd: str = ""
+    """What is odd about its encoding, with tag and offset; empty when nothing is."""
 
 
 class Outcome(Enum):
@@ -358,6 +360,7 @@ def _row(record: Record, series_id: int) -> dict[str, object]:
         "calling_ae": record.calling_ae,
         "address": record.address,
         "arrived_at": record.arrived_at,
+        "odd": record.odd,
     }
 
 

@@ -104,7 +104,10 @@ instance = Table(
     Column("arrived_at", Double, nullable=False),
     # when a Storage Commitment for it was reported as success
     Column("committed_at", Double, nullable=True),
+    # what is odd about its encoding, with tag and offset: it was kept as it came
+    Column("odd", Text, nullable=False, server_default=text("''")),
     Index(None, "arrived_at"),
+    Index("ix_instance_odd", "series", sqlite_where=text("odd <> ''"), postgresql_where=text("odd <> ''")),
 )
 
 # Work that must be done once, by whichever process comes first: a conditional UPDATE of claimed_until takes it.

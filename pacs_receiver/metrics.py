@@ -8,6 +8,7 @@ INSTANCES = Counter("pacs_instances", "Instances stored")
 BYTES = Counter("pacs_received_bytes", "Bytes of data sets stored")
 DUPLICATES = Counter("pacs_duplicates", "Instances that came again with the same bytes")
 CONFLICTS = Counter("pacs_conflicts", "Instances that came again with different bytes")
+ODD = Counter("pacs_odd", "Instances stored as they came though their encoding is odd")
 REFUSED = Counter("pacs_refused", "Instances refused, by status", ["status"])
 STORE_SECONDS = Histogram(
     "pacs_store_seconds",

@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select, update
 
-from pacs_receiver import jobs
+from pacs_receiver import jobs, queries
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import announcement, instance, patient, series, study
 from pacs_receiver.site_link import NoRedirect
@@ -105,6 +105,7 @@ def _body(connection: Connection, study_id: int, now: float) -> dict[str, Any]:
             "series": row.series_count,
             "instances": row.instance_count,
             "bytes": row.file_bytes,
+            "odd_instances": queries.odd_count(connection, study_id),
             "first_arrival": _iso(row.first_arrival),
             "last_arrival": _iso(row.last_arrival),
         },

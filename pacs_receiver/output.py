@@ -20,12 +20,8 @@ from pacs_receiver.reconcile import Report
 from pacs_receiver.retention import Candidate, Runway
 from pacs_receiver.verify import Findings
 
-_WIDTH_WITHOUT_TERMINAL = 200
-
-
-def console() -> Console:
-    """A console on standard output; wide where there is no terminal, so that nothing is folded in a pipe."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDTH_WITHOUT_TERMINAL, soft_wrap=True)
+_ANY_WIDTH = 1 << 20
+_OF_SERIES = frozenset({"id", "series", "study_uid", "series_uid", "series_number", "modality"})
 
 
 def studies(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
@@ -35,12 +31,13 @@ def studies(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
             json_line(row)
         return
     table = _table("date", "patient ID", "patient", "accession", "modality", "description", "series>", "images>",
-                   "size>", "arrived", "study")  # fmt: skip
+                   "size>", "arrived", "odd>", "study")  # fmt: skip
     for row in rows:
         _add(table, row["study_date"], row["patient_id"], row["patient_name"], row["accession_number"],
              " ".join(row["modalities"]), row["description"], row["series_count"], row["instance_count"],
-             size(row["file_bytes"]), moment(row["last_arrival"]), row["study_uid"])  # fmt: skip
-    console().print(table)
+             size(row["file_bytes"]), moment(row["last_arrival"]), row["odd_count"] or "",
+             row["study_uid"])  # fmt: skip
+    _print(table)
 
 
 def study(
@@ -54,7 +51,7 @@ def study(
     if as_json:
         of_series: dict[str, list[dict[str, Any]]] = {}
         for row in instances:
-            kept = {key: value for key, value in row.items() if key not in ("id", "series", "study_uid", "series_uid")}
+            kept = {key: value for key, value in row.items() if key not in _OF_SERIES}
             of_series.setdefault(row["series_uid"], []).append(kept)
         listed = [
             {key: value for key, value in row.items() if key not in ("id", "study")}
@@ -75,17 +72,17 @@ def study(
         ("holds", f"{found['series_count']} series, {found['instance_count']} instances, {size(found['file_bytes'])}"),
     ):
         _add(facts, label, value)
-    console().print(facts)
+    _print(facts)
     table = _table("series>", "modality", "description", "images>", "size>", "UID")
     for row in all_series:
         _add(table, row["series_number"], row["modality"], row["description"], row["instance_count"],
              size(row["file_bytes"]), row["series_uid"])  # fmt: skip
-    console().print(table)
-    table = _table("number>", "size>", "from", "address", "arrived", "committed", "UID")
+    _print(table)
+    table = _table("number>", "size>", "from", "address", "arrived", "committed", "UID", "odd")
     for row in instances:
         _add(table, row["instance_number"], size(row["file_bytes"]), row["calling_ae"], row["address"],
-             moment(row["arrived_at"]), moment(row["committed_at"]), row["sop_instance_uid"])  # fmt: skip
-    console().print(table)
+             moment(row["arrived_at"]), moment(row["committed_at"]), row["sop_instance_uid"], row["odd"])  # fmt: skip
+    _print(table)
 
 
 def status(totals: Mapping[str, Any], runway: Runway, devices: Mapping[str, Any], *, as_json: bool) -> None:
@@ -100,20 +97,22 @@ def status(totals: Mapping[str, Any], runway: Runway, devices: Mapping[str, Any]
     _add(table, "receiving", f"{totals['open_studies']} studies not complete yet")
     _add(table, "waiting", f"{totals['commitments_waiting']} storage commitments, "
          f"{totals['announcements_waiting']} announcements")  # fmt: skip
+    if totals["odd_instances"]:
+        _add(table, "odd", f"{totals['odd_instances']} instances, kept as they came: list --odd names their studies")
     left = "nothing arrived this week" if runway.days is None else f"{runway.days:.0f} days left at this week's rate"
     _add(table, "disk", f"{size(runway.free_bytes)} free above the reserve: {left}")
     _add(table, "devices", f"{devices['devices_from_site']} of the site, {devices['devices_from_file']} of the peers' "
          f"file; strangers are {devices['strangers']}")  # fmt: skip
     for title in devices["served_as_before"]:
         _add(table, "warning", f"{title} is served as before the update until staff have answered on Stations")
-    console().print(table)
+    _print(table)
     if not devices["turned_away"]:
         return
     table = _table("turned away", "address", "last", "times>", "because")
     for row in devices["turned_away"]:
         _add(table, row["ae_title"], row["address"], moment(row["at"]), row["attempts"],
              row["because"] or "served until staff have answered")  # fmt: skip
-    console().print(table)
+    _print(table)
 
 
 def findings(found: Findings, *, as_json: bool) -> None:
@@ -157,7 +156,7 @@ def candidates(found: Iterable[Candidate], *, dry_run: bool, as_json: bool) -> N
     for candidate in found:
         _add(table, moment(candidate.last_arrival), candidate.instance_count, size(candidate.file_bytes),
              candidate.reason, candidate.study_uid)  # fmt: skip
-    console().print(table)
+    _print(table)
     total = size(sum(candidate.file_bytes for candidate in found))
     say(f"{len(found)} studies, {total}, {'would go' if dry_run else 'removed'}")
 
@@ -222,3 +221,12 @@ def _table(*columns: str) -> Table:
 def _add(table: Table, *cells: object) -> None:
     # Text, not str: a patient's name may look like rich's markup
     table.add_row(*(Text(visible(str(cell))) for cell in cells))
+
+
+def _print(table: Table) -> None:
+    """Print a table; without a terminal as wide as it is, so that a pipe gets every column and every UID whole."""
+    console = Console()
+    if not sys.stdout.isatty():
+        limits = console.options.update(width=_ANY_WIDTH)
+        console = Console(width=max(1, console.measure(table, options=limits).maximum))
+    console.print(table)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Engine, Select, func, select
+from sqlalchemy import Connection, Engine, Select, func, select, text
 
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import announcement, commitment, instance, patient, series, study
 
 
 def list_studies(engine: Engine, *, patient_id: str = "", accession_number: str = "", study_date: str = "",
-                 limit: int | None = None) -> list[dict[str, Any]]:  # fmt: skip
-    """Return the studies, the latest arrival first, with their patient, counts and modalities."""
+                 only_odd: bool = False, limit: int | None = None) -> list[dict[str, Any]]:  # fmt: skip
+    """Return the studies, the latest arrival first, with their patient, counts and modalities.
+
+    ``only_odd``: those that hold an instance whose encoding is odd.
+    """
     query = _studies().order_by(study.c.last_arrival.desc(), study.c.id.desc())
     if patient_id:
         query = query.where(patient.c.patient_id == patient_id)
@@ -21,6 +24,8 @@ def list_studies(engine: Engine, *, patient_id: str = "", accession_number: str 
         query = query.where(study.c.accession_number == accession_number)
     if study_date:
         query = query.where(study.c.study_date == study_date)
+    if only_odd:
+        query = query.where(study.c.id.in_(_odd_instances().with_only_columns(series.c.study)))
     if limit is not None:
         query = query.limit(limit)
     with reading(engine) as connection:
@@ -55,7 +60,7 @@ def series_of(engine: Engine, study_uid: str) -> list[dict[str, Any]]:
 def instances_of(engine: Engine, study_uid: str) -> list[dict[str, Any]]:
     """Return the instances of a study in the order of series and number."""
     query = (
-        select(instance, series.c.series_uid, study.c.study_uid)
+        select(instance, series.c.series_uid, series.c.series_number, series.c.modality, study.c.study_uid)
         .join_from(instance, series, instance.c.series == series.c.id)
         .join(study, series.c.study == study.c.id)
         .where(study.c.study_uid == study_uid)
@@ -79,12 +84,23 @@ def totals(engine: Engine) -> dict[str, int]:
         "commitments_waiting": select(func.count())
         .select_from(commitment)
         .where(commitment.c.next_attempt.is_not(None)),
+        "odd_instances": _odd_instances(),
         "announcements_waiting": select(func.count())
         .select_from(announcement)
         .where(announcement.c.next_attempt.is_not(None)),
     }
     with reading(engine) as connection:
         return {name: int(connection.execute(query).scalar_one()) for name, query in counts.items()}
+
+
+def odd_count(connection: Connection, study_id: int) -> int:
+    """Count the instances of a study whose encoding is odd."""
+    return int(connection.execute(_odd_instances().where(series.c.study == study_id)).scalar_one())
+
+
+def _odd_instances() -> Select[Any]:
+    is_odd = text("instance.odd <> ''")  # as the partial index says it, with no parameter
+    return select(func.count()).select_from(instance).join(series, instance.c.series == series.c.id).where(is_odd)
 
 
 def _studies() -> Select[Any]:
@@ -113,6 +129,7 @@ def _studies() -> Select[Any]:
             study.c.first_arrival,
             study.c.last_arrival,
             study.c.completed_at,
+            _odd_instances().where(series.c.study == study.c.id).correlate(study).scalar_subquery().label("odd_count"),
         )
         .join_from(study, patient, study.c.patient == patient.c.id)
         .where(study.c.instance_count > 0)

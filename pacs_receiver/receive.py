@@ -12,8 +12,9 @@ from dicom_listener.service import Refused, Response
 from pacs_receiver import attributes, metrics, part10, uids
 from pacs_receiver.changes import place_of, remove_empty_rows, remove_row
 from pacs_receiver.exceptions import ReceiverError, StorageFailed
-from pacs_receiver.header import INFLATED_LIMIT, Malformed, Scan
+from pacs_receiver.header import INFLATED_LIMIT, Scan
 from pacs_receiver.index import IndexWriter, Outcome, Record
+from pacs_receiver.oddities import Malformed
 from pacs_receiver.peers import STORE
 from pacs_receiver.statuses import Status, refusal
 from pacs_receiver.storage import Incoming, Storage, Stored, read_stored, relative_path
@@ -41,6 +42,7 @@ class Receiver:
     implementation_uid: str
     implementation_version: str
     inflated_limit: int = INFLATED_LIMIT
+    refuse_odd: bool = False
 
     def open(self, association: Association, request: Request) -> Reception:
         """Begin to receive the instance of a C-STORE request (PS3.4 §B.2). Raises :class:`Refused`."""
@@ -95,7 +97,9 @@ class Reception:
         self._transfer_syntax = request.context.transfer_syntax
         self._calling_ae = association.calling_ae
         self._address = association.address
-        self._scan = Scan(request.context.transfer_syntax, inflated_limit=receiver.inflated_limit)
+        self._scan = Scan(
+            request.context.transfer_syntax, inflated_limit=receiver.inflated_limit, refuse_odd=receiver.refuse_odd
+        )
         self._digest = hashlib.sha256()
 
     def write(self, fragment: memoryview) -> None:
@@ -109,7 +113,7 @@ class Reception:
             self._digest.update(fragment)
             self._scan.feed(fragment)
         except Malformed as exc:
-            raise self._refused(Refused(Status.CANNOT_UNDERSTAND, str(exc))) from exc
+            raise self._malformed(exc) from exc
         except ReceiverError as exc:
             raise self._refused(refusal(exc)) from exc
 
@@ -120,12 +124,17 @@ class Reception:
             self._file.make_durable()
             response = self._publish(record)
         except Malformed as exc:
-            raise self._refused(Refused(Status.CANNOT_UNDERSTAND, str(exc))) from exc
+            raise self._malformed(exc) from exc
         except ReceiverError as exc:
             raise self._refused(refusal(exc)) from exc
         except Refused as exc:
             raise self._refused(exc) from exc
         self._file.discard()
+        if record.odd:
+            metrics.ODD.inc()
+            log.warning(
+                "kept an odd data set from %s as it came: %s: %s", self._calling_ae, self._sop_instance, record.odd
+            )
         metrics.STORE_SECONDS.observe(time.perf_counter() - self._began)
         return response
 
@@ -135,6 +144,10 @@ class Reception:
 
     def _refused(self, refused: Refused) -> Refused:
         return _refused(self._calling_ae, refused)
+
+    def _malformed(self, exc: Malformed) -> Refused:
+        log.warning("a data set can't be read: %s %s", self._sop_instance, exc.at)
+        return self._refused(Refused(Status.CANNOT_UNDERSTAND, str(exc)))
 
     def _checked(self) -> Record:
         """Check the data set against the command (PS3.4 §B.2.2) and for what a place in the storage needs."""
@@ -163,6 +176,7 @@ class Reception:
             address=self._address,
             arrived_at=time.time(),
             values=values,
+            odd=self._scan.odd,
         )
 
     def _publish(self, record: Record) -> Response:

@@ -13,9 +13,10 @@ from sqlalchemy import Engine, select
 from pacs_receiver import attributes, part10, uids
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
-from pacs_receiver.header import Malformed, Scan
+from pacs_receiver.header import Scan
 from pacs_receiver.index import IndexWriter, Outcome, Record
 from pacs_receiver.index_tables import instance, series, study
+from pacs_receiver.oddities import Malformed
 from pacs_receiver.storage import Storage, relative_path
 
 log = logging.getLogger(__name__)
@@ -151,6 +152,7 @@ def record_of(path: Path, uids_of_file: Uids) -> Record:
         address="",
         arrived_at=path.stat().st_mtime,
         values=values,
+        odd=scan.odd,
     )
 
 

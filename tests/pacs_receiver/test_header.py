@@ -13,7 +13,8 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from pacs_receiver import attributes
-from pacs_receiver.header import DEPTH_LIMIT, Malformed, Scan
+from pacs_receiver.header import DEPTH_LIMIT, Scan
+from pacs_receiver.oddities import Malformed
 from tests.pacs_receiver.images import EXPLICIT, encode, image
 from tests.pacs_receiver.testdata import REGULAR, data_set_of
 
@@ -106,13 +107,25 @@ WELL_FORMED = {
 }
 
 
-@pytest.mark.parametrize("data", WELL_FORMED.values(), ids=WELL_FORMED.keys())
+NAME = element(0x00100020, "LO", b"P1")
+ODD = {
+    "the Patient ID twice": NAME + NAME,
+    "an item end at the top": NAME + ITEM_END,
+    "a sequence end at the top": NAME + SEQUENCE_END,
+    "a command element": element(0x00000100, "US", b"\1\0") + NAME,
+    "a file meta element": element(0x00020010, "UI", b"1.2\0") + NAME,
+    "zeros at the end": NAME + bytes(8),
+    "a single byte at the end": NAME + b"\0",
+}
+"""Stepped over, and noted: tests/pacs_receiver/odd_data_sets.py has the kinds."""
+
+
+@pytest.mark.parametrize("data", (WELL_FORMED | ODD).values(), ids=(WELL_FORMED | ODD).keys())
 @pytest.mark.parametrize("piece", [1, 1 << 16])
 def test_it_lets_through(data: bytes, piece: int) -> None:
     scan(data, piece=piece)
 
 
-NAME = element(0x00100020, "LO", b"P1")
 MALFORMED = {
     "a header cut short": NAME[:6],
     "a value cut short": NAME[:-1],
@@ -122,20 +135,14 @@ MALFORMED = {
     "pixel data fragments without end": undefined(0x7FE00010, "OB", item(b"abcd")),
     "an element where an item belongs": undefined(0x00400275, "SQ", NAME + SEQUENCE_END),
     "a sequence end within an item": undefined(0x00400275, "SQ", ITEM + SEQUENCE_END),
-    "an item end at the top": NAME + ITEM_END,
-    "a sequence end at the top": NAME + SEQUENCE_END,
     "an item at the top": item(b""),
     "a delimiter with a length": undefined(0x00400275, "SQ", b"\xfe\xff\xdd\xe0\x02\0\0\0ab"),
     "a fragment of undefined length": undefined(0x7FE00010, "OB", ITEM + SEQUENCE_END),
     "a text of undefined length": undefined(0x00104000, "UT", SEQUENCE_END),
     "too deep a nesting": sequence_of(DEPTH_LIMIT),
-    "the Patient ID twice": NAME + NAME,
-    "a command element": element(0x00000100, "US", b"\1\0") + NAME,
-    "a file meta element": element(0x00020010, "UI", b"1.2\0") + NAME,
+    "two Patient IDs": NAME + element(0x00100020, "LO", b"P2"),
     "a whole Part 10 file": bytes(128) + b"DICM" + NAME,
     "no VR where one belongs": encode(image(), IMPLICIT),
-    "zeros at the end": NAME + bytes(8),
-    "a single byte at the end": NAME + b"\0",
 }
 
 

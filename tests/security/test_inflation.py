@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from pacs_receiver.header import INFLATED_LIMIT, Malformed, Scan
+from pacs_receiver.header import INFLATED_LIMIT, Scan
+from pacs_receiver.oddities import Malformed
 from pacs_receiver.record_keys import TooLong, read_keys
 from tests.clients import raw
 from tests.pacs_receiver.conftest import StartReceiver
@@ -184,10 +185,10 @@ def scanned(data: bytes, inflated_limit: int = INFLATED_LIMIT) -> Scan:
 
 def test_a_deflated_image_of_usual_size_is_still_looked_at_to_its_end() -> None:
     whole = deflated(head("1.2.3"), element(0x7FE00010, b"OW", 64 << 20), 64)
-    assert scanned(whole)._inflated == len(head("1.2.3")) + 12 + (64 << 20)
+    assert scanned(whole)._total == len(head("1.2.3")) + 12 + (64 << 20)
     with pytest.raises(Malformed, match="without end"):
         scanned(whole[:-10])
-    assert scanned(whole, inflated_limit=8 << 20)._inflated < 16 << 20
+    assert scanned(whole, inflated_limit=8 << 20)._total < 16 << 20
 
 
 def test_ten_million_elements_behind_the_head_are_not_walked_through() -> None:
