@@ -15,9 +15,9 @@ from django.db import transaction
 
 from mwl_admin.models import Patient, Procedure, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station
 from mwl_admin.models.requested import Priority
+from mwl_admin.simulator.examination import SYNTHETIC_PREFIX
 
 SCHEME = "99SYN"
-PREFIX = "SYN-"
 
 STATIONS = {
     "CT1": ("CT", "CT room", "Ground floor"),
@@ -158,7 +158,7 @@ def _entry(chance: random.Random, station: Station, procedure: Procedure, start:
 
 
 def _patient(chance: random.Random) -> Patient:
-    number = Patient.objects.filter(patient_id__startswith=PREFIX).count() + 1
+    number = Patient.objects.filter(patient_id__startswith=SYNTHETIC_PREFIX).count() + 1
     values: dict[str, Any] = {}
     if chance.random() < 0.08:
         family, given, sex, ideographic, phonetic = chance.choice(_OTHER_SCRIPTS)
@@ -170,7 +170,7 @@ def _patient(chance: random.Random) -> Patient:
     if chance.random() < 0.15:
         values["allergies"] = "Iodinated contrast agent"
     return Patient.objects.create(
-        patient_id=f"{PREFIX}{number:05d}",
+        patient_id=f"{SYNTHETIC_PREFIX}{number:05d}",
         family_name=family,
         given_name=given,
         patient_sex=sex,
@@ -183,4 +183,4 @@ def _patient(chance: random.Random) -> Patient:
 
 def strangers() -> bool:
     """Whether the worklist holds patients that were not made here."""
-    return Patient.objects.exclude(patient_id__startswith=PREFIX).exists()
+    return Patient.objects.exclude(patient_id__startswith=SYNTHETIC_PREFIX).exists()

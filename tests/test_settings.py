@@ -38,6 +38,8 @@ import mwl_admin.gunicorn
 import gateway_certificates.cli, mwl_scp.config, pacs_receiver.config
 from gateway_settings.environment import environment
 mwl_scp.config.load(environment())
+from mwl_admin.simulator import addresses
+addresses.worklist_provider(environment()), addresses.receiver(environment())
 pacs_receiver.config.load(environment())
 gateway_certificates.cli.store()
 print(json.dumps(seen))

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -44,14 +44,15 @@ class Account:
         yield line
         self.say(station, what, line.text, good=line.good, seconds=time.perf_counter() - started)
 
-    def say(self, station: str, what: str, text: str, *, good: bool = True, seconds: float | None = None) -> None:
-        """Tell of one thing."""
+    def say(
+        self, station: str, what: str, text: str, *, good: bool = True, seconds: float | None = None, **details: Any
+    ) -> None:
+        """Tell of one thing; ``details`` are for machines only."""
         with self._lock:
             self.failures += not good
             if self._as_json:
-                entry = {"station": station, "step": what, "text": text, "good": good, "seconds": seconds}
-                self._output.write(plain(json.dumps(entry, ensure_ascii=False)) + "\n")
-                self._output.flush()
+                told = {"station": station, "step": what, "text": text, "good": good, "seconds": seconds}
+                self._write({**told, **details})
                 return
             took = "" if seconds is None else f"{seconds * 1000:>8,.0f} ms" if seconds < 10 else f"{seconds:>9,.1f} s"
             written = Text(plain(f"{station:<12} {what:<12} "))
@@ -64,3 +65,28 @@ class Account:
     def examined(self) -> None:
         with self._lock:
             self.examinations += 1
+
+    def verdict(self) -> str:
+        """Tell machines how all of it ended; return it in words."""
+        told = f"{_counted(self.examinations, 'examination')}; {self._failed()}"
+        if self._as_json:
+            with self._lock:
+                self._write({
+                    "step": "verdict", "good": not self.failures, "text": told,
+                    "examinations": self.examinations, "failures": self.failures,
+                })  # fmt: skip
+        return told
+
+    def _failed(self) -> str:
+        if not self.failures:
+            return "each answer was what a scanner needs"
+        verb = "was" if self.failures == 1 else "were"
+        return f"{_counted(self.failures, 'answer')} {verb} not what a scanner needs"
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        self._output.write(plain(json.dumps(entry, ensure_ascii=False)) + "\n")
+        self._output.flush()
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -12,6 +12,8 @@ from pydicom import Dataset
 from pydicom.uid import UID, generate_uid
 
 ROOT = "2.25."
+SYNTHETIC_PREFIX = "SYN-"
+"""How the patient ID of each invented patient begins, so that nobody takes these for people."""
 _CODE = ("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning")
 _PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex")
 _REQUIRED = ("PatientName", "PatientID", "StudyInstanceUID", "RequestedProcedureID")
@@ -61,11 +63,16 @@ def start(entry: Dataset) -> tuple[str, str]:
     )
 
 
+def is_synthetic(entry: Dataset) -> bool:
+    """Tell whether an entry's patient is invented."""
+    return str(entry.get("PatientID") or "").startswith(SYNTHETIC_PREFIX)
+
+
 def walk_in(number: int) -> Dataset:
     """Return the patient of an unscheduled examination, as typed at the console: no order, no accession number."""
     ds = Dataset()
     ds.PatientName = "Synthetic^Unscheduled"
-    ds.PatientID = f"SYN-{number:05d}"
+    ds.PatientID = f"{SYNTHETIC_PREFIX}{number:05d}"
     ds.PatientBirthDate = ""
     ds.PatientSex = "O"
     ds.StudyInstanceUID = new_uid()

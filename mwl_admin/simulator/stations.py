@@ -14,7 +14,7 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from mwl_admin.simulator.account import Account
-from mwl_admin.simulator.examination import Examination, faults, key, new_uid, start, step_of, walk_in
+from mwl_admin.simulator.examination import Examination, faults, is_synthetic, key, new_uid, start, step_of, walk_in
 from mwl_admin.simulator.images import MODALITIES, image, sop_class_of
 from mwl_admin.simulator.network import Answer, NoAnswerError, NotOfferedError, Peer, Results, Scanner
 from mwl_admin.simulator.profiles import Profile
@@ -31,7 +31,10 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done. A peer that is None is left out. ``rate`` is images a second, 0 as fast as it goes."""
+    """What is to be done. A peer that is None is left out. ``rate`` is images a second, 0 as fast as it goes.
+
+    Entries of patients who are not invented are left alone unless ``any_patient``; a query alone touches none.
+    """
 
     worklist: Peer | None
     performed_steps: Peer | None
@@ -46,6 +49,14 @@ class Plan:
     loop: bool = False
     commit_seconds: float = 15.0
     listen: int | None = None
+    accession_number: str = ""
+    query_only: bool = False
+    any_patient: bool = False
+
+    @property
+    def touches(self) -> bool:
+        """Whether anything is reported or stored under the patient of an entry."""
+        return self.performed_steps is not None or self.receiver is not None
 
 
 @dataclass(slots=True)
@@ -82,6 +93,9 @@ class Department:
         scanner = Scanner(station.ae_title, self._results)
         while not self.stopping.is_set():
             try:
+                if self.plan.query_only:
+                    self._ask(station, scanner)
+                    return
                 entry = self._next(station, scanner)
                 if entry is None:
                     return
@@ -97,16 +111,38 @@ class Department:
         if self.plan.unscheduled or self.plan.worklist is None:
             return walk_in(next(self._walk_ins))
         with self.account.line(station.ae_title, "worklist") as line:
-            identifier = station.profile.identifier(station.ae_title, station.modality, self.plan.day)
-            found = scanner.query(self.plan.worklist, identifier, station.profile.transfer_syntaxes)
-            entry = self._take(found.entries, station)
-            line.good = found.final.good and (entry is not None or self.plan.loop)
-            entries = "1 entry" if len(found.entries) == 1 else f"{len(found.entries)} entries"
+            entries, final = self._query(self.plan.worklist, station, scanner)
+            wanted = [one for one in entries if self.plan.any_patient or not self.plan.touches or is_synthetic(one)]
+            alone = len(entries) - len(wanted)
+            entry = self._take(wanted, station)
+            line.good = final.good and (entry is not None or (self.plan.loop and not alone))
             left = "" if entry is not None else ", none left to do"
-            line.text = f"{found.final}: {entries}{left}"
+            real = f", {alone} left alone: no synthetic patient (--any-patient takes them)" if alone else ""
+            line.text = f"{final}: {_counted(entries)}{left}{real}"
         if entry is not None:
             self._tell(station, entry)
         return entry
+
+    def _ask(self, station: Station, scanner: Scanner) -> None:
+        """Tell what the worklist offers, and take nothing."""
+        if self.plan.worklist is None:
+            raise NoAnswerError("there is no worklist to query")
+        with self.account.line(station.ae_title, "worklist") as line:
+            entries, final = self._query(self.plan.worklist, station, scanner)
+            line.good = final.good and (bool(entries) or not self.plan.accession_number)
+            line.text = f"{final}: {_counted(entries)}"
+        for entry in sorted(entries, key=start):
+            self._tell(station, entry)
+
+    def _query(self, worklist: Peer, station: Station, scanner: Scanner) -> tuple[list[Dataset], Answer]:
+        identifier = station.profile.identifier(station.ae_title, station.modality, self.plan.day)
+        wanted = self.plan.accession_number
+        if wanted:
+            identifier.AccessionNumber = wanted
+        found = scanner.query(worklist, identifier, station.profile.transfer_syntaxes)
+        # a provider may know no such key, or take * and ? in it for wild cards
+        entries = [one for one in found.entries if not wanted or one.get("AccessionNumber") == wanted]
+        return entries, found.final
 
     def _take(self, entries: list[Dataset], station: Station) -> Dataset | None:
         """Take the first entry that nobody else here has, and that this station can make images for."""
@@ -128,8 +164,13 @@ class Department:
         wrong = faults(entry)
         told = " · ".join(filter(None, parts))
         self.account.say(
-            station.ae_title, "entry", told if not wrong else f"{told}: {', '.join(wrong)}", good=not wrong
-        )
+            station.ae_title, "entry", told if not wrong else f"{told}: {', '.join(wrong)}", good=not wrong,
+            accession_number=parts[2], step_id=key(entry)[1], faults=wrong,
+        )  # fmt: skip
+
+
+def _counted(entries: list[Dataset]) -> str:
+    return "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
 
 
 def _modality(entry: Dataset, station: Station) -> str:

@@ -41,6 +41,19 @@ def told(lines: Lines, what: str) -> list[str]:
     return [line["text"] for line in lines if line["step"] == what]
 
 
+def run(folder: Path, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a process of its own."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "simulate_modality", *options],
+        env=clean_environment({"DATA_DIR": str(folder), **settings}),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def day(processes: Processes) -> Processes:
     processes.manage("demo_day", "--entries", "12")
@@ -81,8 +94,12 @@ def test_one_examination_from_the_worklist_to_the_end(day: Processes) -> None:
     assert status == 0, lines
     assert all(line["good"] for line in lines)
     assert [line["step"] for line in lines] == [
-        "worklist", "entry", "MPPS start", "images", "MPPS end", "commitment", "done",
+        "worklist", "entry", "MPPS start", "images", "MPPS end", "commitment", "done", "verdict",
     ]  # fmt: skip
+    assert lines[-1] == {
+        "step": "verdict", "good": True, "text": "1 examination; each answer was what a scanner needs",
+        "examinations": 1, "failures": 0,
+    }  # fmt: skip
     assert told(lines, "MPPS end") == ["COMPLETED: 0000 Success"]
     assert told(lines, "commitment") == ["3 of 3 are safe at the receiver"]
     (done,) = (step for step in steps(day) if step["images"])
@@ -130,7 +147,7 @@ def test_stations_are_counted_up(day: Processes) -> None:
         *ours(day), "--station", "XR09:dx", "--stations", "3", "--unscheduled", "--commit-wait", "0"
     )
     assert status == 0, lines
-    assert {line["station"] for line in lines} == {"XR09", "XR10", "XR11"}
+    assert {line["station"] for line in lines[:-1]} == {"XR09", "XR10", "XR11"}
 
 
 def test_an_answer_that_a_scanner_cannot_use_is_told_by_the_exit_status(day: Processes) -> None:
@@ -144,24 +161,49 @@ def test_an_answer_that_a_scanner_cannot_use_is_told_by_the_exit_status(day: Pro
     assert "does not offer Modality Worklist" in told(lines, "stopped")[0]
 
 
-@pytest.mark.parametrize(
-    "option", [["--mwl", "nowhere"], ["--station", "CT1:xyz"], ["--images", "0"], ["--station", "X" * 17]]
-)
+@pytest.mark.parametrize("option", [["--station", "CT1:xyz"], ["--images", "0"], ["--station", "X" * 17]])
 def test_wrong_options_are_told(option: list[str]) -> None:
     with pytest.raises(CommandError, match=option[-1]):
         call_command("simulate_modality", *option)
 
 
 def test_as_a_process_it_tells_its_account_to_people_and_its_verdict_by_the_exit_status(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), "simulate_modality", "--unscheduled", "--mpps", "127.0.0.1:9"],
-        env=clean_environment({"DATA_DIR": str(tmp_path), "PYTHONWARNINGS": "error"}),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    done = run(tmp_path, "--unscheduled", "--mpps", "127.0.0.1:9", PYTHONWARNINGS="error")
     assert done.returncode == 1
     assert done.stdout.split() == ["CT1", "stopped", "BAD", "MWL_SCP", "at", "127.0.0.1:9", "cannot", "be", "reached"]
-    assert done.stderr == "CommandError: 0 examinations; 1 answers were not what a scanner needs\n"
+    assert done.stderr == "CommandError: 0 examinations; 1 answer was not what a scanner needs\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--mwl", "nowhere"),
+        ("--mwl", "no-such-host.invalid:4243"),
+        ("--pacs", "127.0.0.1:99999"),
+        ("--mpps", ":104"),
+        ("--pacs-ae", "X" * 17),
+        ("--rate", "fast"),
+        ("--rate", "-1"),
+        ("--rate", "nan"),
+        ("--pause", "inf"),
+        ("--commit-wait", "-0.5"),
+    ],
+)
+def test_a_wrong_host_or_rate_is_one_line(option: str, value: str) -> None:
+    with pytest.raises(CommandError) as told:
+        call_command("simulate_modality", f"{option}={value}")
+    assert told.value.returncode == 2
+    (line,) = str(told.value).splitlines()
+    assert line.startswith(f"{option.removesuffix('-ae')}: ")
+    assert value in line
+
+
+def test_the_settings_say_where_our_own_pair_is(tmp_path: Path) -> None:
+    settings = {"MWL_BIND": "0.0.0.0:9", "MWL_AE_TITLE": "LIST", "PACS_BIND": "[::1]:9", "PACS_AE_TITLE": "STORE"}
+    for options, told in ((), "LIST at 127.0.0.1:9"), (("--mpps=none",), "STORE at ::1:9"):
+        done = run(tmp_path, "--unscheduled", "--json", *options, **settings)
+        assert done.returncode == 1
+        assert f"{told} cannot be reached" in done.stdout
+    wrong = run(tmp_path, MWL_BIND="everywhere")
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+    assert wrong.stderr.startswith("MWL_BIND: ")

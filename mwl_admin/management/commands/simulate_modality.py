@@ -15,7 +15,10 @@ from typing import IO, Any, cast
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from gateway_settings.environment import environment
+from mwl_admin.simulator import addresses
 from mwl_admin.simulator.account import Account
+from mwl_admin.simulator.examination import SYNTHETIC_PREFIX
 from mwl_admin.simulator.images import MODALITIES
 from mwl_admin.simulator.network import Peer
 from mwl_admin.simulator.profiles import PROFILES
@@ -35,12 +38,12 @@ class Command(PlainCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         peers = parser.add_argument_group("the other side (HOST:PORT, or none to leave that part out)")
-        peers.add_argument("--mwl", default="127.0.0.1:4243", help="worklist provider [%(default)s]")
-        peers.add_argument("--mwl-ae", default="MWL_SCP", help="its AE title [%(default)s]")
+        peers.add_argument("--mwl", help="worklist provider [as MWL_BIND says]")
+        peers.add_argument("--mwl-ae", help="its AE title [MWL_AE_TITLE]")
         peers.add_argument("--mpps", help="where MPPS goes [as --mwl]")
         peers.add_argument("--mpps-ae", help="its AE title [as --mwl-ae]")
-        peers.add_argument("--pacs", default="127.0.0.1:4244", help="image receiver [%(default)s]")
-        peers.add_argument("--pacs-ae", default="PACS", help="its AE title [%(default)s]")
+        peers.add_argument("--pacs", help="image receiver [as PACS_BIND says]")
+        peers.add_argument("--pacs-ae", help="its AE title [PACS_AE_TITLE]")
         peers.add_argument("--listen", type=int, metavar="PORT", help="take commitment results here too")
         scanner = parser.add_argument_group("the scanner")
         scanner.add_argument(
@@ -51,33 +54,42 @@ class Command(PlainCommand):
         scanner.add_argument("--stations", type=_positive, default=1, metavar="N", help="so many, AE titles counted up")
         work = parser.add_argument_group("the work")
         work.add_argument("--date", type=datetime.date.fromisoformat, help="day of the worklist [today]")
+        work.add_argument("--accession", default="", metavar="NUMBER", help="only the entry with this accession number")
+        work.add_argument("--query-only", action="store_true", help="show what the worklist offers, and touch nothing")
+        work.add_argument(
+            "--any-patient", action="store_true", help=f"also patients whose ID doesn't begin with {SYNTHETIC_PREFIX}"
+        )
         work.add_argument("--images", type=_positive, default=0, metavar="N", help="per examination [the profile's]")
         work.add_argument("--size", type=_positive, metavar="ROWS", help="rows of an image [as usual for the modality]")
-        work.add_argument("--rate", type=float, default=0, metavar="N", help="images a second [as fast as it goes]")
-        work.add_argument("--pause", type=float, default=0, metavar="SECONDS", help="between examinations")
+        work.add_argument("--rate", default="0", metavar="N", help="images a second [as fast as it goes]")
+        work.add_argument("--pause", default="0", metavar="SECONDS", help="between examinations")
         work.add_argument("--discontinue", action="store_true", help="stop each examination half-way")
         work.add_argument("--unscheduled", action="store_true", help="examine a patient whom no entry is for")
         work.add_argument("--loop", action="store_true", help="go on until the list is done")
-        work.add_argument(
-            "--commit-wait", type=float, default=15, metavar="SECONDS", help="for the result; 0: don't ask [15]"
-        )
+        work.add_argument("--commit-wait", default="15", metavar="SECONDS", help="for the result; 0: don't ask [15]")
         parser.add_argument("--json", action="store_true", help="an object a line instead of text")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        env = environment()
+        mwl, pacs = addresses.worklist_provider(env), addresses.receiver(env)
+        mpps, mpps_ae = options["mpps"] or options["mwl"], options["mpps_ae"] or options["mwl_ae"]
         plan = Plan(
-            worklist=_peer("--mwl", options["mwl"], options["mwl_ae"]),
-            performed_steps=_peer("--mpps", options["mpps"] or options["mwl"], options["mpps_ae"] or options["mwl_ae"]),
-            receiver=_peer("--pacs", options["pacs"], options["pacs_ae"]),
+            worklist=_peer("--mwl", options["mwl"], options["mwl_ae"], mwl),
+            performed_steps=_peer("--mpps", mpps, mpps_ae, mwl),
+            receiver=_peer("--pacs", options["pacs"], options["pacs_ae"], pacs),
             day=options["date"] or timezone.localdate(),
             images=options["images"],
             size=options["size"],
-            rate=options["rate"],
-            pause=options["pause"],
+            rate=_amount("--rate", options["rate"]),
+            pause=_amount("--pause", options["pause"]),
             discontinue=options["discontinue"],
             unscheduled=options["unscheduled"],
             loop=options["loop"],
-            commit_seconds=options["commit_wait"],
+            commit_seconds=_amount("--commit-wait", options["commit_wait"]),
             listen=options["listen"],
+            accession_number=options["accession"],
+            query_only=options["query_only"],
+            any_patient=options["any_patient"],
         )
         stations = _stations(options)
         account = Account(cast(IO[str], self.stdout._out), as_json=options["json"])
@@ -86,10 +98,9 @@ class Command(PlainCommand):
                 Department(plan, account).work(stations)
             except KeyboardInterrupt:
                 sys.exit(130)
+        verdict = account.verdict()
         if account.failures:
-            raise CommandError(
-                f"{account.examinations} examinations; {account.failures} answers were not what a scanner needs"
-            )
+            raise CommandError(verdict)
 
 
 @contextlib.contextmanager
@@ -117,15 +128,26 @@ def _positive(text: str) -> int:
     return number
 
 
-def _peer(option: str, text: str, ae_title: str) -> Peer | None:
+def _amount(option: str, text: str | float) -> float:
+    try:
+        return addresses.amount(str(text))
+    except ValueError as error:
+        raise _wrong(option, error) from None
+
+
+def _peer(option: str, text: str | None, ae_title: str | None, ours: Peer) -> Peer | None:
+    """Return whom an option names; where it names nobody, this installation's own."""
     if text == "none":
         return None
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise CommandError(f"{option} {text}: not HOST:PORT")
-    if not 1 <= len(ae_title) <= 16:
-        raise CommandError(f"{option}-ae {ae_title}: an AE title has 1 to 16 characters")
-    return Peer(host.strip("[]"), int(port), ae_title)
+    host = f"[{ours.host}]" if ":" in ours.host else ours.host
+    try:
+        return addresses.parse(text or f"{host}:{ours.port}", ae_title or ours.ae_title)
+    except ValueError as error:
+        raise _wrong(option, error) from None
+
+
+def _wrong(option: str, error: ValueError) -> CommandError:
+    return CommandError(f"{option}: {error}", returncode=2)
 
 
 def _stations(options: dict[str, Any]) -> list[Station]:
@@ -134,7 +156,7 @@ def _stations(options: dict[str, Any]) -> list[Station]:
         ae_title, _, name = text.partition(":")
         profile = PROFILES.get(name or options["profile"])
         if profile is None or not 1 <= len(ae_title) <= 16:
-            raise CommandError(f"--station {text}: not AE or AE:PROFILE with one of {', '.join(PROFILES)}")
+            raise _wrong("--station", ValueError(f"{text} is not AE or AE:PROFILE with one of {', '.join(PROFILES)}"))
         modality = options["modality"] or profile.modality
         found += [Station(_counted(ae_title, number), profile, modality) for number in range(options["stations"])]
     return found

@@ -1,0 +1,63 @@
+"""Where the other side is: as the options say, else this installation's own worklist provider and receiver."""
+
+from __future__ import annotations
+
+import math
+import socket
+
+from environs import FileAwareEnv
+
+from mwl_admin import environment
+from mwl_admin.simulator.network import Peer
+
+_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a service listens
+
+
+def worklist_provider(env: FileAwareEnv) -> Peer:
+    """Return the worklist provider by ``MWL_BIND`` and ``MWL_AE_TITLE``; raise BadSetting."""
+    bind = environment.read(env, "MWL_BIND", environment.bind, "127.0.0.1:4243")
+    return _peer(bind, env.str("MWL_AE_TITLE", "MWL_SCP"))
+
+
+def receiver(env: FileAwareEnv) -> Peer:
+    """Return the image receiver by ``PACS_BIND`` and ``PACS_AE_TITLE``; raise BadSetting."""
+    bind = environment.read(env, "PACS_BIND", environment.bind, "127.0.0.1:4244")
+    return _peer(bind, env.str("PACS_AE_TITLE", "PACS"))
+
+
+def parse(text: str, ae_title: str) -> Peer:
+    """Parse HOST:PORT.
+
+    :raises ValueError: when it is none, when nobody knows the host, or when the AE title is none (PS3.5 section 6.2).
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
+        raise ValueError(f"{text} is not HOST:PORT")
+    if not 1 <= len(ae_title) <= 16:
+        raise ValueError(f"{ae_title} is not an AE title, which has 1 to 16 characters")
+    host = host.strip("[]")
+    try:
+        socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise ValueError(f"{text}: nobody knows the host {host}") from None
+    return Peer(host, int(port), ae_title)
+
+
+def amount(text: str) -> float:
+    """Parse a number from 0, such as of seconds, or of images a second.
+
+    :raises ValueError: when it is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{text} is not a number from 0")
+    return number
+
+
+def _peer(bind: str, ae_title: str) -> Peer:
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]")
+    return Peer(_EVERYWHERE.get(host, host), int(port), ae_title)
