@@ -8,6 +8,7 @@ from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.sessions.models import Session
 
+from mwl_admin.changes import feed
 from mwl_admin.exchange.arrivals import prune_notices
 
 
@@ -17,12 +18,13 @@ def _refused_kept() -> datetime.timedelta:
 
 
 def prune(now: datetime.datetime) -> dict[str, int]:
-    """Delete notices of long ago, sessions that have ended and refused logins that lock nobody out any longer.
+    """Delete notices and changes of long ago, sessions that have ended, refused logins that lock nobody out any longer.
 
     Return how many of each. Logins that succeeded are kept: who was in when may be asked years later.
     """
     return {
         "notices": prune_notices(now),
+        "changes": feed.prune(now),
         "sessions": Session.objects.filter(expire_date__lt=now).delete()[0],
         "refused_logins": AccessAttempt.objects.filter(attempt_time__lt=now - _refused_kept()).delete()[0],
     }

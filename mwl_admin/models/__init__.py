@@ -6,6 +6,7 @@ Columns that hold a DICOM attribute are named after its keyword, in snake case.
 from mwl_admin.models.account import FirstPassword
 from mwl_admin.models.caller import Enrolment, KeptOut, ServiceName, UnknownCaller, UsedNonce
 from mwl_admin.models.catalogue import Procedure, ProtocolCode
+from mwl_admin.models.changed import ChangeFeed, EntryChange
 from mwl_admin.models.client import APIClient
 from mwl_admin.models.patient import Patient
 from mwl_admin.models.performed import PerformedProcedureStep
@@ -20,8 +21,10 @@ from mwl_admin.models.status import StepStatus
 
 __all__ = [
     "APIClient",
+    "ChangeFeed",
     "DeviceKind",
     "Enrolment",
+    "EntryChange",
     "FirstPassword",
     "KeptOut",
     "Patient",

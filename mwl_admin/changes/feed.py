@@ -1,0 +1,169 @@
+"""Reading the log of changes along a cursor: no change is missed, and none comes twice.
+
+A transaction's changes are seen when it commits, and transactions commit in another order than they began. So nothing
+is given out of a transaction that is not older than all that are still open: by `pg_current_snapshot()` on PostgreSQL.
+On SQLite writers take turns. No clock has a part in it; one that was set back does no harm.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from mwl_admin.changes.sources import table
+from mwl_admin.models import ChangeFeed, EntryChange, RequestedProcedure
+
+KEPT = datetime.timedelta(days=90)
+"""How long deletions are told."""
+_AT_ONCE = 500
+_CURSOR = re.compile(r"([0-9a-f]{12})\.(-?[0-9]{1,18})\.([0-9]{1,18})", re.ASCII)
+
+
+class UnknownCursor(Exception):
+    """The cursor is of another log, of one that was longer, or so old that deletions after it have been forgotten."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place in the log: behind the row with this position and number."""
+
+    position: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a reader gets: entries that changed, accession numbers that are gone, and where it stands then."""
+
+    entries: tuple[int, ...]
+    gone: tuple[str, ...]
+    cursor: str
+    more: bool
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """Have all that is read see the database as it is at one moment; nobody is kept waiting, and nothing is written."""
+    if connection.in_atomic_block:
+        yield
+        return
+    is_postgresql = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if is_postgresql else "BEGIN DEFERRED")
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+class Feed:
+    """The log as it is now; to be used within :func:`one_moment`."""
+
+    def __init__(self) -> None:
+        feed = ChangeFeed.objects.get()
+        self._era = feed.era
+        self._floor = Place(feed.floor_position, feed.floor_id)
+        self._horizon = _horizon()
+
+    def end(self) -> str:
+        """Return the cursor of who has read all until now."""
+        return self._cursor(self._end())
+
+    def since(self, moment: datetime.datetime) -> str:
+        """Return the cursor before the first change at or after a moment, and before all that are not decided yet."""
+        first = EntryChange.objects.filter(changed_at__gte=moment).order_by("position", "id").first()
+        end = self._end()
+        return self._cursor(end if first is None else min(end, Place(first.position, first.pk - 1)))
+
+    def read(self, cursor: str, limit: int) -> Changes:
+        """Return up to ``limit`` changes after a cursor.
+
+        :raises UnknownCursor: when changes might be missing.
+        """
+        place = self.place(cursor)
+        rows = list(_after(place, self._horizon).order_by("position", "id")[: limit + 1])
+        more = len(rows) > limit
+        rows = rows[:limit]
+        reached = Place(rows[-1].position, rows[-1].pk) if more else max(place, self._end())
+        return Changes(
+            tuple(row.entry_id for row in rows if not row.gone),
+            tuple(row.gone for row in rows if row.gone),
+            self._cursor(reached),
+            more,
+        )
+
+    def changed(self, cursor: str) -> QuerySet[EntryChange]:
+        """Return all changes of entries after a cursor, those too that may come again."""
+        return _after(self.place(cursor), None).filter(gone="")
+
+    def place(self, cursor: str) -> Place:
+        """Return the place that a cursor stands for.
+
+        :raises ValueError: when it is none.
+        :raises UnknownCursor: when it is not of this log, or too old.
+        """
+        found = _CURSOR.fullmatch(cursor)
+        if found is None:
+            raise ValueError("no cursor")
+        place = Place(int(found[2]), int(found[3]))
+        if found[1] != self._era or place < self._floor or place > self._last():
+            raise UnknownCursor
+        return place
+
+    def _cursor(self, place: Place) -> str:
+        return f"{self._era}.{place.position}.{place.id}"
+
+    def _end(self) -> Place:
+        return self._last() if self._horizon is None else Place(self._horizon, 0)
+
+    def _last(self) -> Place:
+        """Return the furthest place that a cursor can stand for."""
+        if self._horizon is not None:
+            return Place(self._horizon, 0)
+        with connection.cursor() as cursor:
+            # Rows may have been replaced or forgotten; their numbers are not given again.
+            cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table(EntryChange)])
+            found = cursor.fetchone()
+        return Place(0, found[0] if found else 0)
+
+
+def _horizon() -> int | None:
+    """Return the oldest transaction that is still open, or the next one; None where writers take turns."""
+    if connection.vendor != "postgresql":
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return int(cursor.fetchone()[0])
+
+
+def _after(place: Place, horizon: int | None) -> QuerySet[EntryChange]:
+    later = EntryChange.objects.filter(entry_id=OuterRef("entry_id"), gone="", position__gt=OuterRef("position"))
+    rows = EntryChange.objects.filter(position__gte=place.position)
+    rows = rows.filter(Q(position__gt=place.position) | Q(id__gt=place.id))
+    if horizon is not None:
+        rows = rows.filter(position__lt=horizon)
+    entry = RequestedProcedure.objects.order_by()
+    # An entry that has changed again comes when that is its turn, as it is then; so does a number that is used again.
+    is_changed = Q(Exists(entry.filter(pk=OuterRef("entry_id"))), ~Exists(later), gone="")
+    return rows.filter(is_changed | (~Q(gone="") & ~Exists(entry.filter(accession_number=OuterRef("gone")))))
+
+
+def prune(now: datetime.datetime) -> int:
+    """Forget deletions of long ago, and changes that nobody will be told of any more; return how many."""
+    old = EntryChange.objects.filter(changed_at__lt=now - KEPT)
+    later = EntryChange.objects.filter(entry_id=OuterRef("entry_id"), gone="", position__gt=OuterRef("position"))
+    entry = RequestedProcedure.objects.order_by().filter(pk=OuterRef("entry_id"))
+    forgotten = old.filter(Exists(later) | ~Exists(entry), gone="").delete()[0]
+    while gone := list(old.exclude(gone="").order_by("position", "id").values_list("position", "pk")[:_AT_ONCE]):
+        with transaction.atomic():
+            feed = ChangeFeed.objects.select_for_update().get()
+            floor = max(Place(feed.floor_position, feed.floor_id), Place(*gone[-1]))
+            ChangeFeed.objects.update(floor_position=floor.position, floor_id=floor.id)
+            forgotten += EntryChange.objects.filter(pk__in=[pk for _, pk in gone]).delete()[0]
+    return forgotten
