@@ -66,6 +66,8 @@ MIDDLEWARE = [
     "mwl_admin.proxies.TrustedProxies",
     # Before the others, so that it sees every answer.
     "mwl_admin.api.access.AccessLog",
+    # Before the one that sets the length of an answer.
+    "mwl_admin.api.protocol.Protocol",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "mwl_admin.web.headers.Headers",

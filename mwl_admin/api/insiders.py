@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from mwl_admin.api import errors
 from mwl_admin.api.errors import Refused
+from mwl_admin.api.known import refuse_unknown
 from mwl_admin.api.tokens import Token
 
 View = Callable[..., HttpResponse]
@@ -23,6 +24,7 @@ def insiders_only(view: View) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
+            refuse_unknown(request, ())
             inside = _is_staff(request) or Token(None)(request) is not None
         except Refused as refused:
             return errors.response(refused)

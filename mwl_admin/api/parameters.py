@@ -14,18 +14,20 @@ from mwl_admin.worklist.identifier import Identifier, Key
 
 MAX_PARAMETERS = 100
 _SWITCHES = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+_OTHERS = {"limit", "offset", *_SWITCHES}
 _BY_KEYWORD = {attribute.keyword: attribute for attribute in ATTRIBUTES}
 
 
 @dataclass(slots=True)
 class Search:
-    """A search as it was asked for. ``limit`` is None when the client set none."""
+    """A search as it was asked for. ``limit`` is None when the client set none; ``ignored`` are unknown parameters."""
 
     identifier: Identifier
     limit: int | None = None
     offset: int = 0
     fuzzy: bool = False
     empty_values: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -42,11 +44,15 @@ def parse(query: QueryDict) -> Search:
         raise bad_request(f"More than {MAX_PARAMETERS} query parameters.")
     root = _Node()
     _include_required(root, ATTRIBUTES)
+    ignored = []
     for name in query:
         values = query.getlist(name)
         if name == "includefield":
             _include(root, [part.strip() for value in values for part in value.split(",")])
-        elif name not in {"limit", "offset", *_SWITCHES}:
+        elif not _is_known(name):
+            # Neither an attribute nor a parameter of PS3.18: ignored, and the answer says so.
+            ignored.append(name)
+        elif name not in _OTHERS:
             if len(values) > 1:
                 raise bad_request("stands twice.", name)
             _match(root, name, values[0])
@@ -58,7 +64,12 @@ def parse(query: QueryDict) -> Search:
         # Several values for one key are always taken, so that switch has nothing to do.
         fuzzy=switches["fuzzymatching"],
         empty_values=switches["emptyvaluematching"],
+        ignored=tuple(ignored),
     )
+
+
+def _is_known(name: str) -> bool:
+    return name in _OTHERS or all(keyword_of(part) for part in name.split("."))
 
 
 def _number(query: QueryDict, name: str) -> int | None:
@@ -107,8 +118,6 @@ def _include(root: _Node, names: list[str]) -> None:
 
 def _match(root: _Node, name: str, value: str) -> None:
     keywords = [keyword_of(part) for part in name.split(".")]
-    if not all(keywords):
-        raise bad_request("is no attribute and no parameter of a search.", name[:128])
     path = _path(keywords)
     if path is None:
         hint = " Matching is by ScheduledProcedureStepSequence." + keywords[0] if keywords[0] in STEP_KEYWORDS else ""

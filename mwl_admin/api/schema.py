@@ -83,6 +83,30 @@ def responses(success: dict[int, str], *refusals: int, content: dict[str, Any] |
     return told
 
 
+def listed(told: dict[int, Any]) -> dict[int, Any]:
+    """Return what is said of answers, with the header fields of a page of a list."""
+    text = {"type": "string"}
+    told[200]["headers"] = {
+        "X-Total-Count": {"description": "How many there are in all pages", "schema": {"type": "integer"}},
+        "Link": {"description": "The pages first, prev, next and last; monitor: the changes after", "schema": text},
+    }
+    return told
+
+
+def changes() -> dict[str, Any]:
+    """Return the JSON schema of an answer that tells changes."""
+    return {
+        "type": "object",
+        "required": ["changed", "deleted", "cursor", "more"],
+        "properties": {
+            "changed": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}},
+            "deleted": {"type": "array", "items": {"type": "string"}, "description": "Accession numbers"},
+            "cursor": {"type": "string", "description": "For the next request"},
+            "more": {"type": "boolean", "description": "Whether there is more already"},
+        },
+    }
+
+
 _REFUSALS = {
     400: "The request is wrong in itself.",
     401: "No token, or one that is not known.",
@@ -90,6 +114,7 @@ _REFUSALS = {
     404: "There is no such entry.",
     406: "None of the media types asked for can be given.",
     409: "The entry contradicts what the worklist holds.",
+    410: "Changes after this cursor are no longer known.",
     412: "The entry is no longer as If-Match says.",
     413: "Too large.",
     415: "The body must be JSON.",
@@ -107,19 +132,18 @@ def search_parameters() -> list[dict[str, Any]]:
         for attribute in STEP_ATTRIBUTES
         if attribute.matching not in {Matching.NONE, Matching.SEQUENCE}
     ]
-    told = [_parameter(name, {"type": "string"}, text) for name, text in keys]
+    told = [parameter(name, {"type": "string"}, text) for name, text in keys]
     return [
         *told,
-        _parameter(
-            "includefield", {"type": "string"}, "attributes to be returned besides, separated by commas, or all"
-        ),
-        _parameter("limit", {"type": "integer", "minimum": 0}, "how many steps at most"),
-        _parameter("offset", {"type": "integer", "minimum": 0}, "how many to skip"),
-        _parameter(
+        parameter("includefield", {"type": "string"}, "attributes to be returned besides, separated by commas, or all"),
+        parameter("limit", {"type": "integer", "minimum": 0}, "how many steps at most"),
+        parameter("offset", {"type": "integer", "minimum": 0}, "how many to skip"),
+        parameter(
             "fuzzymatching", {"type": "boolean"}, "not supported; matching is literal then, and a Warning says so"
         ),
     ]
 
 
-def _parameter(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
+def parameter(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return what an operation says of one query parameter."""
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": text}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import uuid
 from collections.abc import Iterable
 from functools import cache
@@ -26,6 +27,8 @@ from mwl_admin.worklist.identifier import tag_name
 from mwl_admin.worklist.query import Query, prepare
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+"""Names of parameters that are repeated in a header field."""
 _MULTIPART = "multipart/related"
 FORMS = (
     dicomjson.MEDIA_TYPE,
@@ -93,6 +96,9 @@ def _warnings(asked: Search, *, more: bool) -> Iterable[str]:
     # The texts of PS3.18 sections 8.3.4.2 and 8.3.4.4, by which user agents know them.
     if asked.fuzzy:
         yield "The fuzzymatching parameter is not supported. Only literal matching has been performed."
+    if asked.ignored:
+        names = [name if _PLAIN.fullmatch(name) else "others" for name in asked.ignored]
+        yield f"The following parameters are not supported and have been ignored: {' '.join(dict.fromkeys(names))}"
     if asked.empty_values:
         yield "The emptyvaluematching parameter is not supported."
     if more:

@@ -22,7 +22,7 @@ from mwl_admin.models import ChangeFeed, EntryChange, RequestedProcedure
 KEPT = datetime.timedelta(days=90)
 """How long deletions are told."""
 _AT_ONCE = 500
-_CURSOR = re.compile(r"([0-9a-f]{12})\.(-?[0-9]{1,18})\.([0-9]{1,18})", re.ASCII)
+_CURSOR = re.compile(r"([0-9a-f]{12})\.(-?[0-9]{1,18})\.([0-9]{1,18})\.(-?[0-9]{1,18})\.([0-9]{1,18})", re.ASCII)
 
 
 class UnknownCursor(Exception):
@@ -35,6 +35,9 @@ class Place:
 
     position: int
     id: int
+
+
+_BEGINNING = Place(-(10**17), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +74,27 @@ class Feed:
         self._floor = Place(feed.floor_position, feed.floor_id)
         self._horizon = _horizon()
 
+    def beginning(self) -> str:
+        """Return the cursor of who has read nothing: all entries come, then what changes."""
+        return self._cursor(_BEGINNING, self._end())
+
     def end(self) -> str:
         """Return the cursor of who has read all until now."""
-        return self._cursor(self._end())
+        return self._cursor(self._end(), self._end())
 
     def since(self, moment: datetime.datetime) -> str:
         """Return the cursor before the first change at or after a moment, and before all that are not decided yet."""
         first = EntryChange.objects.filter(changed_at__gte=moment).order_by("position", "id").first()
         end = self._end()
-        return self._cursor(end if first is None else min(end, Place(first.position, first.pk - 1)))
+        return self._cursor(end if first is None else min(end, Place(first.position, first.pk - 1)), end)
 
     def read(self, cursor: str, limit: int) -> Changes:
         """Return up to ``limit`` changes after a cursor.
 
+        :raises ValueError: when the cursor is none.
         :raises UnknownCursor: when changes might be missing.
         """
-        place = self.place(cursor)
+        place, began = self._parse(cursor)
         rows = list(_after(place, self._horizon).order_by("position", "id")[: limit + 1])
         more = len(rows) > limit
         rows = rows[:limit]
@@ -94,30 +102,28 @@ class Feed:
         return Changes(
             tuple(row.entry_id for row in rows if not row.gone),
             tuple(row.gone for row in rows if row.gone),
-            self._cursor(reached),
+            self._cursor(reached, began),
             more,
         )
 
     def changed(self, cursor: str) -> QuerySet[EntryChange]:
         """Return all changes of entries after a cursor, those too that may come again."""
-        return _after(self.place(cursor), None).filter(gone="")
+        return _after(self._parse(cursor)[0], None).filter(gone="")
 
-    def place(self, cursor: str) -> Place:
-        """Return the place that a cursor stands for.
-
-        :raises ValueError: when it is none.
-        :raises UnknownCursor: when it is not of this log, or too old.
-        """
+    def _parse(self, cursor: str) -> tuple[Place, Place]:
+        """Return the place that a cursor stands for, and where the log ended when its reader began."""
         found = _CURSOR.fullmatch(cursor)
         if found is None:
             raise ValueError("no cursor")
-        place = Place(int(found[2]), int(found[3]))
-        if found[1] != self._era or place < self._floor or place > self._last():
+        numbers = [int(number) for number in found.groups()[1:]]
+        place, began = Place(*numbers[:2]), Place(*numbers[2:])
+        # What was gone before the reader began it never had, and need not be told.
+        if found[1] != self._era or max(place, began) < self._floor or max(place, began) > self._last():
             raise UnknownCursor
-        return place
+        return place, began
 
-    def _cursor(self, place: Place) -> str:
-        return f"{self._era}.{place.position}.{place.id}"
+    def _cursor(self, place: Place, began: Place) -> str:
+        return f"{self._era}.{place.position}.{place.id}.{began.position}.{began.id}"
 
     def _end(self) -> Place:
         return self._last() if self._horizon is None else Place(self._horizon, 0)

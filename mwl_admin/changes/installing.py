@@ -38,7 +38,7 @@ def install(using: str = "default") -> None:
             # The log was brought here from another server, whose transactions had other numbers.
             EntryChange.objects.using(using).filter(gone="").delete()
             cursor.execute(f"UPDATE {_LOG} SET position = -id")
-            feed.era, feed.floor_position, feed.floor_id = secrets.token_hex(6), -(2**62), 0
+            feed.era, feed.floor_position, feed.floor_id = secrets.token_hex(6), -(10**17), 0
         feed.system, feed.triggers = system, wanted
         feed.save(using=using)
         _note_all(cursor, vendor, position=None)

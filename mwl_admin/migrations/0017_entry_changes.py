@@ -51,5 +51,7 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("position", "entry_id", "gone"), name="change_once")],
             },
         ),
+        migrations.RemoveIndex("requestedprocedure", "entry_updated"),
+        migrations.RemoveIndex("scheduledprocedurestep", "step_updated"),
         migrations.RunPython(migrations.RunPython.noop, remove_triggers),
     ]

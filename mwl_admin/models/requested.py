@@ -95,8 +95,6 @@ class RequestedProcedure(CodedEntry, EditedModel):
         ]
         indexes = [
             models.Index(fields=["accession_number"], name="accession_number"),
-            # What has changed since a moment, which other systems ask for again and again.
-            models.Index(fields=["updated_at"], name="entry_updated"),
         ]
         verbose_name = _("requested procedure")
         verbose_name_plural = _("requested procedures")

@@ -173,7 +173,6 @@ class ScheduledProcedureStep(EditedModel):
             models.Index(fields=["scheduled_date", "status"], name="step_date_status"),
             # The order of the list: an undated query streams along it without sorting.
             models.Index(fields=["scheduled_date", "scheduled_time", "id"], name="step_start"),
-            models.Index(fields=["updated_at"], name="step_updated"),
         ]
         verbose_name = _("scheduled procedure step")
         verbose_name_plural = _("scheduled procedure steps")

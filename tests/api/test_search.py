@@ -128,11 +128,22 @@ def test_finished_steps_are_not_listed(ris: Caller, list_of_three: list[Schedule
     assert found(ris, "") == ["P0002", "P0003"]
 
 
+@pytest.mark.parametrize("name", ["Nonsense", "0010", "x.PatientID", "_", f"{STEP}.Nonsense"])
+def test_what_dicom_does_not_know_is_ignored_with_a_warning(ris: Caller, name: str) -> None:
+    response = ris.get(f"{STEPS}?{name}=1&PatientID=P0002")
+    assert [str(ds.PatientID) for ds in data_sets(response)] == ["P0002"]
+    assert name in response["Warning"]
+
+
+def test_a_name_that_no_header_field_can_hold_is_not_repeated(ris: Caller) -> None:
+    for name in ('a"b', "a%0D%0AX: y", "%C3%A9", "x" * 500):
+        warning = ris.get(f"{STEPS}?{name}=1")["Warning"]
+        assert warning.endswith('ignored: others"')
+
+
 @pytest.mark.parametrize(
     ("query", "named"),
     [
-        ("Nonsense=1", "Nonsense"),
-        ("0010=1", "0010"),
         ("Modality=CT", "Modality"),
         ("PatientComments=x", "PatientComments"),
         ("RequestedProcedureCodeSequence=x", "RequestedProcedureCodeSequence"),

@@ -267,6 +267,11 @@ def test_an_early_writer_that_commits_late_is_not_missed(database: str) -> None:
     assert "A-1" in reader.poll()
 
 
+def _beginning() -> str:
+    with one_moment():
+        return Feed().beginning()
+
+
 def _since(moment: datetime.datetime) -> str:
     with one_moment():
         return Feed().since(moment)
@@ -324,15 +329,15 @@ def test_a_cursor_of_another_log_is_refused() -> None:
     reader = Reader()
     with one_moment():
         last = Feed().end()
-    era, position, number = last.split(".")
+    era, *numbers = last.split(".")
     with one_moment():
-        for wrong in (
-            f"{'0' * 12}.{position}.{number}",
-            f"{era}.{int(position) + 10**9}.0",
-            f"{era}.{position}.9999999",
+        for unknown in (
+            ".".join(["0" * 12, *numbers]),
+            ".".join([era, str(int(numbers[0]) + 10**9), *numbers[1:]]),
+            ".".join([era, numbers[0], "9" * 18, *numbers[2:]]),
         ):
             with pytest.raises(UnknownCursor):
-                Feed().read(wrong, 1)
+                Feed().read(unknown, 1)
         for wrong in ("", "x", last + "\n", last + "9" * 30, f"{era}.1"):
             with pytest.raises(ValueError, match="no cursor"):
                 Feed().read(wrong, 1)
@@ -351,6 +356,12 @@ def test_deletions_are_forgotten_after_their_time_and_older_cursors_with_them() 
     with pytest.raises(UnknownCursor):
         early.poll()
     assert late.poll() == ["A-1"]
+    # Who begins anew reads what is there, page by page, and has missed nothing.
+    early.cursor = _beginning()
+    make("A-3", "P-3")
+    assert [early.poll(limit=1) for _ in range(3)] == [["A-1"], ["A-3"], []]
+    order("A-3").delete()
+    feed.prune(later)
     assert EntryChange.objects.filter(gone="").values("entry_id").distinct().count() == EntryChange.objects.count() == 1
 
 

@@ -133,6 +133,7 @@ TABLE: dict[str, May] = {
     "api:openapi-view": _read(STAFF, STAFF),
     "api:search_steps": _read(),
     "api:list_entries": _read(),
+    "api:follow_changes": _read(),
     "api:make_entry": _read(),
     "api:read_entry": _read(),
     "api:put_entry": _read(),
@@ -148,6 +149,7 @@ TABLE: dict[str, May] = {
 API: dict[str, dict[str, str]] = {
     "api:search_steps": {"GET": "rb"},
     "api:list_entries": {"GET": "rb"},
+    "api:follow_changes": {"GET": "rb"},
     "api:make_entry": {"POST": "wb"},
     "api:read_entry": {"GET": "rb"},
     "api:put_entry": {"PUT": "wb"},

@@ -287,7 +287,7 @@ def test_no_line_of_any_process_names_a_patient(lines: list[str]) -> None:
 def test_a_line_that_names_a_patient_is_found() -> None:
     assert told(f'"GET /api/worklist/{ACCESSION.lower()}" 404') == {ACCESSION}
     assert told(f"no such patient: {quote(f'{FAMILY}, {GIVEN}')}") >= {FAMILY, GIVEN}
-    assert not told("api request client=RIS route=/api/worklist/<accession_number> status=404")
+    assert not told("api request client=RIS route=/api/worklist/<path:accession_number> status=404")
 
 
 # --- exceptions

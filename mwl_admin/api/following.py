@@ -1,0 +1,81 @@
+"""What has changed of the entries since a client asked last: each change once, deletions too, none missed."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from mwl_admin.api import dates, schema
+from mwl_admin.api.asked import in_form, reach_of
+from mwl_admin.api.entries import shown
+from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.reach import Reach
+from mwl_admin.api.tokens import Scope, Token
+from mwl_admin.changes.feed import Changes, Feed, UnknownCursor, one_moment
+from mwl_admin.exchange.problems import Problem
+
+router = Router(tags=["Entries"])
+
+CHANGES = "/api/changes"
+MAX_CHANGES = 500
+
+
+@router.get(
+    CHANGES,
+    auth=Token(Scope.READ),
+    summary="Follow the changes of entries",
+    operation_id="follow_changes",
+    openapi_extra={
+        "parameters": [
+            schema.parameter("cursor", {"type": "string"}, "the one of the answer before"),
+            schema.parameter("updated_since", {"type": "string"}, "a moment to begin at, when there is no cursor yet"),
+        ],
+        "responses": schema.responses({200: "What has changed"}, 400, 410, content=schema.changes()),
+    },
+)
+def follow_changes(request: HttpRequest, cursor: str = "", updated_since: str = "", limit: int = 100) -> HttpResponse:
+    """Without a cursor all entries come first. Go on with the cursor of each answer, for ever."""
+    if not 1 <= limit <= MAX_CHANGES:
+        raise bad_request(f"must be from 1 to {MAX_CHANGES}.", "limit")
+    if cursor and updated_since:
+        raise bad_request("stands beside a cursor, which says already where to go on.", "updated_since")
+    reach = reach_of(request)
+    with one_moment():
+        feed = Feed()
+        if updated_since:
+            cursor = feed.since(dates.moment(updated_since, "updated_since"))
+        changes = _read(feed, cursor or feed.beginning(), limit)
+        content = _content(request, reach, changes)
+    response = HttpResponse(json.dumps(content, ensure_ascii=False).encode(), content_type="application/json")
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _read(feed: Feed, cursor: str, limit: int) -> Changes:
+    try:
+        return feed.read(cursor, limit)
+    except ValueError as error:
+        raise bad_request("is none that was given out.", "cursor") from error
+    except UnknownCursor as error:
+        text = "Changes after this cursor are no longer known: read the list, and follow it from there."
+        raise Refused(HTTPStatus.GONE, text, [Problem("cursor", text, "gone")]) from error
+
+
+def _content(request: HttpRequest, reach: Reach, changes: Changes) -> dict[str, Any]:
+    orders = reach.orders().filter(pk__in=changes.entries).order_by("pk")
+    changed, _ = in_form(request, shown(orders, reach.seen))
+    gone = list(changes.gone)
+    if not reach.limited:
+        # Without steps there is nothing to show.
+        gone += orders.filter(scheduled_procedure_steps=None).values_list("accession_number", flat=True)
+    return {
+        "changed": changed,
+        # Whose they were nobody knows any more: a station is not told the numbers of others.
+        "deleted": [] if reach.limited else sorted({number for number in gone if number}),
+        "cursor": changes.cursor,
+        "more": changes.more,
+    }
