@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway_settings.private import tighten_below
-from pacs_receiver import deletion, metrics, notify, retention, served_before
+from pacs_receiver import deletion, metrics, notify, patient_changes, retention, served_before
 from pacs_receiver.command_server import CommandServer
 from pacs_receiver.commands import Command, Commands, TryLater
 from pacs_receiver.commitment_jobs import CommitmentJobs
@@ -93,7 +93,7 @@ def _means(config: PacsConfig) -> Iterator[Means]:
             index=index,
             peers=PeerBook(config.peers_file, config.registry_file),
             fetcher=fetcher,
-            commands=Commands(engine, _commands(fetcher)),
+            commands=Commands(engine, _commands(fetcher, engine, storage)),
         )
     finally:
         index.close()
@@ -107,9 +107,12 @@ def _fetcher(config: PacsConfig) -> RegistryFetcher | None:
     return RegistryFetcher(SiteLink(config.peers_url, config.notify_secret), KeptRegistry(config.registry_file))
 
 
-def _commands(fetcher: RegistryFetcher | None) -> dict[str, Command]:
+def _commands(fetcher: RegistryFetcher | None, engine: Engine, storage: Storage) -> dict[str, Command]:
     """The commands by name: an entry here and a row in docs/devices.md make a new one."""
-    return {"refresh-devices": partial(_refresh_devices, fetcher)}
+    return {
+        "refresh-devices": partial(_refresh_devices, fetcher),
+        "change-patient": partial(patient_changes.take, engine, storage),
+    }
 
 
 def _refresh_devices(fetcher: RegistryFetcher | None, _wish: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -123,14 +126,11 @@ def _refresh_devices(fetcher: RegistryFetcher | None, _wish: Mapping[str, Any]) 
 
 def _jobs(means: Means) -> list[Job]:
     config, engine = means.config, means.engine
-    stable = partial(
-        notify.mark_complete, engine, stable_seconds=config.study_stable_seconds, announce=bool(config.notify_url)
-    )
     commitments = CommitmentJobs.of(config, engine, means.storage, means.peers)
     jobs = [
         Job("commitment-check", 0.2, commitments.prepare_awaited),
         Job("commitment", 1, commitments.report_due),
-        Job("complete", 1, stable),
+        Job("complete", 1, partial(_complete, config, engine)),
         Job("runway", 300, partial(_runway, config, engine)),
         Job("housekeeping", 60, partial(_housekeeping, means)),
         Job("private", _DAY, partial(_close_files, config), at_once=True),
@@ -143,6 +143,12 @@ def _jobs(means: Means) -> list[Job]:
         link = SiteLink(urljoin(config.peers_url, "turned-away"), config.notify_secret)
         jobs.append(Job("turned-away", _REPORT_SECONDS, Reporter(engine, link).report))
     return jobs
+
+
+def _complete(config: PacsConfig, engine: Engine) -> None:
+    """Whoever is told of a study is told whose it is now."""
+    patient_changes.follow(engine)
+    notify.mark_complete(engine, stable_seconds=config.study_stable_seconds, announce=bool(config.notify_url))
 
 
 def _close_files(config: PacsConfig) -> None:

@@ -14,7 +14,17 @@ from sqlalchemy import Engine
 from dicom_listener.config import exit_on_bad_setting
 from gateway_settings.environment import environment
 from gateway_settings.private import keep_private
-from pacs_receiver import deletion, export, output, queries, retention, served_before, turned_away, verify
+from pacs_receiver import (
+    deletion,
+    export,
+    output,
+    patient_changes,
+    queries,
+    retention,
+    served_before,
+    turned_away,
+    verify,
+)
 from pacs_receiver.config import PacsConfig, load
 from pacs_receiver.database import connect, migrate
 from pacs_receiver.index import IndexWriter
@@ -157,7 +167,7 @@ def _status(config: PacsConfig, options: argparse.Namespace) -> int:
         peers = PeerBook(config.peers_file, config.registry_file)
         waiting = served_before.unanswered(engine, peers) if config.needs_answers else []
         output.status(
-            queries.totals(engine),
+            queries.totals(engine) | patient_changes.totals(engine),
             retention.runway(engine, config),
             {
                 "devices_from_file": peers.known().from_file,

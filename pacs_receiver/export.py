@@ -50,7 +50,9 @@ def _keys_of_row(row: Mapping[str, Any], of_study: Mapping[str, Any]) -> Dataset
     """Return what the index knows, for a file that says it behind more than is read for a DICOMDIR, or oddly."""
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
-    ds.PatientID, ds.PatientName = of_study["patient_id"], of_study["patient_name"]
+    # whom the files name, as they are copied, and not whose the study has become since
+    stored = "original_" if of_study["original_patient_id"] is not None else ""
+    ds.PatientID, ds.PatientName = of_study[f"{stored}patient_id"], of_study[f"{stored}patient_name"]
     ds.StudyDate, ds.StudyTime = of_study["study_date"], of_study["study_time"]
     ds.StudyID, ds.AccessionNumber = of_study["study_id"], of_study["accession_number"]
     ds.StudyDescription = of_study["description"]

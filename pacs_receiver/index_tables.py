@@ -61,6 +61,10 @@ study = Table(
     Column("file_bytes", BigInteger, nullable=False, server_default="0"),
     Column("first_arrival", Double, nullable=False),
     Column("last_arrival", Double, nullable=False, index=True),
+    # whom the stored images name, where changes on the site made the study another patient's; else NULL
+    Column("original_patient", _Id, nullable=True),
+    # when the changes that the site told of were compared with it
+    Column("identity_at", Double, nullable=True),
     # set when the study has been stable; NULL again as soon as another instance arrives
     Column("completed_at", Double, nullable=True),
     CheckConstraint("instance_count >= 0", name="instance_count"),
@@ -69,6 +73,12 @@ study = Table(
         "last_arrival",
         sqlite_where=text("completed_at IS NULL"),
         postgresql_where=text("completed_at IS NULL"),
+    ),
+    Index(
+        "ix_study_identity_open",
+        "id",
+        sqlite_where=text("identity_at IS NULL"),
+        postgresql_where=text("identity_at IS NULL"),
     ),
 )
 
@@ -207,4 +217,17 @@ command = Table(
     Column("claimed_until", Double, nullable=False),
     Column("status", Integer, nullable=True),
     Column("answer", Text, nullable=False),
+)
+
+# Patients who became others on the site (IHE RAD, Patient Information Reconciliation), in the order in which they did.
+patient_change = Table(
+    "patient_change",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("change_id", Text, nullable=False, unique=True),
+    Column("old_patient_id", Text, nullable=False, index=True),
+    # JSON, as the site told it
+    Column("body", Text, nullable=False),
+    # when the studies that were there followed; NULL until they have
+    Column("applied_at", Double, nullable=True),
 )

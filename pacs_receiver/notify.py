@@ -76,11 +76,7 @@ def mark_complete(engine: Engine, *, stable_seconds: float, announce: bool) -> i
 
 
 def _body(connection: Connection, study_id: int, now: float) -> dict[str, Any]:
-    row = connection.execute(
-        select(study, patient.c.patient_id, patient.c.issuer, patient.c.name, patient.c.birth_date, patient.c.sex)
-        .join_from(study, patient, study.c.patient == patient.c.id)
-        .where(study.c.id == study_id)
-    ).one()
+    row = connection.execute(select(study).where(study.c.id == study_id)).one()
     of_series = connection.execute(
         select(series.c.modality).where(series.c.study == study_id, series.c.instance_count > 0).distinct()
     ).scalars()
@@ -109,14 +105,21 @@ def _body(connection: Connection, study_id: int, now: float) -> dict[str, Any]:
             "first_arrival": _iso(row.first_arrival),
             "last_arrival": _iso(row.last_arrival),
         },
-        "patient": {
-            "id": row.patient_id,
-            "issuer": row.issuer,
-            "name": row.name,
-            "birth_date": row.birth_date,
-            "sex": row.sex,
-        },
+        "patient": _patient(connection, row.patient),
+        # whom the stored images name, where the patient has become another since
+        **({} if row.original_patient is None else {"original_patient": _patient(connection, row.original_patient)}),
         "senders": [{"ae_title": sender.calling_ae, "address": sender.address} for sender in sorted(senders)],
+    }
+
+
+def _patient(connection: Connection, patient_row: int) -> dict[str, str]:
+    row = connection.execute(select(patient).where(patient.c.id == patient_row)).one()
+    return {
+        "id": row.patient_id,
+        "issuer": row.issuer,
+        "name": row.name,
+        "birth_date": row.birth_date,
+        "sex": row.sex,
     }
 
 

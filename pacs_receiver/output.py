@@ -33,7 +33,7 @@ def studies(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
     table = _table("date", "patient ID", "patient", "accession", "modality", "description", "series>", "images>",
                    "size>", "arrived", "odd>", "study")  # fmt: skip
     for row in rows:
-        _add(table, row["study_date"], row["patient_id"], row["patient_name"], row["accession_number"],
+        _add(table, row["study_date"], _patient_id(row), row["patient_name"], row["accession_number"],
              " ".join(row["modalities"]), row["description"], row["series_count"], row["instance_count"],
              size(row["file_bytes"]), moment(row["last_arrival"]), row["odd_count"] or "",
              row["study_uid"])  # fmt: skip
@@ -64,6 +64,7 @@ def study(
     for label, value in (
         ("study", found["study_uid"]),
         ("patient", f"{found['patient_name']}  ID {found['patient_id']}  born {found['birth_date']}  {found['sex']}"),
+        ("stored as", _stored_as(found)),
         ("date", f"{found['study_date']} {found['study_time']}"),
         ("accession", found["accession_number"]),
         ("description", found["description"]),
@@ -71,7 +72,8 @@ def study(
         ("complete", moment(found["completed_at"]) or "not yet"),
         ("holds", f"{found['series_count']} series, {found['instance_count']} instances, {size(found['file_bytes'])}"),
     ):
-        _add(facts, label, value)
+        if label != "stored as" or value:
+            _add(facts, label, value)
     _print(facts)
     table = _table("series>", "modality", "description", "images>", "size>", "UID")
     for row in all_series:
@@ -97,6 +99,10 @@ def status(totals: Mapping[str, Any], runway: Runway, devices: Mapping[str, Any]
     _add(table, "receiving", f"{totals['open_studies']} studies not complete yet")
     _add(table, "waiting", f"{totals['commitments_waiting']} storage commitments, "
          f"{totals['announcements_waiting']} announcements")  # fmt: skip
+    if totals["patient_changes"]:
+        waiting = totals["patient_changes_waiting"]
+        _add(table, "patients", f"{totals['patient_changes']} changes told by the site, {waiting} not followed yet; "
+             f"{totals['studies_of_changed_patients']} studies are stored under an older identity")  # fmt: skip
     if totals["odd_instances"]:
         _add(table, "odd", f"{totals['odd_instances']} instances, kept as they came: list --odd names their studies")
     left = "nothing arrived this week" if runway.days is None else f"{runway.days:.0f} days left at this week's rate"
@@ -113,6 +119,23 @@ def status(totals: Mapping[str, Any], runway: Runway, devices: Mapping[str, Any]
         _add(table, row["ae_title"], row["address"], moment(row["at"]), row["attempts"],
              row["because"] or "served until staff have answered")  # fmt: skip
     _print(table)
+
+
+def _patient_id(row: Mapping[str, Any]) -> str:
+    """The patient ID, and beside it the one that stands in the images where that is another."""
+    original = row["original_patient_id"]
+    is_same = original is None or original == row["patient_id"]
+    return str(row["patient_id"]) if is_same else f"{row['patient_id']} (stored as {original})"
+
+
+def _stored_as(found: Mapping[str, Any]) -> str:
+    """Whom the stored images name, where that is not the patient of today."""
+    if found["original_patient_id"] is None:
+        return ""
+    return (
+        f"{found['original_patient_name']}  ID {found['original_patient_id']}  born {found['original_birth_date']}  "
+        f"{found['original_sex']}"
+    )
 
 
 def findings(found: Findings, *, as_json: bool) -> None:

@@ -104,6 +104,7 @@ def _odd_instances() -> Select[Any]:
 
 
 def _studies() -> Select[Any]:
+    original = patient.alias("original")
     modalities = (
         select(func.aggregate_strings(series.c.modality, "\\"))
         .where(series.c.study == study.c.id, series.c.instance_count > 0)
@@ -122,6 +123,12 @@ def _studies() -> Select[Any]:
             patient.c.name.label("patient_name"),
             patient.c.birth_date,
             patient.c.sex,
+            # whom the stored images name, where that is somebody else; NULL where it is not
+            original.c.patient_id.label("original_patient_id"),
+            original.c.issuer.label("original_issuer"),
+            original.c.name.label("original_patient_name"),
+            original.c.birth_date.label("original_birth_date"),
+            original.c.sex.label("original_sex"),
             modalities.label("modalities"),
             study.c.series_count,
             study.c.instance_count,
@@ -132,5 +139,6 @@ def _studies() -> Select[Any]:
             _odd_instances().where(series.c.study == study.c.id).correlate(study).scalar_subquery().label("odd_count"),
         )
         .join_from(study, patient, study.c.patient == patient.c.id)
+        .outerjoin(original, study.c.original_patient == original.c.id)
         .where(study.c.instance_count > 0)
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from pacs_receiver import attributes, part10, uids
+from pacs_receiver import attributes, part10, patient_changes, uids
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.header import Scan
@@ -58,6 +58,7 @@ def reconcile(
     Harmless beside receivers that are at work on the same storage: what it finds half-way it completes, as they would.
     """
     report = Report(leftovers=storage.remove_leftovers())
+    patient_changes.restore(engine, storage)
     seen: set[str] = set()
     for study_uid in storage.studies():
         seen.add(study_uid)
@@ -72,6 +73,7 @@ def reconcile(
     for study_uid in _indexed_studies(engine) - seen:
         report.missing += _really_missing(_rows_of(engine, study_uid), engine, storage)
     _finish_replacements(engine, storage, writer)
+    patient_changes.follow(engine)
     _log(report)
     return report
 
