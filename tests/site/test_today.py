@@ -1,5 +1,6 @@
 """The start page: what it shows, how it is narrowed, and what can be done on it."""
 
+import re
 from datetime import time, timedelta
 from typing import Any
 
@@ -56,10 +57,17 @@ def test_status_is_told_in_words_and_counted(desk: Client) -> None:
     assert ">2 steps</a>" in page
 
 
-def test_late_and_unmatched_ones_stand_out(login: Any) -> None:
+@pytest.mark.parametrize(("hour", "minute", "told"), [(11, 20, "late 40 min"), (9, 0, "late 3 hours"), (12, 30, "")])
+def test_a_late_step_stands_out(login: Any, monkeypatch: pytest.MonkeyPatch, hour: int, minute: int, told: str) -> None:
+    noon = timezone.localtime().replace(hour=12, minute=0, second=0, microsecond=0)
+    monkeypatch.setattr(timezone, "now", lambda: noon)
+    make_today(1, scheduled_time=time(hour, minute))
+    row = shown(login("Radiographer")).partition("Doe, Jane")[2]
+    assert re.findall(r"late \d+ \w+", row) == ([told] if told else [])
+
+
+def test_unmatched_ones_stand_out(login: Any) -> None:
     step = make_today(1, scheduled_time=time(0, 0))
-    if timezone.localtime().time() >= time(0, 16):
-        assert "late" in shown(login("Radiographer")).partition("Doe, Jane")[2]
     step.scheduled_date -= timedelta(days=1)
     step.save()
     client = Client()
