@@ -108,6 +108,12 @@ class UIDField(_LineField):
     check_value = staticmethod(validators.validate_uid)
 
 
+class DeviceUIDField(UIDField):
+    """UI as devices make it: a component may have leading zeros."""
+
+    check_value = staticmethod(validators.validate_uid_of_device)
+
+
 class NameComponentField(_LineField):
     """One component of a PN group, e.g. the family name."""
 

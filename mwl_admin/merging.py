@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from mwl_admin import identity
 from mwl_admin.exceptions import StaleError
-from mwl_admin.models import Patient, RequestedProcedure
+from mwl_admin.models import MergedPatient, Patient, RequestedProcedure
 from mwl_admin.models.base import because
 from mwl_admin.patientchanges import Kind, PatientChange, tell
 
@@ -87,8 +87,15 @@ def merge(kept: Patient, given_up: Patient, *, seen: tuple[int, int], entries_se
     with because(_("merge: took in patient ID %(id)s") % {"id": given_up.patient_id}):
         # Also where nothing was taken over: the history of this record tells of the other.
         kept.save()
+    _note_merged(kept, given_up)
     with because(_("merge: now patient ID %(id)s") % {"id": kept.patient_id}):
         given_up.delete()
     uids = tuple(entry.study_instance_uid for entry in entries)
     tell(PatientChange(Kind.MERGED, identity.of_record(given_up), identity.of_record(kept), uids))
     return len(entries)
+
+
+def _note_merged(kept: Patient, given_up: Patient) -> None:
+    """Have what stations still report under the old ID known as the same person's, entries or not."""
+    MergedPatient.objects.filter(patient=given_up).update(patient=kept)
+    MergedPatient.objects.update_or_create(record_id=given_up.pk, defaults={"patient": kept})

@@ -23,6 +23,7 @@ urlpatterns = [
     path("steps/<int:pk>/end/<str:target>/", today.end_dialog, name="end_dialog"),
     path("steps/<int:pk>/delivery/", delivery.step_delivery, name="step_delivery"),
     path("steps/<int:pk>/images/<str:action>/", settle.settle_step, name="settle_step"),
+    path("reports/<int:pk>/<str:action>/", settle.settle_report, name="settle_report"),
     path("studies/<int:pk>/<str:action>/", settle.settle_study, name="settle_study"),
     path("steps/reschedule/", reschedule.reschedule, name="reschedule"),
     path("entry/similar/", entry.similar_patients, name="similar_patients"),

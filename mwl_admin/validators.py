@@ -184,6 +184,12 @@ def validate_uid(value: str) -> None:
     _refuse_longer(value, UI_LENGTH, _("This UID has %(length)d characters; DICOM allows at most %(limit)d."))
 
 
+def validate_uid_of_device(value: str) -> None:
+    """UI as devices make it: components with leading zeros harm nobody, and the device goes on using the UID."""
+    validate_uid(re.sub(r"(?<![0-9])0+(?=[0-9])", "", value))
+    _refuse_longer(value, UI_LENGTH, _("This UID has %(length)d characters; DICOM allows at most %(limit)d."))
+
+
 def validate_name_component(value: str) -> None:
     """One component of a PN group: no separators of components (^) or groups (=)."""
     for separator in "^=":

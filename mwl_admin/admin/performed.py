@@ -23,7 +23,7 @@ from mwl_admin.admin.records import RecordAdmin
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.exchange.alarms import images
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
-from mwl_admin.models.performed import PerformedStatus
+from mwl_admin.models.performed import Doubt, PerformedStatus
 from mwl_admin.models.status import ENDED
 from mwl_admin.mpps import report
 from mwl_admin.mpps.where import done_elsewhere
@@ -62,11 +62,11 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
         "series_count",
         "instance_count",
     )
-    list_filter = ("performed_procedure_step_status", UnscheduledFilter, "modality")
+    list_filter = ("performed_procedure_step_status", UnscheduledFilter, "doubt", "modality")
     search_fields = ("=sop_instance_uid", "=study_instance_uid", "accession_number", "patient_id", "patient_name")
     actions = ("take_back",)
     fieldsets = (
-        (None, {"fields": ("state", "start", "end", "reason", "entries", "comments")}),
+        (None, {"fields": ("state", "start", "end", "reason", "entries", "comments", "remarks")}),
         (_("Patient"), {"fields": ("patient_name", "patient_id", "accession_number")}),
         (
             _("What was done"),
@@ -99,8 +99,9 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
     def patients_shown(self, record: PerformedProcedureStep) -> Iterable[str]:
         yield reading.identifier(record)
         # The entries that it is linked to are named on the page too.
-        for step in record.scheduled_procedure_steps.select_related("requested_procedure__patient"):
-            yield reading.identifier(step)
+        for linked in (record.scheduled_procedure_steps, record.doubted_steps):
+            for step in linked.select_related("requested_procedure__patient"):
+                yield reading.identifier(step)
 
     # -- columns
 
@@ -130,6 +131,8 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
     def entries(self, performed: PerformedProcedureStep) -> str:
         linked = performed.scheduled_procedure_steps.select_related("requested_procedure__patient").order_by("pk")
         steps = list(linked.prefetch_related("stations"))
+        if not steps and performed.doubt:
+            return self._doubted(performed)
         if not steps:
             return gettext("Unscheduled: no entry of the worklist matches what the modality reported.")
         disregarded = set(performed.disregarded_for.values_list("pk", flat=True))
@@ -149,6 +152,31 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
                 for step in steps
             ),
         )
+
+    @staticmethod
+    def _doubted(performed: PerformedProcedureStep) -> str:
+        """The entries that the report names and is not about."""
+        if performed.doubt == Doubt.WRONG_ENTRY:
+            text = gettext("Unscheduled: this entry was chosen by mistake.")
+        else:
+            text = gettext("Unscheduled: the modality names another patient than this entry.")
+        steps = performed.doubted_steps.select_related("requested_procedure__patient").order_by("pk")
+        return format_html_join(
+            SafeString("<br>"),
+            '{} <a href="{}">{}</a>',
+            (
+                (
+                    text,
+                    reverse("admin:mwl_admin_scheduledprocedurestep_change", args=[step.pk]),
+                    f"{step} · {step.requested_procedure.patient}",
+                )
+                for step in steps
+            ),
+        )
+
+    @admin.display(description=_("notes"))
+    def remarks(self, performed: PerformedProcedureStep) -> str:
+        return format_html_join(SafeString("<br>"), "{}", ((line,) for line in performed.notes.splitlines())) or "–"
 
     @admin.display(description=_("comments"))
     def comments(self, performed: PerformedProcedureStep) -> str:

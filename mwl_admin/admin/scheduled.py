@@ -21,6 +21,7 @@ from mwl_admin.admin.readsteps import ReadStepForm
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import Procedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN
+from mwl_admin.mpps.doubts import doubts
 from mwl_admin.mpps.where import done_elsewhere
 from mwl_admin.pages import reschedule
 from mwl_admin.pages.day import status_note
@@ -121,8 +122,14 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 def state(step: ScheduledProcedureStep) -> str:
-    """Return the step's status, and where it was done when that is not where it was planned."""
-    return ", ".join(filter(None, (step.get_status_display(), done_elsewhere([step]).get(step.pk))))
+    """Return the step's status and the reason, where it was done when not where it was planned, and any doubt."""
+    told = (
+        step.get_status_display(),
+        step.reason_shown,
+        done_elsewhere([step]).get(step.pk),
+        doubts([step]).get(step.pk),
+    )
+    return ", ".join(filter(None, told))
 
 
 Action = Callable[["ScheduledProcedureStepAdmin", HttpRequest, "QuerySet[ScheduledProcedureStep]"], None]

@@ -1,4 +1,4 @@
-"""What does not fit: images without an entry, images of somebody else, an examination without images.
+"""What does not fit: images or reports of somebody else, images without an entry, an examination without images.
 
 The staff's pages show these; nothing here changes anything.
 """
@@ -16,8 +16,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from mwl_admin.models import ReceivedStudy, ScheduledProcedureStep, StepStatus
+from mwl_admin import identity
+from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, ScheduledProcedureStep, StepStatus
+from mwl_admin.models.performed import Doubt, PerformedProcedureStepQuerySet
 from mwl_admin.models.received import ALARM_DAYS, ReceivedStudyQuerySet
+from mwl_admin.models.status import OPEN
 
 LIMIT = 50
 """How many alarms of each kind are told one by one."""
@@ -27,19 +30,22 @@ class Kind(Enum):
     """What is wrong."""
 
     MIXED_UP = "mixed up"
+    OTHER_PATIENT = "other patient"
+    WRONG_ENTRY = "wrong entry"
     NO_ENTRY = "no entry"
     NO_IMAGES = "no images"
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One thing to look at. ``text`` names the patient; ``study`` or ``step`` is what it is about."""
+    """One thing to look at. ``text`` names the patient; ``study``, ``step`` or ``report`` is what it is about."""
 
     kind: Kind
     since: datetime.datetime
     text: str
     study: ReceivedStudy | None = None
     step: ScheduledProcedureStep | None = None
+    report: PerformedProcedureStep | None = None
 
 
 def images_of_others() -> ReceivedStudyQuerySet:
@@ -54,6 +60,17 @@ def _to_be_told() -> ReceivedStudyQuerySet:
 def images_without_entry() -> ReceivedStudyQuerySet:
     """Studies that belong to no entry."""
     return ReceivedStudy.objects.to_be_looked_at().without_entry()
+
+
+def reports_in_doubt(doubt: Doubt) -> PerformedProcedureStepQuerySet:
+    """Reports that name an entry and are not about it."""
+    return (
+        PerformedProcedureStep.objects.to_be_looked_at()
+        .filter(doubt=doubt)
+        .prefetch_related(
+            "doubted_steps__requested_procedure__patient", "doubted_steps__requested_procedure__received_studies"
+        )
+    )
 
 
 def steps_without_images(now: datetime.datetime | None = None) -> QuerySet[ScheduledProcedureStep]:
@@ -80,6 +97,8 @@ def alarms(limit: int = LIMIT) -> list[Alarm]:
     """Return what is to be looked at, the gravest first, at most ``limit`` of each kind."""
     return [
         *(_mixed_up(study) for study in _to_be_told()[:limit]),
+        *(_other_patient(report) for report in reports_in_doubt(Doubt.OTHER_PATIENT)[:limit]),
+        *(_wrong_entry(report) for report in reports_in_doubt(Doubt.WRONG_ENTRY)[:limit]),
         *(_no_entry(study) for study in images_without_entry()[:limit]),
         *(_no_images(step) for step in steps_without_images()[:limit]),
     ]
@@ -89,6 +108,8 @@ def count() -> dict[Kind, int]:
     """Return how many there are of each kind."""
     return {
         Kind.MIXED_UP: images_of_others().count(),
+        Kind.OTHER_PATIENT: reports_in_doubt(Doubt.OTHER_PATIENT).count(),
+        Kind.WRONG_ENTRY: reports_in_doubt(Doubt.WRONG_ENTRY).count(),
         Kind.NO_ENTRY: images_without_entry().count(),
         Kind.NO_IMAGES: steps_without_images().count(),
     }
@@ -104,6 +125,41 @@ def _mixed_up(study: ReceivedStudy) -> Alarm:
     )
     values = {"n": study.instance_count, "person": _shown(study), "entered": entered}
     return Alarm(Kind.MIXED_UP, study.last_arrival_at, text % values, study=study)
+
+
+def _other_patient(report: PerformedProcedureStep) -> Alarm:
+    text = _("%(station)s reports an examination of %(person)s under the entry of %(entered)s. Different: %(what)s.")
+    what = identity.in_words(report.differs.split())
+    values = {"station": _station(report), "person": _shown(report), "entered": _entered(report), "what": what}
+    return Alarm(Kind.OTHER_PATIENT, report.created_at, text % values, report=report)
+
+
+def _wrong_entry(report: PerformedProcedureStep) -> Alarm:
+    """The examination was somebody else's, whom nobody has named; so are the images that were made meanwhile."""
+    text = _("%(station)s had chosen the entry of %(entered)s by mistake.")
+    parts = [text % {"station": _station(report), "entered": _entered(report)}]
+    steps = report.doubted_steps.all()
+    if any(step.status in OPEN for step in steps):
+        parts.append(_("It is on the worklist again."))
+    if report.instance_count:
+        text = ngettext(
+            "%(n)d image that was made then is not of this patient.",
+            "%(n)d images that were made then are not of this patient.",
+            report.instance_count,
+        )
+        parts.append(text % {"n": report.instance_count})
+    elif any(step.requested_procedure.received_studies.all() for step in steps):
+        parts.append(_("Look whether the images that came are of this patient."))
+    return Alarm(Kind.WRONG_ENTRY, report.updated_at, " ".join(parts), report=report)
+
+
+def _station(report: PerformedProcedureStep) -> str:
+    return str(report.performed_station_ae_title or report.calling_ae_title)
+
+
+def _entered(report: PerformedProcedureStep) -> str:
+    orders = dict.fromkeys(step.requested_procedure for step in report.doubted_steps.all())
+    return "; ".join(f"{order.patient}, {order.accession_number}" for order in orders)
 
 
 def _no_entry(study: ReceivedStudy) -> Alarm:
@@ -134,6 +190,6 @@ def images(count: int) -> str:
     return ngettext("%(n)d image", "%(n)d images", count) % {"n": count}
 
 
-def _shown(study: ReceivedStudy) -> str:
-    name = " ".join(filter(None, study.patient_name.split("=")[0].replace("^", ", ", 1).split("^")))
-    return f"{name or _('nobody named')} ({study.patient_id or _('no patient ID')})"
+def _shown(told: ReceivedStudy | PerformedProcedureStep) -> str:
+    name = " ".join(filter(None, told.patient_name.split("=")[0].replace("^", ", ", 1).split("^")))
+    return f"{name or _('nobody named')} ({told.patient_id or _('no patient ID')})"

@@ -174,3 +174,20 @@ class Patient(EditedModel):
         same = Patient.objects.filter(patient_id=self.patient_id, issuer_of_patient_id__in=others).exclude(pk=self.pk)
         if others and same.exists():
             raise ValidationError({"patient_id": _("A patient with this patient ID and issuer exists already.")})
+
+
+class MergedPatient(models.Model):
+    """A record that was merged into another and is no more; its history tells under which IDs it was known."""
+
+    record_id = models.BigIntegerField(unique=True, help_text=_("The primary key that the deleted record had."))
+    patient = models.ForeignKey(
+        Patient, models.CASCADE, verbose_name=_("patient"), related_name="merged_records", help_text=_("Who it became.")
+    )
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = _("merged record")
+        verbose_name_plural = _("merged records")
+
+    def __str__(self) -> str:
+        return str(self.record_id)

@@ -1,13 +1,22 @@
 """Performed procedure steps: what modalities report through MPPS (PS3.4 Annex F)."""
 
+from datetime import timedelta
 from typing import Any, Self
 
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin.fields import AETitleField, CodeStringField, LongStringField, PersonNameField, ShortStringField, UIDField
+from mwl_admin.fields import (
+    AETitleField,
+    CodeStringField,
+    DeviceUIDField,
+    LongStringField,
+    PersonNameField,
+    ShortStringField,
+)
 from mwl_admin.models.scheduled import ScheduledProcedureStep
 
 
@@ -17,6 +26,17 @@ class PerformedStatus(models.TextChoices):
     IN_PROGRESS = "IN PROGRESS", _("in progress")
     COMPLETED = "COMPLETED", _("completed")
     DISCONTINUED = "DISCONTINUED", _("discontinued")
+
+
+class Doubt(models.TextChoices):
+    """Why staff are to look at a report: the images made under it may be filed under another person."""
+
+    OTHER_PATIENT = "OTHER_PATIENT", _("names another patient than the entry")
+    WRONG_ENTRY = "WRONG_ENTRY", _("the entry was chosen by mistake")
+
+
+DOUBT_DAYS = 30
+"""How long a doubt is shown, unless somebody settles it before."""
 
 
 class PerformedProcedureStepQuerySet(models.QuerySet["PerformedProcedureStep"]):
@@ -33,6 +53,19 @@ class PerformedProcedureStepQuerySet(models.QuerySet["PerformedProcedureStep"]):
     def counted_for(self, step: ScheduledProcedureStep) -> Self:
         """Those that a scheduled step's status depends on: reported for it, and not taken back by staff."""
         return self.filter(scheduled_procedure_steps=step).exclude(disregarded_for=step)
+
+    def to_be_looked_at(self) -> Self:
+        """Those of late that are in doubt and nobody has settled."""
+        since = timezone.now() - timedelta(days=DOUBT_DAYS)
+        return self.exclude(doubt="").filter(settled_at=None, created_at__gte=since)
+
+    def settle(self, user: object) -> int:
+        """Note that somebody has looked at these; return how many."""
+        return self.exclude(doubt="").filter(settled_at=None).update(settled_at=timezone.now(), settled_by=user)
+
+    def reopen(self) -> int:
+        """Have these looked at again; return how many were settled."""
+        return self.exclude(settled_at=None).update(settled_at=None, settled_by=None)
 
     def update_in_progress(self, **values: Any) -> int:
         """Change those that are in progress, and no others; return how many changed."""
@@ -51,7 +84,7 @@ class PerformedProcedureStepManager(models.Manager["PerformedProcedureStep"]):
 class PerformedProcedureStep(models.Model):
     """An MPPS instance."""
 
-    sop_instance_uid = UIDField(_("SOP Instance UID"), unique=True)
+    sop_instance_uid = DeviceUIDField(_("SOP Instance UID"), unique=True)
     performed_procedure_step_status = models.CharField(_("status"), max_length=16, choices=PerformedStatus)
     performed_procedure_step_id = ShortStringField(_("performed step ID"), blank=True)
     scheduled_procedure_steps = models.ManyToManyField(
@@ -67,10 +100,38 @@ class PerformedProcedureStep(models.Model):
         blank=True,
         help_text=_("Steps whose end, reported by this, staff have taken back."),
     )
+    doubt = models.CharField(_("doubt"), max_length=16, choices=Doubt, blank=True, editable=False)
+    doubted_steps = models.ManyToManyField(
+        ScheduledProcedureStep,
+        verbose_name=_("doubted for"),
+        related_name="doubted_performed_procedure_steps",
+        blank=True,
+        help_text=_("Steps that this names and was not performed for."),
+    )
+    differs = models.CharField(
+        _("differs in"),
+        max_length=100,
+        blank=True,
+        editable=False,
+        help_text=_("Keywords in which a doubted step's patient is another."),
+    )
+    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True, editable=False)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        verbose_name=_("settled by"),
+        related_name="+",
+        null=True,
+        blank=True,
+        editable=False,
+    )
+    notes = models.TextField(
+        _("notes"), blank=True, editable=False, help_text=_("What was taken although it is not as it should be.")
+    )
     calling_ae_title = AETitleField(_("calling AE title"), blank=True)
     performed_station_ae_title = AETitleField(_("station AE title"), blank=True)
     modality = CodeStringField(_("modality"), blank=True)
-    study_instance_uid = UIDField(_("Study Instance UID"), blank=True, db_index=True)
+    study_instance_uid = DeviceUIDField(_("Study Instance UID"), blank=True, db_index=True)
     accession_number = ShortStringField(_("accession number"), blank=True, db_index=True)
     patient_id = LongStringField(_("patient ID"), blank=True, db_index=True)
     patient_name = PersonNameField(_("patient name"), blank=True)
@@ -102,8 +163,13 @@ class PerformedProcedureStep(models.Model):
                 name="performed_status_known",
             ),
             models.CheckConstraint(condition=~models.Q(sop_instance_uid=""), name="sop_instance_uid_given"),
+            models.CheckConstraint(condition=models.Q(doubt__in=["", *Doubt.values]), name="performed_doubt_known"),
         ]
-        indexes = [models.Index(fields=["-created_at"], name="performed_created")]
+        indexes = [
+            models.Index(fields=["-created_at"], name="performed_created"),
+            # The day page asks every few seconds, and there are few.
+            models.Index(fields=["created_at"], condition=~models.Q(doubt=""), name="performed_in_doubt"),
+        ]
         verbose_name = _("performed procedure step")
         verbose_name_plural = _("performed procedure steps")
 

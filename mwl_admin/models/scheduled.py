@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from django.db import models, transaction
-from django.db.models import Case, F, Q, When
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -70,8 +70,8 @@ class ScheduledProcedureStepQuerySet(RecordedQuerySet["ScheduledProcedureStep"])
             previous_status=F("status"), status=StepStatus.STARTED, started_by=performed, **_touched()
         )
 
-    def report_ended(self, target: StepStatus) -> int:
-        """Note that all that modalities performed for these steps has ended; return how many changed.
+    def report_ended(self, target: StepStatus, reason: str = "") -> int:
+        """Note that all that modalities performed for these steps has ended, and why; return how many changed.
 
         Taking that back leads to where the step was before it started. What staff have ended by hand stays.
         """
@@ -79,7 +79,18 @@ class ScheduledProcedureStepQuerySet(RecordedQuerySet["ScheduledProcedureStep"])
             When(status=StepStatus.STARTED, previous_status__in=sorted(WAITING), then=F("previous_status")),
             default=F("status"),
         )
-        return self.filter(status__in=SOURCES[target]).update(previous_status=before, status=target, **_touched())
+        return self.filter(status__in=SOURCES[target]).update(
+            previous_status=before, status=target, status_reason=reason, **_touched()
+        )
+
+    def report_withdrawn(self) -> int:
+        """Note that nothing was performed for these steps after all; return how many changed.
+
+        They are where they were before a modality started them. What staff have ended by hand stays.
+        """
+        before = Case(When(previous_status="", then=Value(StepStatus.SCHEDULED)), default=F("previous_status"))
+        self.exclude(started_by=None).update(started_by=None)
+        return self.filter(status=StepStatus.STARTED).update(status=before, previous_status="", **_touched())
 
 
 def _touched() -> dict[str, object]:
@@ -187,6 +198,12 @@ class ScheduledProcedureStep(EditedModel):
             step.scheduled_performing_physician_name_key = names.key(name)
             step.scheduled_performing_physician_name_folded = names.folded(name)
         identifiers.fill(entries, "scheduled_procedure_step_id", "S")
+
+    @property
+    def reason_shown(self) -> str:
+        """Why it was cancelled or discontinued, while it is."""
+        ended = {StepStatus.CANCELLED, StepStatus.DISCONTINUED}
+        return str(self.status_reason) if self.status in ended else ""
 
     def fill_from_catalogue(self) -> None:
         """Take what this step leaves empty from its requested procedure and the catalogue."""

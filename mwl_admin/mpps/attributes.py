@@ -83,12 +83,14 @@ TABLE: tuple[Attribute, ...] = (
 )
 """The attributes of the data set itself; what is not listed may be given and set by agreement of both sides."""
 
+_END = frozenset({tag("PerformedProcedureStepEndDate"), tag("PerformedProcedureStepEndTime")})
+
 SUPPORTED = frozenset(attribute.tag for attribute in TABLE)
 MANDATORY_AT_CREATION = tuple(attribute.tag for attribute in TABLE if attribute.create == 1)
 MANDATORY_AT_THE_END = tuple(attribute.tag for attribute in TABLE if attribute.final == 1)
+MANDATORY_WHEN_DISCONTINUED = tuple(tag_ for tag_ in MANDATORY_AT_THE_END if tag_ not in _END)
 FIXED_AT_CREATION = frozenset(attribute.tag for attribute in TABLE if not attribute.settable)
 
 STATUS = tag("PerformedProcedureStepStatus")
-STEP_ID = tag("PerformedProcedureStepID")
 SCHEDULED_STEPS = tag("ScheduledStepAttributesSequence")
 STUDY_INSTANCE_UID = tag("StudyInstanceUID")

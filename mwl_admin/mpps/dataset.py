@@ -44,6 +44,19 @@ def write(ds: DataSet, transfer_syntax: str) -> bytes:
     return syntax.wrap(_encode(ds, syntax))
 
 
+def is_same(element: dict[str, Any], other: dict[str, Any] | None) -> bool:
+    """Whether two elements say the same; an absent one says as much as an empty one."""
+    return bool(_said(element) == _said(other or {}))
+
+
+def _said(element: dict[str, Any]) -> Any:
+    """Return what an element says: its values, without what is empty in its items and whatever VR it came with."""
+    if element.get("vr") != "SQ":
+        return [value for value in element.get("Value", []) if value not in (None, "")] or element.get("InlineBinary")
+    items = ({tag: said for tag, child in item.items() if (said := _said(child))} for item in element.get("Value", []))
+    return [item for item in items if item] or None
+
+
 def _to_json(identifier: Identifier) -> DataSet:
     return {f"{key.tag:08X}": _element(identifier, key) for key in identifier if f"{key.tag:08X}" != _CHARACTER_SET}
 

@@ -17,21 +17,21 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mwl_admin import validators
-from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
+from mwl_admin.models import PerformedProcedureStep, Station
 from mwl_admin.models.base import because
-from mwl_admin.models.performed import PerformedStatus
-from mwl_admin.mpps import linking, report
+from mwl_admin.models.performed import Doubt, PerformedStatus
+from mwl_admin.mpps import following, leniency, linking, reasons, report
 from mwl_admin.mpps.attributes import (
     FIXED_AT_CREATION,
     MANDATORY_AT_CREATION,
     MANDATORY_AT_THE_END,
+    MANDATORY_WHEN_DISCONTINUED,
     SCHEDULED_STEPS,
     STATUS,
-    STEP_ID,
     STUDY_INSTANCE_UID,
     SUPPORTED,
 )
-from mwl_admin.mpps.dataset import DataSet
+from mwl_admin.mpps.dataset import DataSet, is_same
 from mwl_admin.mpps.errors import (
     DuplicateInstanceError,
     InvalidInstanceUIDError,
@@ -66,17 +66,21 @@ def create(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
     try:
         with transaction.atomic(), because(_reported_by(calling_ae)):
             _refuse_flood(calling_ae, size)
-            steps = linking.scheduled_steps(kept, by_station=_is_station(calling_ae))
-            _lock(steps)
+            referred = linking.scheduled_steps(kept, by_station=_is_station(calling_ae))
+            following.lock(referred.steps | referred.of_others)
             performed = PerformedProcedureStep.objects.create(
                 sop_instance_uid=uid,
                 calling_ae_title=report.legal_ae_title(calling_ae),
                 data_set=kept,
                 size=size,
-                **report.columns(kept),
+                notes=leniency.notes(kept, uid),
+                differs=" ".join(referred.differs) if referred.of_others else "",
+                **_columns(kept),
             )
-            performed.scheduled_procedure_steps.set(steps)
-            _follow(performed)
+            performed.scheduled_procedure_steps.set(referred.steps)
+            if referred.of_others:
+                following.doubt(performed, referred.of_others, Doubt.OTHER_PATIENT)
+            following.follow(performed)
             _note_station(calling_ae)
     except IntegrityError as error:
         if PerformedProcedureStep.objects.filter(sop_instance_uid=uid).exists():
@@ -96,18 +100,23 @@ def modify(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
         _refuse_strangers(performed, calling_ae)
         if performed.performed_procedure_step_status != PerformedStatus.IN_PROGRESS:
             raise NoLongerUpdatableError("Performed Procedure Step Object may no longer be updated")
-        _refuse_fixed(ds, performed.data_set)
-        merged = {**performed.data_set, **_kept(ds)}
+        given = _kept(ds)
+        changes = _without_repeated(given, performed.data_set)
+        merged = {**performed.data_set, **changes}
         _check_status(merged)
         size = _size(merged)
         _refuse_flood(calling_ae, size - performed.size)
-        columns = report.columns(merged)
+        notes = leniency.notes(merged, sop_instance_uid, before=performed.notes, repeats=len(changes) < len(given))
         if not PerformedProcedureStep.objects.filter(pk=performed.pk).update_in_progress(
-            data_set=merged, size=size, **columns
+            data_set=merged, size=size, notes=notes, **_columns(merged)
         ):
             raise NoLongerUpdatableError("Performed Procedure Step Object may no longer be updated")
         performed.refresh_from_db()
-        _follow(performed)
+        with because(_reported_by(calling_ae, reasons.words(merged))):
+            if reasons.is_wrong_entry(merged):
+                following.withdraw(performed)
+            else:
+                following.follow(performed)
         _note_station(calling_ae)
     return performed
 
@@ -152,8 +161,14 @@ def _refuse_strangers(performed: PerformedProcedureStep, calling_ae: str) -> Non
         raise NotAuthorizedError("Reported by another AE title")
 
 
-def _reported_by(calling_ae: str) -> str:
-    return _("MPPS from %(ae_title)s") % {"ae_title": calling_ae}
+def _reported_by(calling_ae: str, why: list[str] | None = None) -> str:
+    text = _("MPPS from %(ae_title)s") % {"ae_title": calling_ae}
+    return f"{text}: {', '.join(why)}" if why else text
+
+
+def _columns(ds: DataSet) -> dict[str, object]:
+    reason = report.printable(", ".join(reasons.words(ds)).replace("\\", "/"))
+    return {**report.columns(ds), "discontinuation_reason": reason[:64].strip()}
 
 
 def _kept(ds: DataSet) -> DataSet:
@@ -183,7 +198,7 @@ _ROW_BYTES = 1000
 
 def _check_uid(uid: str) -> None:
     try:
-        validators.validate_uid(uid)
+        validators.validate_uid_of_device(uid)
     except ValidationError:
         raise InvalidInstanceUIDError("The SOP Instance UID is not a UID") from None
 
@@ -213,50 +228,32 @@ def _require_studies(ds: DataSet) -> None:
         raise MissingValueError(_naming("Empty", [STUDY_INSTANCE_UID]), STUDY_INSTANCE_UID)
 
 
-def _refuse_fixed(ds: DataSet, stored: DataSet) -> None:
-    step_id = f"{STEP_ID:08X}"
-    # Many devices repeat the ID in each message; saying the same again changes nothing.
-    repeated = {step_id} if step_id in ds and _same(ds[step_id], stored.get(step_id)) else set()
-    fixed = [tag for tag in sorted(FIXED_AT_CREATION) if f"{tag:08X}" in ds and f"{tag:08X}" not in repeated]
-    if fixed:
-        raise NotAllowedError(_naming("Not to be set later", fixed), *fixed)
+def _without_repeated(ds: DataSet, stored: DataSet) -> DataSet:
+    """Leave out what was given at creation and is only said again, which changes nothing; refuse what is not.
 
-
-def _same(element: dict[str, object], stored: dict[str, object] | None) -> bool:
-    return stored is not None and element.get("Value") == stored.get("Value")
+    Many devices send the whole of what they know in each message.
+    """
+    given = [tag for tag in sorted(FIXED_AT_CREATION) if f"{tag:08X}" in ds]
+    changed = [tag for tag in given if not is_same(ds[f"{tag:08X}"], stored.get(f"{tag:08X}"))]
+    if changed:
+        raise NotAllowedError(_naming("Not to be set later", changed), *changed)
+    return {name: element for name, element in ds.items() if int(name, 16) not in FIXED_AT_CREATION}
 
 
 def _check_status(merged: DataSet) -> None:
     status = report.text(merged, "PerformedProcedureStepStatus")
     if status not in PerformedStatus.values:
         raise InvalidValueError("Not a status of a performed procedure step", STATUS)
-    if status != PerformedStatus.IN_PROGRESS:
+    if status == PerformedStatus.COMPLETED:
         _require(merged, MANDATORY_AT_THE_END)
+    elif status == PerformedStatus.DISCONTINUED:
+        # Whoever gives up often does not say when; a refusal would leave the step in progress for ever.
+        _require(merged, MANDATORY_WHEN_DISCONTINUED)
 
 
 def _naming(what: str, tags: list[int]) -> str:
     text = f"{what}: {', '.join(map(tag_name, tags))}"
     return text if len(text) <= 64 else f"{text[:60].rpartition(',')[0]}, ..."
-
-
-def _follow(performed: PerformedProcedureStep) -> None:
-    """Bring the scheduled steps to where their reports say they are."""
-    _lock({step.pk for step in performed.scheduled_procedure_steps.all()})
-    for step in performed.scheduled_procedure_steps.order_by("pk"):
-        row = ScheduledProcedureStep.objects.filter(pk=step.pk)
-        statuses = PerformedProcedureStep.objects.counted_for(step).values_list("performed_procedure_step_status")
-        reported = {status for (status,) in statuses.order_by()}
-        if PerformedStatus.IN_PROGRESS in reported:
-            row.report_started(performed)
-        elif PerformedStatus.COMPLETED in reported:
-            row.report_ended(StepStatus.COMPLETED)
-        elif reported:
-            row.report_ended(StepStatus.DISCONTINUED)
-
-
-def _lock(steps: set[int]) -> None:
-    """Hold scheduled steps until the transaction ends, always in the same order; before anything refers to them."""
-    list(ScheduledProcedureStep.objects.filter(pk__in=steps).order_by("pk").select_for_update().values_list("pk"))
 
 
 def _note_station(ae_title: str) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mwl_admin import identity, names
-from mwl_admin.models import Patient, RequestedProcedure
+from mwl_admin.models import MergedPatient, Patient, RequestedProcedure
 from mwl_admin.mpps.dataset import DataSet
 from mwl_admin.mpps.report import date, text
 
 
-def names_another(ds: DataSet, order: RequestedProcedure) -> bool:
-    """Whether a report's demographics contradict those of the order's patient.
+def differences(ds: DataSet, order: RequestedProcedure) -> tuple[str, ...]:
+    """Return in which keywords a report's demographics contradict those of the order's patient; none for the same one.
 
     A station repeats what it read, be it some hours ago: the record as it was before a correction counts too, and so
     does the record that was merged into this one.
@@ -23,15 +23,16 @@ def names_another(ds: DataSet, order: RequestedProcedure) -> bool:
         date(ds, "PatientBirthDate"),
         text(ds, "PatientSex"),
     )
-    if not _contradicts(identity.of_record(order.patient), told):
-        return False
-    return all(_contradicts(known, told) for known in _before(order))
+    differs = _differs(identity.of_record(order.patient), told)
+    if differs and all(_differs(known, told) for known in _before(order)):
+        return differs
+    return ()
 
 
-def _contradicts(known: identity.Person, told: identity.Person) -> bool:
+def _differs(known: identity.Person, told: identity.Person) -> tuple[str, ...]:
     differs = identity.judge(known, told, lossy=True).differs
     # Few stations repeat the issuer, and its absence in a report is no word for the department's own.
-    return any(keyword != "IssuerOfPatientID" or told.issuer for keyword in differs)
+    return tuple(keyword for keyword in differs if keyword != "IssuerOfPatientID" or told.issuer)
 
 
 def _before(order: RequestedProcedure) -> Iterator[identity.Person]:
@@ -43,7 +44,9 @@ def _before(order: RequestedProcedure) -> Iterator[identity.Person]:
     orders = RequestedProcedure.objects.filter(patient=order.patient_id).values("pk")
     owners = set(RequestedProcedure.history.filter(id__in=orders).values_list("patient_id", flat=True))
     others = set(Patient.objects.filter(pk__in=owners).values_list("pk", flat=True))
-    for version in Patient.history.filter(id__in={*(owners - others), order.patient_id}):
+    # Records without entries leave no trace in the orders' history.
+    merged = MergedPatient.objects.filter(patient=order.patient_id).values_list("record_id", flat=True)
+    for version in Patient.history.filter(id__in={*(owners - others), *merged, order.patient_id}):
         parts = (version.family_name, version.given_name)
         groups = (names.join(parts), version.ideographic_name, version.phonetic_name)
         yield identity.Person(

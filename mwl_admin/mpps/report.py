@@ -150,7 +150,7 @@ def columns(ds: DataSet) -> dict[str, Any]:
         "performed_procedure_step_id": _legal(validators.validate_short_string, text(ds, "PerformedProcedureStepID")),
         "performed_station_ae_title": legal_ae_title(text(ds, "PerformedStationAETitle")),
         "modality": _legal(validators.validate_code_string, text(ds, "Modality")),
-        "study_instance_uid": _legal(validators.validate_uid, text(step, "StudyInstanceUID")),
+        "study_instance_uid": _legal(validators.validate_uid_of_device, text(step, "StudyInstanceUID")),
         "accession_number": _legal(validators.validate_short_string, text(step, "AccessionNumber")),
         "patient_id": _legal(validators.validate_long_string, text(ds, "PatientID")),
         "patient_name": _legal(validators.validate_person_name, text(ds, "PatientName")),
@@ -158,8 +158,7 @@ def columns(ds: DataSet) -> dict[str, Any]:
         "performed_start_time": time(ds, "PerformedProcedureStepStartTime"),
         "performed_end_date": date(ds, "PerformedProcedureStepEndDate"),
         "performed_end_time": time(ds, "PerformedProcedureStepEndTime"),
-        "protocol": _printable(protocol(ds))[:255],
-        "discontinuation_reason": _printable(_reason(ds))[:64].strip(),
+        "protocol": printable(protocol(ds))[:255],
         "series_count": len(reported),
         "instance_count": sum(entry.instances for entry in reported),
     }
@@ -170,12 +169,7 @@ def legal_ae_title(value: str) -> str:
     return _legal(validators.validate_ae_title, value)
 
 
-def _reason(ds: DataSet) -> str:
-    found = items(ds, "PerformedProcedureStepDiscontinuationReasonCodeSequence")
-    return ", ".join(text(item, "CodeMeaning") or code(item) for item in found).replace("\\", "/")
-
-
-def _printable(value: str) -> str:
+def printable(value: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in value)
 
 

@@ -1,4 +1,4 @@
-"""What does not fit, as the day page shows it: images of somebody else first."""
+"""What does not fit, as the day page shows it: images and reports of somebody else first."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from django.utils.translation import ngettext
 
 from mwl_admin.exchange import alarms
 from mwl_admin.exchange.alarms import Alarm, Kind
+from mwl_admin.models import PerformedProcedureStep
+from mwl_admin.models.performed import Doubt
 
 SHOWN = 5
 """How many of each kind the page shows; the others are a click away."""
@@ -28,7 +30,7 @@ class Band:
     @property
     def is_grave(self) -> bool:
         """Whether somebody's images may be taken for another's."""
-        return self.kind is Kind.MIXED_UP
+        return self.kind in {Kind.MIXED_UP, Kind.OTHER_PATIENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +43,28 @@ class Alarms:
 
     @property
     def records(self) -> list[Model]:
-        """The studies, steps and entries that are named."""
+        """The studies, reports, steps and entries that are named."""
         shown = [alarm for band in self.bands for alarm in band.alarms]
         entries = [alarm.study.requested_procedure for alarm in shown if alarm.study]
-        return [record for record in (*(alarm.study or alarm.step for alarm in shown), *entries) if record]
+        steps = [step for report in self.reports for step in report.doubted_steps.all()]
+        about = (alarm.study or alarm.report or alarm.step for alarm in shown)
+        return [record for record in (*about, *entries, *steps) if record]
+
+    @property
+    def reports(self) -> list[PerformedProcedureStep]:
+        """The reports that are named."""
+        return [alarm.report for band in self.bands for alarm in band.alarms if alarm.report]
 
     @classmethod
     def seen_by(cls, user: Any) -> Self:
         """Return what this person may see; whoever may not see received studies sees nothing."""
         if not user.has_perm("mwl_admin.view_receivedstudy"):
             return cls()
+        reports_too = user.has_perm("mwl_admin.view_performedprocedurestep")
         found: dict[Kind, list[Alarm]] = {}
         for alarm in alarms.alarms():
-            found.setdefault(alarm.kind, []).append(alarm)
+            if reports_too or not alarm.report:
+                found.setdefault(alarm.kind, []).append(alarm)
         if not found:
             return cls()
         # counting looks through all that came in weeks: only where the list was cut
@@ -81,6 +92,16 @@ def _title(kind: Kind, count: int) -> str:
             "Mix-up? %(n)d studies have images of another patient",
             count,
         ),
+        Kind.OTHER_PATIENT: ngettext(
+            "Mix-up? %(n)d examination names another patient than its entry",
+            "Mix-up? %(n)d examinations name another patient than their entry",
+            count,
+        ),
+        Kind.WRONG_ENTRY: ngettext(
+            "The wrong entry was chosen for %(n)d examination",
+            "The wrong entry was chosen for %(n)d examinations",
+            count,
+        ),
         Kind.NO_ENTRY: ngettext("%(n)d study has no entry", "%(n)d studies have no entry", count),
         Kind.NO_IMAGES: ngettext(
             "%(n)d step was started long ago, and no images came",
@@ -91,8 +112,13 @@ def _title(kind: Kind, count: int) -> str:
     return titles[kind] % {"n": count}
 
 
+_DOUBTS = {Kind.OTHER_PATIENT: Doubt.OTHER_PATIENT, Kind.WRONG_ENTRY: Doubt.WRONG_ENTRY}
+
+
 def _rest(kind: Kind) -> str:
     if kind is Kind.NO_IMAGES:
         return f"{reverse('admin:mwl_admin_scheduledprocedurestep_changelist')}?day=all&status=STARTED"
+    if doubt := _DOUBTS.get(kind):
+        return f"{reverse('admin:mwl_admin_performedprocedurestep_changelist')}?doubt__exact={doubt}"
     fit = "mixed_up" if kind is Kind.MIXED_UP else "no_entry"
     return f"{reverse('admin:mwl_admin_receivedstudy_changelist')}?fit={fit}"

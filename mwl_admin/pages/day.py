@@ -3,7 +3,7 @@
 import datetime
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.models import Prefetch, Q, QuerySet
@@ -16,6 +16,7 @@ from mwl_admin import finding
 from mwl_admin.exchange.alarms import images
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN, SOURCES, WAITING
+from mwl_admin.mpps.doubts import doubts
 from mwl_admin.mpps.where import done_elsewhere
 
 LATE_MINUTES = 15
@@ -83,6 +84,7 @@ class Row:
     images: str = ""
     elsewhere: str = ""
     mixed_up: bool = False
+    doubt: str = ""
     next: StepStatus | None = None
     others: Sequence[StepStatus] = field(default_factory=list)
 
@@ -180,8 +182,10 @@ def grouped(
 
 def rows(steps: Sequence[ScheduledProcedureStep], now: datetime.datetime, mixed_up: Collection[int] = ()) -> list[Row]:
     """Return the lines of the list; ``now`` is the department's wall clock."""
-    elsewhere = done_elsewhere(steps)
-    return [_row(step, now, mixed_up, elsewhere.get(step.pk, "")) for step in steps]
+    elsewhere, doubted = done_elsewhere(steps), doubts(steps)
+    return [
+        replace(_row(step, now, mixed_up, elsewhere.get(step.pk, "")), doubt=doubted.get(step.pk, "")) for step in steps
+    ]
 
 
 def _row(step: ScheduledProcedureStep, now: datetime.datetime, mixed_up: Collection[int], elsewhere: str) -> Row:
@@ -198,8 +202,8 @@ def _row(step: ScheduledProcedureStep, now: datetime.datetime, mixed_up: Collect
         _images(step),
         elsewhere,
         step.requested_procedure_id in mixed_up,
-        next_status,
-        others,
+        next=next_status,
+        others=others,
     )
 
 

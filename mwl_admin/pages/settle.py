@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from mwl_admin.models import ReceivedStudy, ScheduledProcedureStep, SettledStep
+from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, ScheduledProcedureStep, SettledStep
 from mwl_admin.pages.audit import note_change
 from mwl_admin.pages.page import page
 from mwl_admin.pages.today import list_again
@@ -46,6 +46,17 @@ def settle_step(request: HttpRequest, pk: int, action: str) -> HttpResponse:
         return _told(request, step, undone=True, changed=changed)
     _row, made = SettledStep.objects.get_or_create(step=step, defaults={"settled_by_id": request.user.pk})
     return _told(request, step, undo=reverse("settle_step", args=[pk, UNDO]), changed=made)
+
+
+@page(*_NEEDED, "view_performedprocedurestep")
+@require_POST
+def settle_report(request: HttpRequest, pk: int, action: str) -> HttpResponse:
+    """Note that somebody has looked at a report that is not about the entry it names, or take that back."""
+    report = get_object_or_404(PerformedProcedureStep, pk=pk)
+    reports = PerformedProcedureStep.objects.filter(pk=pk)
+    if action == UNDO:
+        return _told(request, report, undone=True, changed=reports.reopen())
+    return _told(request, report, undo=reverse("settle_report", args=[pk, UNDO]), changed=reports.settle(request.user))
 
 
 def _told(request: HttpRequest, what: Model, *, changed: int, undone: bool = False, undo: str = "") -> HttpResponse:

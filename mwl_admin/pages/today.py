@@ -108,6 +108,7 @@ def _list(request: HttpRequest, filters: days.Filters) -> _List:
     alarms = Alarms.seen_by(request.user)
     shown = days.with_status(everything, filters.status)
     unmatched = days.unmatched(filters.day) if request.user.has_perm("mwl_admin.view_performedprocedurestep") else []
+    unmatched = [performed for performed in unmatched if performed not in alarms.reports]
     context = {
         "filters": filters,
         "alarms": alarms,

@@ -229,7 +229,7 @@ FIXED = {
     "PatientID": "P-2",
     "PatientBirthDate": "19000101",
     "PatientSex": "O",
-    "ReferencedPatientSequence": [],
+    "ReferencedPatientSequence": [changes(ReferencedSOPInstanceUID="1.2.3")],
     "AdmissionID": "ADM",
     "ScheduledStepAttributesSequence": [],
     "PerformedProcedureStepID": "2",
@@ -281,7 +281,7 @@ def test_a_uid_that_is_none_is_refused(ct: Modality) -> None:
     from pydicom.config import disable_value_validation
 
     with disable_value_validation():
-        assert ct.create(creation(make_step()), "1.02.3").status == 0x0117
+        assert ct.create(creation(make_step()), "1..3").status == 0x0117
     assert not PerformedProcedureStep.objects.exists()
 
 

@@ -64,6 +64,7 @@ TABLE: dict[str, May] = {
     "step_delivery": _read("RXMAS"),
     "settle_step": May("", "XMAS"),
     "settle_study": May("", "XMAS"),
+    "settle_report": May("", "XMAS"),
     "reschedule": May("RXMAS", "RXMAS"),
     "similar_patients": _read("RXMAS"),
     "entry_procedure": _read("RXMAS"),

@@ -89,6 +89,9 @@ class Scene:
             sop_instance_uid="1.2.3", performed_procedure_step_status="COMPLETED"
         )
         performed.scheduled_procedure_steps.add(self.ended)
+        self.report = models.PerformedProcedureStep.objects.create(
+            sop_instance_uid="1.2.4", performed_procedure_step_status="DISCONTINUED", doubt="WRONG_ENTRY"
+        )
         arrived = {"first_arrival_at": now, "last_arrival_at": now, "announced_at": now}
         self.study = models.ReceivedStudy.objects.create(study_instance_uid="2.25.7", **arrived)
         settled = models.ReceivedStudy.objects.create(study_instance_uid="2.25.8", settled_at=now, **arrived)
@@ -116,6 +119,7 @@ class Scene:
             "step_delivery": [self.step.pk],
             "settle_step": [self.step.pk, "seen"],
             "settle_study": [self.study.pk, "seen"],
+            "settle_report": [self.report.pk, "seen"],
             "entry_procedure": [self.step.requested_procedure.procedure_id],
             "merge_patients": [self.patient.pk],
             "query_as_station": [models.Station.objects.get(ae_title="CT1").pk],

@@ -54,7 +54,7 @@ VARIANTS = {
 """Pages that show several things."""
 PARTS = {
     "today_list", "end_dialog", "similar_patients", "free_slots", "echo_station", "change_status", "settle_step",
-    "settle_study", "keep_out", "stop_keeping_out", "admin:search", "admin:login", "admin:logout",
+    "settle_study", "settle_report", "keep_out", "stop_keeping_out", "admin:search", "admin:login", "admin:logout",
 }  # fmt: skip
 """What appears on a page, or in its stead, when something is done there."""
 REDIRECTS = {

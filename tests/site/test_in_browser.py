@@ -180,3 +180,19 @@ def test_the_second_of_two_browsers_is_told(browser: Browser, live_server: Any) 
     ben.get_by_text("This entry was changed by anna").wait_for()
     found = in_database("SELECT requested_procedure_description FROM mwl_admin_requestedprocedure WHERE id = %s", entry)
     assert found == [("from Anna",)]
+
+
+@pytest.mark.parametrize("width", [1110, 1290, 1300, 1400, 1510, 1900])
+def test_no_column_of_the_day_runs_into_its_neighbour(
+    browser: Browser,
+    live_server: Any,
+    width: int,
+) -> None:
+    page = enter(browser, live_server.url)
+    page.set_viewport_size({"width": width, "height": 900})
+    overflowing = page.evaluate(
+        "() => [...document.querySelectorAll('.g-daylist th, .g-daylist td:not(.g-actions)')]"
+        ".filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.innerText)"
+    )
+    assert overflowing == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
