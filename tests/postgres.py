@@ -81,6 +81,11 @@ class PostgresServer:
         self._server = self._spawn("postgres", "-D", str(self._data), *options)
         wait_until(self._answers, timeout=60, what="PostgreSQL takes connections")
 
+    def family(self) -> list[psutil.Process]:
+        """Return the server's processes."""
+        main = psutil.Process(self._server.pid)
+        return [main, *main.children(recursive=True)]
+
     def stop(self) -> None:
         """Shut down in order; connected clients are cut off."""
         self._end(signal.SIGINT)
