@@ -1,7 +1,7 @@
 """How fast entries are written by the HTTP API: ``python -m benchmarks.api_writes``.
 
-Eight clients, each with a connection that it keeps, against the site under gunicorn as it is shipped, on SQLite and on a
-PostgreSQL that flushes to its disk: new entries of new patients, new entries of patients who are known, updates by PUT.
+Eight clients, each with a connection that it keeps, against the site under gunicorn as it is shipped, on SQLite and on
+a PostgreSQL that flushes to its disk: new entries of new patients, and of patients who are known, updates by PUT.
 Of several short runs the best counts, since others may use the machine. Exit status 1 when a target is missed.
 """
 
@@ -85,21 +85,26 @@ class Workload:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._made = 0
+        self._patients: list[int] = []
+        """Each has the number of the first entry made for it."""
 
     def new_patients(self) -> Iterator[Request]:
-        for self._made in self._numbers:
-            yield "POST", "/api/worklist/", entry(self._made, self._made)
+        for number in self._numbers:
+            yield "POST", "/api/worklist/", entry(number, number)
+            self._patients.append(number)
 
     def known_patients(self) -> Iterator[Request]:
-        known = self._made
-        for number in self._numbers:
-            yield "POST", "/api/worklist/", entry(number, number % known + 1)
+        for number, patient in zip(self._numbers, itertools.cycle(self._patients), strict=False):
+            yield "POST", "/api/worklist/", entry(number, patient)
 
     def updates(self) -> Iterator[Request]:
         for turn in itertools.count(1):
-            for number in range(1, self._made + 1):
-                yield "PUT", f"/api/worklist/BENCH{number:08d}", entry(number, number, f"changed {turn}")
+            for number in tuple(self._patients):
+                yield (
+                    "PUT",
+                    f"/api/worklist/BENCH{number:08d}",
+                    entry(number, number, f"changed {turn} {time.time():.0f}"),
+                )
 
 
 def run(port: int, token: str, requests: Iterator[Request], seconds: float) -> list[float]:
@@ -144,13 +149,13 @@ def measure(
     groups: Callable[[], dict[str, list[psutil.Process]]],
     port: int,
     token: str,
-    requests: Iterator[Request],
+    work: Iterator[Request],
     span: float,
 ) -> Figures:
     """Run once, and see what the server's processes used for it."""
     before = {name: processor_time(members) for name, members in groups().items()}
     started = time.perf_counter()
-    taken = run(port, token, requests, span)
+    taken = run(port, token, work, span)
     seconds = time.perf_counter() - started
     after = {name: processor_time(members) for name, members in groups().items()}
     cpu = {name: (after[name] - before[name]) * 1000 / len(taken) for name in before}

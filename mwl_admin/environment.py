@@ -206,6 +206,8 @@ def _sqlite(config: dict[str, Any]) -> dict[str, Any]:
         "init_command": SQLITE_PRAGMAS,
         **config.get("OPTIONS", {}),
     }
+    # The last one who closes a file of SQLite's brings it up to date: with each request that would be each time.
+    config["CONN_MAX_AGE"] = 60
     name = config.get("NAME")
     if not name:
         raise ValueError("the URL names no file, e.g. sqlite:///var/worklist.sqlite3")

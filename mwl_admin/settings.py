@@ -228,7 +228,7 @@ RECORD_QUERIES = environment.read(_env, "MWL_RECORD_QUERIES", environment.boolea
 RECORD_PATIENT_READS = environment.read(_env, "WEB_RECORD_PATIENT_READS", environment.boolean, "0")
 
 API_REQUESTS_PER_MINUTE = environment.read(
-    _env, "API_REQUESTS_PER_MINUTE", environment.whole_number(1, 1_000_000), "600"
+    _env, "API_REQUESTS_PER_MINUTE", environment.whole_number(1, 1_000_000), "12000"
 )
 API_WRONG_TOKENS_PER_MINUTE = environment.read(
     _env, "API_WRONG_TOKENS_PER_MINUTE", environment.whole_number(1, 100_000), "20"

@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
 from mwl_admin.api.dicomjson import MEDIA_TYPE, to_keywords
-from mwl_admin.api.entries import shown, tag_of
+from mwl_admin.api.entries import shown_alone, tag_of
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.reach import Reach
 from mwl_admin.exchange.jsonform import is_storable
@@ -78,8 +78,7 @@ def answer(
     request: HttpRequest, order: RequestedProcedure, reach: Reach, shows: Q, status: HTTPStatus = HTTPStatus.OK
 ) -> HttpResponse:
     """Return an entry with those of its steps that ``shows`` names."""
-    order = RequestedProcedure.objects.select_related("patient").get(pk=order.pk)
-    data_sets, kind = in_form(request, shown(RequestedProcedure.objects.filter(pk=order.pk), shows))
+    data_sets, kind = in_form(request, shown_alone(order, shows))
     if not data_sets:
         raise no_such_entry()  # its steps have been deleted
     content = data_sets if kind == MEDIA_TYPE else data_sets[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,21 +12,31 @@ from django.db.models import Q, QuerySet
 
 from mwl_admin.api.dicomjson import DataSet, to_dicom_json
 from mwl_admin.api.parameters import everything
-from mwl_admin.models import RequestedProcedure
+from mwl_admin.models import RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.models.status import ENDED
+from mwl_admin.prepared import Prepared
 from mwl_admin.worklist.attributes import STEP_SEQUENCE
 from mwl_admin.worklist.charset import DEFAULT_TERM, CharacterSet, split_terms
 from mwl_admin.worklist.directory import Directory
 from mwl_admin.worklist.identifier import parse
-from mwl_admin.worklist.matching import Condition
+from mwl_admin.worklist.matching import EVERYTHING, Condition
 from mwl_admin.worklist.query import select
-from mwl_admin.worklist.response import compile_plan
+from mwl_admin.worklist.response import Plan, compile_plan
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, SYNTAXES
 from mwl_admin.worklist.values import Context
 
 _STEPS = f"{STEP_SEQUENCE:08X}"
 _STATUS = "00400020"
 _REASON = "00741238"
+_VERSIONS = Prepared(
+    lambda pk: RequestedProcedure.objects.filter(pk=pk).order_by().values_list("version", "patient__version"), int
+)
+_STEP_VERSIONS = Prepared(
+    lambda pk: (
+        ScheduledProcedureStep.objects.filter(requested_procedure=pk).order_by("pk").values_list("pk", "version")
+    ),
+    int,
+)
 _TIMEZONE = "00080201"
 
 
@@ -35,13 +47,40 @@ def shown(orders: QuerySet[RequestedProcedure], seen: Q) -> list[DataSet]:
     Reason For Cancellation (0074,1238), which DICOM has for a Unified Procedure Step (PS3.3 C.30.1).
     """
     pks = list(orders.values_list("pk", flat=True))
+    plan = _plan()
+    conditions = (Condition("asked for", Q(requested_procedure__in=pks)), Condition("seen", seen))
+    found = _data_sets(plan, select(conditions, plan.columns))
+    return [found[pk] for pk in pks if pk in found]
+
+
+def shown_alone(order: RequestedProcedure, seen: Q) -> list[DataSet]:
+    """Return one entry, or none without steps, by a statement that is made only once where all steps are seen."""
+    if seen != EVERYTHING:
+        return shown(RequestedProcedure.objects.filter(pk=order.pk), seen)
+    plan = _plan()
+    return list(_data_sets(plan, _statement(plan.columns).rows(order.pk)).values())
+
+
+@cache
+def _statement(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(lambda pk: select((Condition("asked for", Q(requested_procedure=pk)),), columns), int)
+
+
+def _plan() -> Plan:
     context = Context(Directory.read(), None, ZoneInfo(settings.TIME_ZONE))
     charset = CharacterSet(split_terms(DEFAULT_TERM))
     first = ("pk", "requested_procedure_id", "status", "status_reason")
-    plan = compile_plan(everything(), SYNTAXES[EXPLICIT_LITTLE], charset, context, first=first)
+    return compile_plan(_everything(), SYNTAXES[EXPLICIT_LITTLE], charset, context, first=first)
+
+
+_everything = cache(everything)
+
+
+def _data_sets(plan: Plan, rows: Iterable[tuple[Any, ...]]) -> dict[int, DataSet]:
+    """Return entries by their primary keys, made of the rows of their steps."""
     found: dict[int, DataSet] = {}
     steps: dict[int, list[tuple[int, DataSet]]] = {}
-    for row in select((Condition("asked for", Q(requested_procedure__in=pks)), Condition("seen", seen)), plan.columns):
+    for row in rows:
         data_set = to_dicom_json(parse(plan.encode(row), EXPLICIT_LITTLE))
         (step,) = data_set[_STEPS]["Value"]
         step[_STATUS] = {"vr": "CS", "Value": [row[2]]}
@@ -53,11 +92,14 @@ def shown(orders: QuerySet[RequestedProcedure], seen: Q) -> list[DataSet]:
         # In the order in which the steps were made, which is the one in which an entry names them.
         data_set[_STEPS]["Value"] = [step for _, step in sorted(steps[pk], key=lambda made: made[0])]
         data_set.pop(_TIMEZONE, None)  # it is a step's, and several of them may lie on both sides of a change of clocks
-    return [found[pk] for pk in pks if pk in found]
+    return found
 
 
 def tag_of(order: RequestedProcedure, seen: Q) -> str:
     """Return the entity tag (RFC 9110 section 8.8.3): another one whenever anything of the entry has changed."""
-    steps = order.scheduled_procedure_steps.filter(seen).order_by("pk").values_list("pk", "version")
-    versions: list[Any] = [order.version, order.patient.version, *(f"{pk}.{version}" for pk, version in steps)]
+    if seen == EVERYTHING:
+        steps = _STEP_VERSIONS.rows(order.pk)
+    else:
+        steps = list(order.scheduled_procedure_steps.filter(seen).order_by("pk").values_list("pk", "version"))
+    versions: list[Any] = [*(_VERSIONS.first(order.pk) or ()), *(f"{pk}.{step_version}" for pk, step_version in steps)]
     return f'"{"-".join(map(str, versions))}"'

@@ -47,14 +47,14 @@ class Token(HttpBearer):
         _refuse_until(BUCKETS.take(client.pk, client.requests_per_minute or settings.API_REQUESTS_PER_MINUTE))
         if client.expires_soon and not client.was_used_today:
             logger.warning("the token of API client %s is valid until %s", client, client.expires_on)
-        APIClient.objects.filter(pk=client.pk).note_use()
+        client.note_use()
         return client
 
 
 def _client_of(token: str, address: str) -> APIClient | None:
     per_minute = settings.API_WRONG_TOKENS_PER_MINUTE
     _refuse_until(GUESSES.wait(address, token, per_minute))
-    client = APIClient.objects.by_token(token)
+    client = APIClient.by_token(token)
     if client is None:
         GUESSES.wrong(address, per_minute)
     else:

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from mwl_admin import examinations, identity
-from mwl_admin.exchange import attributes, persons, values
+from mwl_admin.exchange import attributes, persons, turns, values
 from mwl_admin.exchange.attributes import (
     COLUMNS,
     PROCEDURE_CODE,
@@ -26,9 +26,32 @@ from mwl_admin.exchange.attributes import (
 from mwl_admin.exchange.problems import DIFFERS, ConflictError, InvalidEntryError, Problem, UnknownEntryError
 from mwl_admin.exchange.steps import StepWriter
 from mwl_admin.exchange.writing import Record, required
+from mwl_admin.fields import normalise
 from mwl_admin.models import Patient, Procedure, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.models.base import because
 from mwl_admin.models.status import WAITING
+from mwl_admin.prepared import PreparedInstances
+
+_ORDER = PreparedInstances(
+    RequestedProcedure,
+    lambda number: (
+        RequestedProcedure.objects.select_for_update(no_key=True).filter(accession_number=number).order_by("pk")
+    ),
+    str,
+)
+_PATIENT = PreparedInstances(
+    Patient,
+    lambda patient_id, issuer: (
+        Patient.objects.select_for_update(no_key=True)
+        .filter(patient_id=patient_id, issuer_of_patient_id=issuer)
+        .order_by()
+    ),
+    str,
+    str,
+)
+_PATIENT_OF = PreparedInstances(
+    Patient, lambda pk: Patient.objects.select_for_update(no_key=True).filter(pk=pk).order_by(), int
+)
 
 ATTEMPTS = 3
 """How often an entry is tried when others write the same one at the same moment."""
@@ -115,7 +138,7 @@ def attempted(write: Callable[[], Stored], source: str) -> Stored:
     """Write in one transaction; again when others have made the same patient or order in between."""
     for attempt in range(ATTEMPTS):
         try:
-            with transaction.atomic(), because(source):
+            with turns.writing(), transaction.atomic(), because(source):
                 return write()
         except IntegrityError as error:
             # Somebody else made the same patient or order since we looked: now it is there to be found.
@@ -167,7 +190,7 @@ class EntryWriter:
     def find_order(self) -> RequestedProcedure | None:
         """Return the order that the entry is about, locked; None when there is none yet."""
         number = self.entry.accession_number
-        return self.locked_orders().filter(accession_number=number).first() if number else None
+        return _ORDER.first(normalise(number)) if number else None
 
     @staticmethod
     def locked_orders() -> QuerySet[RequestedProcedure]:
@@ -205,6 +228,7 @@ class EntryWriter:
         patient_id = _stripped(given, "PatientID")
         issuer = _stripped(given, "IssuerOfPatientID")
         if order is not None:
+            (order.patient,) = _PATIENT_OF.all(order.patient_id)
             # An ID without an issuer is the department's.
             is_told = "PatientID" in given or "IssuerOfPatientID" in given
             if ("PatientID" in given and patient_id != order.patient.patient_id) or (
@@ -215,11 +239,11 @@ class EntryWriter:
                         "PatientID", _("The accession number belongs to an order of another patient."), "other_patient"
                     )
                 )
-            order.patient = Patient.objects.select_for_update(no_key=True).get(pk=order.patient_id)
             return order.patient
         if not patient_id:
             return None
-        return identity.find(Patient.objects.select_for_update(no_key=True), patient_id, issuer)
+        found = (_PATIENT.first(normalise(patient_id), normalise(known)) for known in identity.issuers(issuer))
+        return next((patient for patient in found if patient is not None), None)
 
     def _refuse_another(self, patient: Patient, *, by_id_alone: bool) -> None:
         if self.update_patient:
@@ -382,7 +406,7 @@ def cancel(
     :raises UnknownEntryError: there is no such entry, or no such step in it.
     :raises ConflictError: a step has started, or has ended otherwise.
     """
-    with transaction.atomic(), because(source):
+    with turns.writing(), transaction.atomic(), because(source):
         before()
         order = RequestedProcedure.objects.select_for_update().filter(accession_number=accession_number).first()
         if order is None or not accession_number:

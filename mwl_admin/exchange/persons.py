@@ -49,6 +49,6 @@ def entered_twice(patient: Patient) -> Iterator[Problem]:
     others = Patient.objects.filter(
         name_folded=patient.name_folded, patient_birth_date=patient.patient_birth_date
     ).exclude(patient_id=patient.patient_id, issuer_of_patient_id=patient.issuer_of_patient_id)
-    for other in others.order_by("pk")[:3]:
+    for other in others.order_by("pk").values_list("patient_id", flat=True)[:3]:
         text = _("is perhaps the person of patient ID %(id)s: name and birth date are the same.")
-        yield Problem("PatientID", text % {"id": other.patient_id}, "entered_twice")
+        yield Problem("PatientID", text % {"id": other}, "entered_twice")

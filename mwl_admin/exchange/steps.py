@@ -16,11 +16,17 @@ from mwl_admin.exchange.problems import Problem
 from mwl_admin.exchange.writing import Record, required
 from mwl_admin.models import ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import ENDED, OPEN, WAITING
+from mwl_admin.prepared import PreparedInstances
 
 if TYPE_CHECKING:
     from mwl_admin.exchange.entries import Stored
 
 STEP_ID = "ScheduledProcedureStepID"
+_STEPS_OF = PreparedInstances(
+    ScheduledProcedureStep,
+    lambda order: ScheduledProcedureStep.objects.select_for_update().filter(requested_procedure=order).order_by("pk"),
+    int,
+)
 _KEYWORDS = [name for name, column in COLUMNS.items() if column.level is Level.STEP]
 _ORDER = [StepStatus.SCHEDULED, StepStatus.ARRIVED, StepStatus.READY, StepStatus.STARTED]
 
@@ -54,8 +60,9 @@ class StepWriter:
     def take(self, items: Sequence[Mapping[str, Any]]) -> None:
         """Find the step that each item means, and set what it gives."""
         if self.order.pk is not None:
-            steps = self.order.scheduled_procedure_steps.select_for_update().order_by("pk")
-            self.existing = list(steps)
+            self.existing = _STEPS_OF.all(self.order.pk)
+            for existing in self.existing:
+                existing.requested_procedure = self.order
         for number, (item, step) in enumerate(self.paired(items), start=1):
             path = f"{STEPS}[{number}]."
             write = self.write_of(step, path)

@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar
 
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
+from simple_history.manager import HistoryDescriptor
 from simple_history.models import HistoricalRecords
 
 Entry = TypeVar("Entry", bound="PreparedModel")
@@ -103,11 +104,34 @@ def because(reason: str) -> Iterator[None]:
         _reason.reset(token)
 
 
+class _KeptDescriptor(HistoryDescriptor):  # type: ignore[misc]
+    """Keeps the manager's class, which would be made anew with each record."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._made = self.manager_class.from_queryset(self.queryset_class)
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self._made(self.model, instance)
+
+
 class _Records(HistoricalRecords):  # type: ignore[misc]
     """Records that are found again from the model, to write one where no signal is sent, and that know why."""
 
     def get_change_reason_for_object(self, instance: Any, history_type: str, using: Any) -> str | None:
         return super().get_change_reason_for_object(instance, history_type, using) or _reason.get() or None
+
+    def create_historical_record_m2ms(self, history_instance: Any, instance: Any) -> None:
+        # What was just made is in no relation yet.
+        if history_instance.history_type != "+":
+            super().create_historical_record_m2ms(history_instance, instance)
+
+    def finalize(self, sender: Any, **kwargs: Any) -> None:
+        super().finalize(sender, **kwargs)
+        descriptor = vars(sender).get(self.manager_name)
+        if type(descriptor) is HistoryDescriptor:
+            kept = _KeptDescriptor(descriptor.model, descriptor.manager_class, descriptor.queryset_class)
+            setattr(sender, self.manager_name, kept)
 
     def contribute_to_class(self, cls: Any, name: str) -> None:
         super().contribute_to_class(cls, name)

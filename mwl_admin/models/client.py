@@ -12,10 +12,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.models.station import Station
+from mwl_admin.prepared import PreparedInstances
 
 TOKEN_MARK = "gw_"  # noqa: S105 - how each token begins, so that one in a wrong place is recognised
 WARNED_BEFORE = timedelta(days=14)
 """How long before a token ends staff are told."""
+NOTED_EVERY = timedelta(minutes=1)
 _SHOWN = 8
 
 
@@ -27,14 +29,10 @@ def hashed(token: str) -> str:
 class APIClientQuerySet(models.QuerySet["APIClient"]):
     """Clients of the API."""
 
-    def by_token(self, token: str) -> "APIClient | None":
-        """Return the client that a token belongs to, unless it is switched off."""
-        return self.filter(token_hash=hashed(token), enabled=True).select_related("station").first()
-
     def note_use(self) -> None:
         """Remember that these clients have just asked for something; once a minute is exact enough."""
         now = timezone.now()
-        stale = Q(last_used_at=None) | Q(last_used_at__lt=now - timedelta(minutes=1))
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=now - NOTED_EVERY)
         self.filter(stale).update(last_used_at=now)
 
 
@@ -86,6 +84,16 @@ class APIClient(models.Model):
     def __str__(self) -> str:
         return str(self.name)
 
+    @classmethod
+    def by_token(cls, token: str) -> "APIClient | None":
+        """Return the client that a token belongs to, unless it is switched off."""
+        return _BY_TOKEN.first(hashed(token))
+
+    def note_use(self) -> None:
+        """Remember that this client has just asked for something; nothing is written when that is known."""
+        if self.last_used_at is None or self.last_used_at < timezone.now() - NOTED_EVERY:
+            type(self).objects.filter(pk=self.pk).note_use()
+
     @property
     def has_expired(self) -> bool:
         """Whether the token's last day is over."""
@@ -118,3 +126,8 @@ class APIClient(models.Model):
         client.full_clean()
         client.save()
         return client, token
+
+
+_BY_TOKEN = PreparedInstances(
+    APIClient, lambda token_hash: APIClient.objects.filter(token_hash=token_hash, enabled=True).order_by(), str
+)

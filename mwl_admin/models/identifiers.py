@@ -7,10 +7,12 @@ Requested procedure ID, scheduled procedure step ID and accession number are thr
 import uuid
 from collections import deque
 from collections.abc import Sequence as Items
+from functools import cache
 
 from django.db import models
 
 from mwl_admin.models.sequence import Sequence
+from mwl_admin.prepared import Prepared
 
 CHUNK = 500
 """How many identifiers are looked up by one statement; SQLite takes only so many parameters."""
@@ -26,12 +28,22 @@ def fill(entries: Items[models.Model], field: str, letter: str) -> None:
     waiting = deque(entry for entry in entries if not getattr(entry, field))
     if not waiting:
         return
-    manager = type(waiting[0])._default_manager
     while waiting:
         count = min(len(waiting), CHUNK)
         candidates = [f"{letter}{number:08d}" for number in Sequence.take(field, count)]
         # Someone may have typed, or imported, what would have been next.
-        taken = set(manager.filter(**{f"{field}__in": candidates}).values_list(field, flat=True))
+        taken = _taken(type(waiting[0]), field, candidates)
         for candidate in candidates:
             if candidate not in taken:
                 setattr(waiting.popleft(), field, candidate)
+
+
+def _taken(model: type[models.Model], field: str, candidates: Items[str]) -> set[str]:
+    if len(candidates) == 1:
+        return {value for (value,) in _one(model, field).rows(candidates[0])}
+    return set(model._default_manager.filter(**{f"{field}__in": candidates}).values_list(field, flat=True))
+
+
+@cache
+def _one(model: type[models.Model], field: str) -> Prepared:
+    return Prepared(lambda value: model._default_manager.filter(**{field: value}).order_by().values_list(field), str)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from mwl_admin.fields import UIDField
 from mwl_admin.models.requested import RequestedProcedure
 from mwl_admin.models.scheduled import ScheduledProcedureStep
+from mwl_admin.prepared import Prepared
 
 ALARM_DAYS = 30
 """How long a study that does not fit is shown, unless somebody settles it before."""
@@ -79,6 +80,8 @@ class ReceivedStudyQuerySet(models.QuerySet["ReceivedStudy"]):
 
     def find_entries(self, requested: RequestedProcedure) -> int:
         """Give the studies that have no entry to one that is theirs; return how many."""
+        if requested.accession_number and not _WAITING.rows(requested.study_instance_uid, requested.accession_number):
+            return 0
         theirs = Q(study_instance_uid=requested.study_instance_uid)
         if requested.accession_number:
             theirs |= Q(accession_number=requested.accession_number)
@@ -176,3 +179,15 @@ class SettledStep(models.Model):
 
     def __str__(self) -> str:
         return str(self.step_id)
+
+
+_WAITING = Prepared(
+    lambda uid, number: (
+        ReceivedStudy.objects.order_by()
+        .filter(Q(study_instance_uid=uid) | Q(accession_number=number), requested_procedure=None)
+        .values_list("pk")
+    ),
+    str,
+    str,
+)
+"""Those without an entry that may be an entry's, which with nearly each entry there are none of."""

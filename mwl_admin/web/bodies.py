@@ -86,7 +86,7 @@ def _longest(request: HttpRequest) -> int:
 
 def _has_token(request: HttpRequest) -> bool:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    client = APIClient.objects.by_token(token.strip()) if scheme.lower() == "bearer" else None
+    client = APIClient.by_token(token.strip()) if scheme.lower() == "bearer" else None
     return client is not None and not client.has_expired
 
 

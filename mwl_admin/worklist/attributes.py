@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
@@ -53,17 +54,35 @@ class Attribute:
     @property
     def tag(self) -> int:
         """The attribute's tag as one number."""
-        return int(tag_for_keyword(self.keyword) or 0)
+        return _tag(self.keyword)
 
     @property
     def vr(self) -> str:
         """The VR of the data dictionary."""
-        return str(dictionary_VR(self.tag))
+        return _vr(self.keyword)
 
     @property
     def multiple(self) -> bool:
         """Whether the attribute may have several values."""
-        return str(dictionary_VM(self.tag)) != "1"
+        return _is_multiple(self.keyword)
+
+
+# pydicom's dictionary takes its time, and these are asked for with each response that is planned.
+
+
+@cache
+def _tag(keyword: str) -> int:
+    return int(tag_for_keyword(keyword) or 0)
+
+
+@cache
+def _vr(keyword: str) -> str:
+    return str(dictionary_VR(_tag(keyword)))
+
+
+@cache
+def _is_multiple(keyword: str) -> bool:
+    return str(dictionary_VM(_tag(keyword))) != "1"
 
 
 STEP_SEQUENCE = 0x00400100

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mwl_admin.models import Station
+from mwl_admin.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class StationEntry:
 
 
 _COLUMNS = tuple(name for name in StationEntry.__slots__ if name != "omitted_when_empty")
+_STATIONS = Prepared(lambda: Station.objects.order_by().values_list(*_COLUMNS, "omitted_when_empty"))
 
 
 class Directory:
@@ -50,10 +52,9 @@ class Directory:
     @classmethod
     def read(cls) -> Directory:
         """Read the stations from the database."""
-        rows = Station.objects.order_by().values_list(*_COLUMNS, "omitted_when_empty")
         return cls(
             StationEntry(**dict(zip(_COLUMNS, row[:-1], strict=True)), omitted_when_empty=frozenset(row[-1] or ()))
-            for row in rows
+            for row in _STATIONS.rows()
         )
 
     def find(self, ae_title: str) -> StationEntry | None:

@@ -12,6 +12,9 @@ from django.test import Client
 from mwl_admin.api.guesses import GUESSES
 from mwl_admin.api.tokens import BUCKETS
 from mwl_admin.models import APIClient
+from tests.databases import database
+
+__all__ = ["database"]
 
 
 @pytest.fixture(autouse=True)
