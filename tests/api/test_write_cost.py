@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 KINDS: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "a new patient": ("POST", WORKLIST, entry(AccessionNumber="A-2", PatientID="P-2", PatientName="Roe^Jane"), 26),
     "a known patient": ("POST", WORKLIST, entry(AccessionNumber="A-2"), 20),
-    "an update": ("PUT", ENTRY, entry(RequestedProcedureDescription="CT head"), 19),
+    "an update": ("PUT", ENTRY, entry(RequestedProcedureDescription="CT head"), 21),
 }
 
 
