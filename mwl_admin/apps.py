@@ -13,7 +13,7 @@ class WorklistConfig(AppConfig):
         # Registers the checks, and what follows the saving of an entry and a login; models are not loaded before.
         from mwl_admin import checks, first_password, open_doors  # noqa: F401
         from mwl_admin.changes import installing  # noqa: F401
-        from mwl_admin.exchange import linking, registry  # noqa: F401
+        from mwl_admin.exchange import linking, reconciliation, registry  # noqa: F401
 
         _show_json_plainly()
 

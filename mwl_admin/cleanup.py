@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 
 from mwl_admin.changes import feed
+from mwl_admin.exchange import reconciliation
 from mwl_admin.exchange.arrivals import prune_notices
 
 
@@ -25,6 +26,7 @@ def prune(now: datetime.datetime) -> dict[str, int]:
     return {
         "notices": prune_notices(now),
         "changes": feed.prune(now),
+        "told_changes": reconciliation.prune(now),
         "sessions": Session.objects.filter(expire_date__lt=now).delete()[0],
         "refused_logins": AccessAttempt.objects.filter(attempt_time__lt=now - _refused_kept()).delete()[0],
     }

@@ -55,6 +55,13 @@ def on_starting(server: object) -> None:
     private.tighten_start(settings.DATA_DIR, databases=environment.database_files(settings.DATABASES))
 
 
+def post_worker_init(worker: object) -> None:
+    """Tell the receiver of changes of patients, from each worker: one at a time takes its turn."""
+    from mwl_admin.exchange.reconciliation import deliverer  # models are loaded with the application
+
+    deliverer.start()
+
+
 # Here and not in the settings, which commands read too: what a command has to say is for the person who gave it.
 traces.install()
 warnings.filterwarnings("ignore", module="pydicom")

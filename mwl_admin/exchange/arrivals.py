@@ -118,6 +118,7 @@ class _Reader:
             "patient_name": name,
             "name_folded": folded(name),
             "patient_birth_date": _date(patient.get("birth_date")),
+            **_stored(self.part("original_patient")),
             "description": _text(study.get("description"), 64),
             "modalities": _texts(study.get("modalities")),
             "senders": _senders(self.content.get("senders")),
@@ -150,6 +151,15 @@ def folded(name: str) -> str:
     """Return the start of a name that mixed-up images are told by: family and given name, and what separates them."""
     parts = [*names.folded(name.split("=", maxsplit=1)[0]).split("^"), ""][:2]
     return "^".join((*parts, "")) if any(parts) else ""
+
+
+def _stored(patient: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom the images name, where the patient has become another since; nothing where it is the same."""
+    return {
+        "stored_patient_id": _text(patient.get("id"), 64),
+        "stored_patient_name": _text(patient.get("name"), 200),
+        "stored_patient_birth_date": _date(patient.get("birth_date")),
+    }
 
 
 def _text(value: Any, limit: int) -> str:

@@ -92,7 +92,11 @@ class ReceivedStudyQuerySet(models.QuerySet["ReceivedStudy"]):
 
 
 class ReceivedStudy(models.Model):
-    """A study as the receiver last told of it. Its values are those of the images, whatever the worklist says."""
+    """A study as the receiver last told of it. Its values are those of the images, whatever the worklist says.
+
+    Where a change of the patient reached the receiver, the patient is the one of today, and ``stored_…`` is whom the
+    images name.
+    """
 
     study_instance_uid = UIDField(_("Study Instance UID"), unique=True)
     requested_procedure = models.ForeignKey(
@@ -108,6 +112,9 @@ class ReceivedStudy(models.Model):
     patient_name = models.CharField(_("patient name"), max_length=200, blank=True)
     name_folded = models.CharField(max_length=200, blank=True, editable=False)
     patient_birth_date = models.DateField(_("birth date"), null=True, blank=True)
+    stored_patient_id = models.CharField(_("patient ID in the images"), max_length=64, blank=True)
+    stored_patient_name = models.CharField(_("patient name in the images"), max_length=200, blank=True)
+    stored_patient_birth_date = models.DateField(_("birth date in the images"), null=True, blank=True)
     description = models.CharField(_("description"), max_length=64, blank=True)
     modalities = models.JSONField(_("modalities"), default=list)
     senders = models.JSONField(_("senders"), default=list, help_text=_("AE titles that sent the images."))
@@ -142,6 +149,14 @@ class ReceivedStudy(models.Model):
         """Save, and have the alarms compare it with its entry at once."""
         super().save(*args, **kwargs)
         compare_again()
+
+    @property
+    def stored_under(self) -> str:
+        """Whom the images name, where the patient has become another since; empty where it is the same."""
+        if not (self.stored_patient_id or self.stored_patient_name):
+            return ""
+        name = " ".join(filter(None, self.stored_patient_name.split("=")[0].replace("^", ", ", 1).split("^")))
+        return f"{name} ({self.stored_patient_id})".strip()
 
 
 class StudyNotice(models.Model):

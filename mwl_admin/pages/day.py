@@ -133,7 +133,14 @@ def steps_of_other_days(filters: Filters) -> list[ScheduledProcedureStep]:
 
 
 def _with_all_that_is_shown(steps: QuerySet[ScheduledProcedureStep]) -> QuerySet[ScheduledProcedureStep]:
-    arrived = ReceivedStudy.objects.only("requested_procedure", "modalities", "instance_count", "first_arrival_at")
+    arrived = ReceivedStudy.objects.only(
+        "requested_procedure",
+        "modalities",
+        "instance_count",
+        "first_arrival_at",
+        "stored_patient_id",
+        "stored_patient_name",
+    )
     studies = Prefetch("requested_procedure__received_studies", arrived.order_by("first_arrival_at"))
     return steps.select_related("requested_procedure__patient").prefetch_related("stations", studies)
 
@@ -217,6 +224,8 @@ def _images(step: ScheduledProcedureStep) -> str:
     if modalities and step.modality not in modalities:
         # The study is the entry's: here its images are those of another step, or of another name for the modality.
         text += f" ({', '.join(sorted(modalities))})"
+    for old in dict.fromkeys(study.stored_under for study in studies if study.stored_under):
+        text += ", " + _("stored as %(person)s") % {"person": old}
     if step.status == StepStatus.COMPLETED:
         return text
     since = timezone.localtime(studies[0].first_arrival_at)
