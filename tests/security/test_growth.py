@@ -331,7 +331,13 @@ def test_ended_sessions_and_old_refused_logins_are_deleted_and_logins_kept(clien
         AccessAttempt.objects.filter(pk=row.pk).update(attempt_time=now - datetime.timedelta(days=days))
     AccessLog.objects.create(username="anna", ip_address="192.0.2.1")
     AccessLog.objects.update(attempt_time=now - datetime.timedelta(days=900))
-    assert cleanup.prune(now) == {"notices": 0, "changes": 0, "sessions": 1, "refused_logins": 1}
+    assert cleanup.prune(now) == {
+        "notices": 0,
+        "changes": 0,
+        "told_changes": 0,
+        "sessions": 1,
+        "refused_logins": 1,
+    }
     assert list(Session.objects.values_list("session_key", flat=True)) == ["new"]
     assert AccessLog.objects.count() == 1
 
