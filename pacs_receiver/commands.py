@@ -16,6 +16,7 @@ from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from pacs_receiver.database import reading
+from pacs_receiver.due import has_come
 from pacs_receiver.exceptions import ReceiverError
 from pacs_receiver.index_tables import command
 
@@ -120,7 +121,9 @@ class Commands:
             with self._engine.begin() as connection:
                 taken = connection.execute(
                     update(command)
-                    .where(same, command.c.status.is_(None), command.c.claimed_until < now)
+                    .where(
+                        same, command.c.status.is_(None), has_come(command.c.claimed_until, now, longest=_CLAIM_SECONDS)
+                    )
                     .values(claimed_until=now + _CLAIM_SECONDS)
                 )
             return bool(taken.rowcount == 1)

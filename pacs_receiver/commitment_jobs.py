@@ -18,6 +18,7 @@ from pacs_receiver import jobs
 from pacs_receiver.commitment import CLAIM_SECONDS, WELL_KNOWN_INSTANCE
 from pacs_receiver.commitment_data import Failure, Reference, Result, committed_in, parse_request
 from pacs_receiver.database import reading
+from pacs_receiver.due import SKEW_SECONDS
 from pacs_receiver.index_tables import commitment, instance, series, study
 from pacs_receiver.part10 import NotPart10
 from pacs_receiver.peer_book import PeerBook
@@ -46,6 +47,7 @@ class CommitmentJobs:
     ae_title: str
     verify_hash: bool
     give_up_seconds: float
+    wait_seconds: float
 
     @classmethod
     def of(cls, config: PacsConfig, engine: Engine, storage: Storage, peers: PeerBook) -> CommitmentJobs:
@@ -57,6 +59,7 @@ class CommitmentJobs:
             ae_title=config.listener.ae_title,
             verify_hash=config.commit_verify_hash,
             give_up_seconds=config.commit_give_up_days * _DAY,
+            wait_seconds=config.commit_wait_seconds,
         )
 
     # -- for the association of the request
@@ -97,8 +100,9 @@ class CommitmentJobs:
     def report_due(self) -> int:
         """Finish what was reported; report what is due, each on a new association; return how many were reported."""
         reported = 0
-        for row_id in jobs.due(self.engine, commitment, time.time()):
-            if jobs.claim(self.engine, commitment, row_id, time.time(), CLAIM_SECONDS):
+        longest = self.wait_seconds + CLAIM_SECONDS
+        for row_id in jobs.due(self.engine, commitment, time.time(), longest_claim=longest):
+            if jobs.claim(self.engine, commitment, row_id, time.time(), CLAIM_SECONDS, longest_claim=longest):
                 reported += self._report_or_finish(row_id)
         return reported
 
@@ -123,12 +127,19 @@ class CommitmentJobs:
         return True
 
     def _put_off(self, row: Row[tuple[object, ...]], reason: str) -> None:
-        if time.time() - row.requested_at > self.give_up_seconds:
+        waited = time.time() - row.requested_at
+        if waited < -SKEW_SECONDS:  # the clock was ahead: the patience begins now
+            self._set_requested(row.id, time.time())
+        if waited > self.give_up_seconds:
             log.error("gave up reporting a storage commitment to %s: %s", row.ae_title, reason)
             self._close(row.id)
             return
         log.warning("a storage commitment result for %s waits: %s", row.ae_title, reason)
         jobs.try_again(self.engine, commitment, row.id, time.time(), row.attempts)
+
+    def _set_requested(self, row_id: int, at: float) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(update(commitment).where(commitment.c.id == row_id).values(requested_at=at))
 
     def _row(self, row_id: int) -> Row[tuple[object, ...]]:
         with reading(self.engine) as connection:

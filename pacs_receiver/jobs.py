@@ -11,6 +11,7 @@ from sqlalchemy import Engine, Table, or_, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from pacs_receiver.database import reading
+from pacs_receiver.due import has_come
 from pacs_receiver.index_tables import lease
 
 log = logging.getLogger(__name__)
@@ -76,11 +77,14 @@ def delay_after(attempts: int) -> float:
     return float(min(_FIRST_DELAY * 2 ** min(attempts, 20), _LONGEST_DELAY))
 
 
-def due(engine: Engine, table: Table, now: float) -> list[int]:
-    """Return the rows of a work table that are due and that nobody has claimed."""
+def due(engine: Engine, table: Table, now: float, *, longest_claim: float) -> list[int]:
+    """Return the rows of a work table that are due and that nobody has claimed; no claim is longer than that."""
     query = (
         select(table.c.id)
-        .where(table.c.next_attempt <= now, table.c.claimed_until < now)
+        .where(
+            has_come(table.c.next_attempt, now, longest=_LONGEST_DELAY),
+            has_come(table.c.claimed_until, now, longest=longest_claim),
+        )
         .order_by(table.c.next_attempt)
         .limit(50)
     )
@@ -88,12 +92,16 @@ def due(engine: Engine, table: Table, now: float) -> list[int]:
         return list(connection.execute(query).scalars())
 
 
-def claim(engine: Engine, table: Table, row_id: int, now: float, seconds: float) -> bool:
+def claim(engine: Engine, table: Table, row_id: int, now: float, seconds: float, *, longest_claim: float) -> bool:
     """Take a row of a work table for ``seconds``; False when another was quicker."""
     with engine.begin() as connection:
         result = connection.execute(
             update(table)
-            .where(table.c.id == row_id, table.c.next_attempt.is_not(None), table.c.claimed_until < now)
+            .where(
+                table.c.id == row_id,
+                table.c.next_attempt.is_not(None),
+                has_come(table.c.claimed_until, now, longest=longest_claim),
+            )
             .values(claimed_until=now + seconds)
         )
     return bool(result.rowcount == 1)

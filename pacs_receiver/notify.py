@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, select, update
 
 from pacs_receiver import jobs, queries
 from pacs_receiver.database import reading
+from pacs_receiver.due import mend_arrivals
 from pacs_receiver.index_tables import announcement, instance, patient, series, study
 from pacs_receiver.site_link import NoRedirect
 
@@ -38,6 +39,7 @@ def mark_complete(engine: Engine, *, stable_seconds: float, announce: bool) -> i
     A study that grows again later is marked and announced again, with its new counts and a new ID.
     """
     marked = 0
+    mend_arrivals(engine, time.time())
     query = (
         select(study.c.id, study.c.last_arrival)
         .where(
@@ -130,8 +132,8 @@ def _iso(seconds: float) -> str:
 def deliver_due(engine: Engine, *, url: str, secret: str) -> int:
     """Send the announcements that are due; return how many were taken by the other side."""
     delivered = 0
-    for row_id in jobs.due(engine, announcement, time.time()):
-        if jobs.claim(engine, announcement, row_id, time.time(), _CLAIM_SECONDS):
+    for row_id in jobs.due(engine, announcement, time.time(), longest_claim=_CLAIM_SECONDS):
+        if jobs.claim(engine, announcement, row_id, time.time(), _CLAIM_SECONDS, longest_claim=_CLAIM_SECONDS):
             delivered += _deliver(engine, row_id, url, secret)
     return delivered
 

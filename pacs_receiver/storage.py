@@ -424,7 +424,8 @@ def _locked(path: Path) -> Iterator[bool]:
 def _was_never_locked(folder: Path) -> bool:
     """Say whether a process died between making its folder and locking it: a living one takes microseconds."""
     try:
-        return not (folder / _LOCK).exists() and folder.stat().st_mtime < time.time() - _NEWBORN_SECONDS
+        is_newborn = abs(time.time() - folder.stat().st_mtime) < _NEWBORN_SECONDS  # one of the future never grows up
+        return not (folder / _LOCK).exists() and not is_newborn
     except FileNotFoundError:
         return False
 
