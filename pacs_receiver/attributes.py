@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
-from pydicom import charset
+from pacs_receiver import character_sets
+from pacs_receiver.character_sets import decoded
 
 SPECIFIC_CHARACTER_SET = 0x00080005
 SOP_CLASS_UID = 0x00080016
@@ -58,34 +56,15 @@ _BY_LEVEL: dict[str, tuple[Attribute, ...]] = {
     level: tuple(attribute for attribute in INDEXED if attribute.level == level)
     for level in ("patient", "study", "series", "instance")
 }
-_decoding = threading.Lock()
 
 
-def columns(level: Level, values: Mapping[int, bytes]) -> dict[str, str]:
-    """Give the text of every column of ``level``, empty where the data set has no value."""
+def columns(level: Level, values: Mapping[int, bytes], default: str = character_sets.DEFAULT) -> dict[str, str]:
+    """Give the text of every column of ``level``, empty where the data set has no value.
+
+    ``default`` is the character set of what declares none and is no UTF-8.
+    """
     terms = values.get(SPECIFIC_CHARACTER_SET, b"")
     return {
-        attribute.column: _text(values.get(attribute.tag, b""), terms if attribute.encoded else b"")
+        attribute.column: decoded(values.get(attribute.tag, b""), terms if attribute.encoded else b"", default)
         for attribute in _BY_LEVEL[level]
     }
-
-
-@lru_cache(maxsize=4096)
-def _text(value: bytes, terms: bytes) -> str:
-    """Decode ``value`` by the Specific Character Set ``terms`` (PS3.3 §C.12.1.1.2); what it can't say shows as �."""
-    value = value.strip(b"\0 ")
-    if value.isascii() and b"\x1b" not in value:
-        return _printable(value.decode("ascii"))
-    known = [term for term in terms.decode("ascii", "replace").split("\\") if term.strip() in charset.python_encoding]
-    codecs = [charset.python_encoding[term.strip()] for term in known] or ["latin-1"]
-    if len(codecs) == 1 and not codecs[0].startswith("iso2022"):
-        return _printable(value.decode(codecs[0], "replace"))
-    # pydicom warns where this wants a replacement character; the filters belong to the process, hence the lock.
-    with _decoding, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return _printable(charset.decode_bytes(value, codecs, set(b"^=\\")))
-
-
-def _printable(text: str) -> str:
-    """Leave out control characters: they have no place in these VRs, in a log line or in a terminal."""
-    return "".join(character for character in text if character >= " " and character != "\x7f").strip()

@@ -24,8 +24,8 @@ from pacs_receiver.command_server import CommandServer
 from pacs_receiver.commands import Command, Commands, TryLater
 from pacs_receiver.commitment_jobs import CommitmentJobs
 from pacs_receiver.config import PacsConfig
-from pacs_receiver.database import connect
 from pacs_receiver.index import IndexWriter
+from pacs_receiver.index_access import open_engine, open_writer
 from pacs_receiver.jobs import Job, Jobs, take_lease
 from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.registry import BadRegistry, KeptRegistry, RegistryFetcher
@@ -82,8 +82,8 @@ def _follow(lifeline: int, stop: threading.Event) -> None:
 def _means(config: PacsConfig) -> Iterator[Means]:
     storage = Storage(config.storage_dir, fsync=config.fsync, min_free_bytes=config.min_free_bytes)
     storage.open()
-    engine = connect(config.database_url)
-    index = IndexWriter(engine, retry_seconds=config.index_retry_seconds)
+    engine = open_engine(config)
+    index = open_writer(config, engine)
     fetcher = _fetcher(config)
     try:
         yield Means(

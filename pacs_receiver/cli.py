@@ -26,8 +26,9 @@ from pacs_receiver import (
     verify,
 )
 from pacs_receiver.config import PacsConfig, load
-from pacs_receiver.database import connect, migrate
+from pacs_receiver.database import migrate
 from pacs_receiver.index import IndexWriter
+from pacs_receiver.index_access import open_engine, open_writer
 from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.storage import Storage
 
@@ -100,7 +101,7 @@ def _command(
 @contextmanager
 def _index(config: PacsConfig) -> Iterator[Engine]:
     migrate(config.database_url)
-    engine = connect(config.database_url)
+    engine = open_engine(config)
     try:
         yield engine
     finally:
@@ -113,7 +114,7 @@ def _everything(config: PacsConfig) -> Iterator[tuple[Engine, Storage, IndexWrit
     storage.open()
     try:
         with _index(config) as engine:
-            writer = IndexWriter(engine, retry_seconds=config.index_retry_seconds)
+            writer = open_writer(config, engine)
             try:
                 yield engine, storage, writer
             finally:

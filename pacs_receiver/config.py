@@ -27,7 +27,8 @@ from dicom_listener.config import (
 from dicom_listener.devices import is_loopback
 from gateway_settings.environment import BadSetting
 from gateway_settings.secrets import kept_secret
-from pacs_receiver import peers
+from pacs_receiver import character_sets, peers
+from pacs_receiver.character_sets import default_character_set
 from pacs_receiver.header import INFLATED_LIMIT
 from pacs_receiver.sop_classes import sop_class_named
 
@@ -56,6 +57,7 @@ class PacsConfig:
     accept_unknown: bool
     sop_classes: frozenset[str]
     index_retry_seconds: float
+    default_character_set: str
     peers_file: Path | None
     peers_url: str
     peers_seconds: float
@@ -111,6 +113,7 @@ def load(env: FileAwareEnv) -> PacsConfig:
         accept_unknown=read(env, "PACS_UNKNOWN_SOP_CLASSES", choice("accept", "refuse"), "accept") == "accept",
         sop_classes=read(env, "PACS_SOP_CLASSES", sop_class_list, ""),
         index_retry_seconds=read(env, "PACS_INDEX_RETRY_SECONDS", seconds, "10"),
+        default_character_set=read(env, "PACS_DEFAULT_CHARACTER_SET", default_character_set, character_sets.DEFAULT),
         peers_file=read(env, "PACS_PEERS_FILE", peers_file, ""),
         peers_url=peers_url,
         peers_seconds=read(env, "PACS_PEERS_SECONDS", seconds, "30"),

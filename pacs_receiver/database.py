@@ -15,20 +15,23 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
-_BUSY_SECONDS = 30
+_BUSY_SECONDS = 30.0
 _MIGRATION_LOCK = 0x70616373  # "pacs": the key of the advisory lock on PostgreSQL
 _WAL_PAGES = 4000
 
 
-def connect(url: URL) -> Engine:
-    """Return an engine for ``url``. Never keep one across a fork."""
+def connect(url: URL, *, busy_seconds: float = _BUSY_SECONDS) -> Engine:
+    """Return an engine for ``url``; on SQLite a transaction waits ``busy_seconds`` for another writer.
+
+    Never keep one across a fork.
+    """
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
     Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url,
         poolclass=QueuePool,
-        connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS, "isolation_level": None},
+        connect_args={"check_same_thread": False, "timeout": busy_seconds, "isolation_level": None},
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -13,8 +13,7 @@ from pacs_receiver import sop_classes
 from pacs_receiver.commitment import Commitments
 from pacs_receiver.commitment_data import REFERENCE_BYTES
 from pacs_receiver.config import PacsConfig
-from pacs_receiver.database import connect
-from pacs_receiver.index import IndexWriter
+from pacs_receiver.index_access import open_engine, open_writer
 from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.receive import Receiver
 from pacs_receiver.served_before import ServedBefore
@@ -31,8 +30,8 @@ def build(config: PacsConfig) -> Iterator[Service]:
     storage = Storage(config.storage_dir, fsync=config.fsync, min_free_bytes=config.min_free_bytes)
     storage.open()
     storage.remove_leftovers()
-    engine = connect(config.database_url)
-    index = IndexWriter(engine, retry_seconds=config.index_retry_seconds)
+    engine = open_engine(config)
+    index = open_writer(config, engine)
     peers = PeerBook(config.peers_file, config.registry_file)
     receiver = Receiver(
         storage=storage,

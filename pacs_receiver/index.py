@@ -7,9 +7,7 @@ that is queued. Alone, a thread pays for no hand-over; together, they share one 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -20,15 +18,18 @@ from typing import Any, Protocol
 
 from sqlalchemy import Engine
 
-from pacs_receiver import attributes
+from pacs_receiver import attributes, character_sets
 from pacs_receiver.database import open_turn_file
 from pacs_receiver.exceptions import IndexUnavailable
 from pacs_receiver.index_statements import Statements
+from pacs_receiver.turn import Turn
 
 log = logging.getLogger(__name__)
 
 _KNOWN_LIMIT = 20_000
 _RETRY_PAUSE = 0.05
+_SHORTEST_WAIT = 0.1
+_BUSY_SLICE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,11 @@ class Outcome(Enum):
 
 
 class _Pending:
-    __slots__ = ("error", "outcome", "record")
+    __slots__ = ("came", "error", "outcome", "record")
 
     def __init__(self, record: Record) -> None:
         self.record = record
+        self.came = time.monotonic()
         self.outcome: Outcome | None = None
         self.error: IndexUnavailable | None = None
 
@@ -82,23 +84,26 @@ class _Cursor(Protocol):
 class IndexWriter:
     """Writes to the index for one process. ``retry_seconds`` is how long an outage of the database is bridged."""
 
-    def __init__(self, engine: Engine, *, retry_seconds: float) -> None:
+    def __init__(
+        self, engine: Engine, *, retry_seconds: float, default_character_set: str = character_sets.DEFAULT
+    ) -> None:
         self._engine = engine
         self._retry_seconds = retry_seconds
+        self._character_set = default_character_set
         self._statements = Statements(engine.dialect)
         self._lock = threading.Lock()
         self._queue: deque[_Pending] = deque()
         self._connection: Any = None
         self._borrowed: Any = None
         self._known_series: dict[tuple[str, str], tuple[int, int]] = {}
-        self._turn = open_turn_file(engine.url) if engine.dialect.name == "sqlite" else -1
+        self._turn = Turn(open_turn_file(engine.url)) if engine.dialect.name == "sqlite" else None
+        self._deadline = 0.0
 
     def close(self) -> None:
         with self._lock:
             self._drop_connection()
-            if self._turn >= 0:
-                os.close(self._turn)
-                self._turn = -1
+            if self._turn is not None:
+                self._turn.close()
 
     def add(self, record: Record) -> Outcome:
         """Index an instance; return when the row is committed, or was there before.
@@ -149,7 +154,8 @@ class IndexWriter:
     def _with_retries(self, batch: list[_Pending]) -> None:
         dbapi: Any = self._engine.dialect.dbapi
         transient = (dbapi.OperationalError, dbapi.InterfaceError, dbapi.IntegrityError)
-        deadline = time.monotonic() + self._retry_seconds
+        # counted from when the first of them came: it may have waited for an outage that others met
+        self._deadline = min(pending.came for pending in batch) + self._retry_seconds
         while True:
             try:
                 outcomes = self._write(batch)
@@ -158,7 +164,7 @@ class IndexWriter:
                 # IntegrityError: a study that this process remembers was deleted meanwhile
                 self._known_series.clear()
                 self._drop_connection()
-                if time.monotonic() > deadline:
+                if time.monotonic() > self._deadline:
                     raise
                 log.warning("the index is not available, trying again: %s", type(exc).__name__)
                 time.sleep(_RETRY_PAUSE)
@@ -203,10 +209,10 @@ class IndexWriter:
     def _transaction(self) -> Iterator[_Cursor]:
         connection = self._opened()
         cursor = connection.cursor()
-        if self._turn >= 0:
-            fcntl.flock(self._turn, fcntl.LOCK_EX)
+        if self._turn is not None and not self._turn.take(max(self._deadline - time.monotonic(), _SHORTEST_WAIT)):
+            raise self._engine.dialect.dbapi.OperationalError("other writers hold the index")  # type: ignore[union-attr]
         try:
-            cursor.execute("BEGIN IMMEDIATE" if self._turn >= 0 else "BEGIN")
+            cursor.execute("BEGIN IMMEDIATE" if self._turn is not None else "BEGIN")
             yield cursor
             cursor.execute("COMMIT")
         except BaseException:
@@ -214,8 +220,8 @@ class IndexWriter:
                 connection.rollback()
             raise
         finally:
-            if self._turn >= 0:
-                fcntl.flock(self._turn, fcntl.LOCK_UN)
+            if self._turn is not None:
+                self._turn.give_back()
             with contextlib.suppress(self._dbapi_error()):
                 cursor.close()
 
@@ -236,6 +242,9 @@ class IndexWriter:
         borrowed.detach()
         if self._engine.dialect.name != "sqlite":
             connection.autocommit = True  # transactions begin and end here by their own statements
+        else:
+            # in slices, so that the turn is given back between them
+            connection.execute(f"PRAGMA busy_timeout={int(1000 * min(self._retry_seconds, _BUSY_SLICE))}")
         self._borrowed = borrowed  # closes the connection when it is collected
         return connection
 
@@ -263,12 +272,12 @@ class IndexWriter:
         cursor.execute(statements.find_study, {"study_uid": record.study_uid})
         row = cursor.fetchone()
         if row is None:
-            values = attributes.columns("patient", record.values)
+            values = attributes.columns("patient", record.values, self._character_set)
             values["apart"] = "" if values["patient_id"] else record.study_uid
             cursor.execute(statements.insert_patient, values)
             cursor.execute(statements.find_patient, values)
             of_study = {
-                **attributes.columns("study", record.values),
+                **attributes.columns("study", record.values, self._character_set),
                 "study_uid": record.study_uid,
                 "patient": cursor.fetchone()[0],
                 "first_arrival": record.arrived_at,
@@ -279,7 +288,7 @@ class IndexWriter:
             row = cursor.fetchone()
         study_id = int(row[0])
         of_series = {
-            **attributes.columns("series", record.values),
+            **attributes.columns("series", record.values, self._character_set),
             "study": study_id,
             "series_uid": record.series_uid,
         }

@@ -13,9 +13,9 @@ from dicom_listener.health import prepare_metrics
 from gateway_settings.private import tighten_start
 from pacs_receiver import served_before
 from pacs_receiver.config import PacsConfig
-from pacs_receiver.database import connect, database_files, migrate, reading
+from pacs_receiver.database import database_files, migrate, reading
 from pacs_receiver.exceptions import ReceiverError
-from pacs_receiver.index import IndexWriter
+from pacs_receiver.index_access import open_engine, open_writer
 from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.reconcile import reconcile
 from pacs_receiver.storage import Storage
@@ -47,7 +47,7 @@ def _say_who_is_served(config: PacsConfig) -> None:
         log.warning("devices that nobody entered are served, as PACS_UNKNOWN_PEERS and PACS_BIND say")
     if not config.needs_answers:
         return
-    engine = connect(config.database_url)
+    engine = open_engine(config)
     try:
         waiting = served_before.unanswered(engine, PeerBook(config.peers_file, config.registry_file))
     finally:
@@ -61,8 +61,8 @@ def _say_who_is_served(config: PacsConfig) -> None:
 def _reconcile(config: PacsConfig) -> None:
     storage = Storage(config.storage_dir, fsync=config.fsync)
     storage.open()
-    engine = connect(config.database_url)
-    writer = IndexWriter(engine, retry_seconds=config.index_retry_seconds)
+    engine = open_engine(config)
+    writer = open_writer(config, engine)
     try:
         reconcile(engine, storage, writer)
     finally:
@@ -73,7 +73,7 @@ def _reconcile(config: PacsConfig) -> None:
 
 def check_index(config: PacsConfig) -> str:
     """Health check: the index answers."""
-    engine = connect(config.database_url)
+    engine = open_engine(config)
     try:
         with reading(engine) as connection:
             connection.execute(select(1))
