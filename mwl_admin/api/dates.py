@@ -11,6 +11,9 @@ from mwl_admin.api.errors import bad_request
 
 Days = tuple[datetime.date | None, datetime.date | None]
 
+DAYS = "a day or a range of days: 20260504, 20260504-20260508, 20260504-, -20260508, 2026-05-04"
+MOMENT = "a moment: 20260504103000+0100, 20260504, 2026-05-04T10:30:00Z"
+
 _DAY = r"\d{4}-\d{2}-\d{2}|\d{8}"
 _RANGE = re.compile(rf"({_DAY})?(-)?({_DAY})?", re.ASCII)
 _DATE_TIME = re.compile(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Router
+from ninja import Query, Router
 
 from mwl_admin.api import dates, schema
 from mwl_admin.api.asked import in_form, reach_of
@@ -30,14 +30,15 @@ MAX_CHANGES = 500
     summary="Follow the changes of entries",
     operation_id="follow_changes",
     openapi_extra={
-        "parameters": [
-            schema.parameter("cursor", {"type": "string"}, "the one of the answer before"),
-            schema.parameter("updated_since", {"type": "string"}, "a moment to begin at, when there is no cursor yet"),
-        ],
         "responses": schema.responses({200: "What has changed"}, 400, 410, content=schema.changes()),
     },
 )
-def follow_changes(request: HttpRequest, cursor: str = "", updated_since: str = "", limit: int = 100) -> HttpResponse:
+def follow_changes(
+    request: HttpRequest,
+    cursor: Annotated[str, Query(description="the one of the answer before")] = "",
+    updated_since: Annotated[str, Query(description=f"to begin at; {dates.MOMENT}")] = "",
+    limit: int = 100,
+) -> HttpResponse:
     """Without a cursor all entries come first. Go on with the cursor of each answer, for ever."""
     if not 1 <= limit <= MAX_CHANGES:
         raise bad_request(f"must be from 1 to {MAX_CHANGES}.", "limit")

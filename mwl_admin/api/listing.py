@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from ninja import Router
+from ninja import Query, Router
 
 from mwl_admin.api import dates, schema
 from mwl_admin.api.asked import WORKLIST, in_form, reach_of
@@ -25,12 +25,6 @@ from mwl_admin.models import RequestedProcedure, StepStatus
 router = Router(tags=["Entries"])
 
 MAX_ENTRIES = 500
-_PARAMETERS = [
-    schema.parameter("date", {"type": "string"}, "a day or a range of days: 20260504, 20260504-20260508, 2026-05-04"),
-    schema.parameter(
-        "updated_since", {"type": "string"}, "a moment: 20260504103000+0100, 20260504, 2026-05-04T10:30:00Z"
-    ),
-]
 
 
 @router.get(
@@ -39,7 +33,6 @@ _PARAMETERS = [
     summary="List entries",
     operation_id="list_entries",
     openapi_extra={
-        "parameters": _PARAMETERS,
         "responses": schema.listed(
             schema.responses(
                 {200: "Entries, the one made last first"},
@@ -51,10 +44,10 @@ _PARAMETERS = [
 )
 def list_entries(  # noqa: PLR0917 - each is a query parameter
     request: HttpRequest,
-    date: str = "",
+    date: Annotated[str, Query(description=dates.DAYS)] = "",
     patient_id: str = "",
     status: StepStatus | None = None,
-    updated_since: str = "",
+    updated_since: Annotated[str, Query(description=dates.MOMENT)] = "",
     limit: int = 100,
     offset: int = 0,
 ) -> HttpResponse:

@@ -132,18 +132,19 @@ def search_parameters() -> list[dict[str, Any]]:
         for attribute in STEP_ATTRIBUTES
         if attribute.matching not in {Matching.NONE, Matching.SEQUENCE}
     ]
-    told = [parameter(name, {"type": "string"}, text) for name, text in keys]
+    told = [_parameter(name, {"type": "string"}, text) for name, text in keys]
     return [
         *told,
-        parameter("includefield", {"type": "string"}, "attributes to be returned besides, separated by commas, or all"),
-        parameter("limit", {"type": "integer", "minimum": 0}, "how many steps at most"),
-        parameter("offset", {"type": "integer", "minimum": 0}, "how many to skip"),
-        parameter(
+        _parameter(
+            "includefield", {"type": "string"}, "attributes to be returned besides, separated by commas, or all"
+        ),
+        _parameter("limit", {"type": "integer", "minimum": 0}, "how many steps at most"),
+        _parameter("offset", {"type": "integer", "minimum": 0}, "how many to skip"),
+        _parameter(
             "fuzzymatching", {"type": "boolean"}, "not supported; matching is literal then, and a Warning says so"
         ),
     ]
 
 
-def parameter(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
-    """Return what an operation says of one query parameter."""
+def _parameter(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": text}
