@@ -42,6 +42,11 @@ logger = logging.getLogger(__name__)
 
 Check = Callable[[], str]
 
+
+class Unwell(Exception):
+    """Something is wrong, in words for whoever asks `/health`: they name no patient and no secret"""
+
+
 _HEARTBEAT_LIMIT = 5.0
 _PROBE_SECONDS = 5.0
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
@@ -137,6 +142,10 @@ def report(seats: Seats, checks: Mapping[str, Check]) -> tuple[bool, dict[str, A
     for name, check in checks.items():
         try:
             results[name] = {"ok": True, "detail": check()}
+        except Unwell as unwell:
+            logger.error("health check %s failed: %s", name, unwell)
+            results[name] = {"ok": False, "detail": str(unwell)}
+            well = False
         except Exception as error:  # noqa: BLE001 - what fails is what is reported
             log_failure(logger, f"health check {name} failed", error, {})
             results[name] = {"ok": False, "detail": type(error).__name__}

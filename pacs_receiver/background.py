@@ -39,6 +39,7 @@ _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _NICENESS = 5  # whoever waits for an answer comes first
 _REPORT_SECONDS = 5.0
+_FREE_SPACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ def _jobs(means: Means) -> list[Job]:
         Job("commitment-check", 0.2, commitments.prepare_awaited),
         Job("commitment", 1, commitments.report_due),
         Job("complete", 1, partial(_complete, config, engine)),
+        Job("free-space", _FREE_SPACE_SECONDS, partial(_free_space, config), at_once=True),
         Job("runway", 300, partial(_runway, config, engine)),
         Job("housekeeping", 60, partial(_housekeeping, means)),
         Job("private", _DAY, partial(_close_files, config), at_once=True),
@@ -158,9 +160,12 @@ def _close_files(config: PacsConfig) -> None:
         log.info("%d files and folders were open to others on this machine, and are no longer", found)
 
 
+def _free_space(config: PacsConfig) -> None:
+    metrics.FREE_BYTES.set(retention.free_bytes(config))
+
+
 def _runway(config: PacsConfig, engine: Engine) -> None:
     runway = retention.runway(engine, config)
-    metrics.FREE_BYTES.set(runway.free_bytes)
     metrics.RUNWAY_DAYS.set(float("inf") if runway.days is None else runway.days)
 
 

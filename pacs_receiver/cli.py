@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_listener.config import exit_on_bad_setting
 from gateway_settings.environment import environment
@@ -27,8 +28,10 @@ from pacs_receiver import (
 )
 from pacs_receiver.config import PacsConfig, load
 from pacs_receiver.database import migrate
+from pacs_receiver.exceptions import IndexUnavailable
 from pacs_receiver.index import IndexWriter
 from pacs_receiver.index_access import open_engine, open_writer
+from pacs_receiver.index_trouble import trouble
 from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.storage import Storage
 
@@ -47,7 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with exit_on_bad_setting():
         config = load(environment())
         run: Run = options.run
-        return run(config, options)
+        try:
+            return run(config, options)
+        except (SQLAlchemyError, IndexUnavailable) as exc:
+            if not (why := trouble(exc)):
+                raise
+            output.complain(f"the index can't be used: {why}")
+            return EXIT_FOUND_PROBLEMS
 
 
 def parser() -> argparse.ArgumentParser:

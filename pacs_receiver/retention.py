@@ -139,6 +139,11 @@ class Runway:
         return self.free_bytes / self.bytes_a_day if self.bytes_a_day else None
 
 
+def free_bytes(config: PacsConfig) -> int:
+    """Return how many bytes are free above the reserve."""
+    return max(0, shutil.disk_usage(config.storage_dir).free - config.min_free_bytes)
+
+
 def runway(engine: Engine, config: PacsConfig) -> Runway:
     """Measure the runway."""
     now = time.time()
@@ -149,5 +154,4 @@ def runway(engine: Engine, config: PacsConfig) -> Runway:
         size, first = connection.execute(query).one()
     # a receiver that has been running for a day only has a day's intake
     span = min(_WEEK, max(86400.0, now - first)) if first is not None else _WEEK
-    free = max(0, shutil.disk_usage(config.storage_dir).free - config.min_free_bytes)
-    return Runway(free, float(size) / (span / 86400))
+    return Runway(free_bytes(config), float(size) / (span / 86400))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from functools import partial
-
-from sqlalchemy import select
 
 from dicom_listener import log as listener_log
 from dicom_listener.health import prepare_metrics
 from gateway_settings.private import tighten_start
 from pacs_receiver import served_before
+from pacs_receiver.awaiting import until_index_answers
 from pacs_receiver.config import PacsConfig
-from pacs_receiver.database import database_files, migrate, reading
-from pacs_receiver.exceptions import ReceiverError
+from pacs_receiver.database import database_files, migrate
 from pacs_receiver.index_access import open_engine, open_writer
 from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.reconcile import reconcile
@@ -29,15 +26,18 @@ def serve(config: PacsConfig) -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     prepare_metrics(config.listener.metrics_dir)
     tighten_start(config.data_dir, folders=[config.storage_dir], databases=database_files(config.database_url))
-    migrate(config.database_url)
-    _reconcile(config)
+    until_index_answers(partial(migrate, config.database_url))
+    until_index_answers(partial(_reconcile, config))
     # prometheus_client decides at its import where the counters live: not before prepare_metrics
     from dicom_listener import workers
-    from pacs_receiver import background, handlers
+    from pacs_receiver import background, handlers, health_checks
 
-    _say_who_is_served(config)
+    until_index_answers(partial(_say_who_is_served, config))
     commands = workers.listen(config.command_bind, "PACS_COMMAND_BIND")
-    checks = {"index": partial(check_index, config), "storage": partial(check_storage, config)}
+    checks = {
+        "index": health_checks.NowAndThen(partial(health_checks.write_index, config)),
+        "storage": health_checks.NowAndThen(partial(health_checks.write_storage, config)),
+    }
     companion = workers.Companion("background", partial(background.run, config, commands))
     return workers.run(config.listener, partial(handlers.build, config), health_checks=checks, companions=[companion])
 
@@ -69,22 +69,3 @@ def _reconcile(config: PacsConfig) -> None:
         writer.close()
         engine.dispose()
         storage.close()
-
-
-def check_index(config: PacsConfig) -> str:
-    """Health check: the index answers."""
-    engine = open_engine(config)
-    try:
-        with reading(engine) as connection:
-            connection.execute(select(1))
-    finally:
-        engine.dispose()
-    return "answers"
-
-
-def check_storage(config: PacsConfig) -> str:
-    """Health check: there is space above the reserve."""
-    free = shutil.disk_usage(config.storage_dir).free
-    if free < config.min_free_bytes:
-        raise ReceiverError(f"{free} bytes free, below the reserve of {config.min_free_bytes}")
-    return f"{free} bytes free"

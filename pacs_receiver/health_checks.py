@@ -1,0 +1,106 @@
+"""What `/health` asks of index and storage: that they can be written to, by a write, now and then and within bounds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from dicom_listener.health import Unwell
+from pacs_receiver.config import PacsConfig
+from pacs_receiver.database import connect
+from pacs_receiver.index_tables import lease
+from pacs_receiver.index_trouble import trouble
+from pacs_receiver.storage import INCOMING
+
+_BUSY_SECONDS = 3.0
+_PATIENCE = 5.0
+_EVERY, _EVERY_WHEN_UNWELL = 5.0, 1.0
+_NAME = "health"
+_BLOCK = 4096
+
+
+class NowAndThen:
+    """A check that is made every few seconds however often it is asked for, and waited for ``patience`` seconds."""
+
+    def __init__(self, check: Callable[[], str], *, every: float = _EVERY, patience: float = _PATIENCE) -> None:
+        self._check = check
+        self._every = every
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._began = 0.0
+        self._next = 0.0
+        self._ended = threading.Event()
+        self._is_running = False
+        self._detail = ""
+        self._problem: Exception | None = None
+        self._raised_at: TracebackType | None = None
+
+    def __call__(self) -> str:
+        with self._lock:
+            if not self._is_running and time.monotonic() >= self._next:
+                self._is_running = True
+                self._began = time.monotonic()
+                self._ended.clear()
+                threading.Thread(target=self._run, name="health-check", daemon=True).start()
+        if not self._ended.wait(self._patience):
+            raise Unwell(f"a write has not ended for {time.monotonic() - self._began:.0f} seconds")
+        if self._problem is not None:
+            raise self._problem.with_traceback(self._raised_at)  # or it would grow with each answer
+        return self._detail
+
+    def _run(self) -> None:
+        problem: Exception | None = None
+        detail = ""
+        try:
+            detail = self._check()
+        except Exception as exc:  # noqa: BLE001 - it is raised where somebody asks
+            problem = exc
+            self._raised_at = exc.__traceback__
+        with self._lock:
+            self._detail, self._problem = detail, problem
+            self._next = time.monotonic() + (self._every if problem is None else _EVERY_WHEN_UNWELL)
+            self._is_running = False
+            self._ended.set()
+
+
+def write_index(config: PacsConfig) -> str:
+    """Write one row of the index. Raises :class:`Unwell`."""
+    engine = connect(config.database_url, busy_seconds=_BUSY_SECONDS)
+    try:
+        with engine.begin() as connection:
+            now = time.time()
+            written = connection.execute(update(lease).where(lease.c.name == _NAME).values(held_until=now))
+            if written.rowcount == 0:
+                connection.execute(lease.insert().values(name=_NAME, held_until=now))
+    except IntegrityError:
+        pass  # another receiver wrote the first
+    except SQLAlchemyError as exc:
+        raise Unwell(f"the index can't be written: {trouble(exc) or type(exc).__name__}") from exc
+    finally:
+        engine.dispose()
+    return "can be written"
+
+
+def write_storage(config: PacsConfig) -> str:
+    """Write a block among the files that come in, where there is space above the reserve. Raises :class:`Unwell`."""
+    try:
+        free = shutil.disk_usage(config.storage_dir).free
+        if free < config.min_free_bytes:
+            raise Unwell(f"{free} bytes free, below the reserve of {config.min_free_bytes}")
+        folder = config.storage_dir / INCOMING
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(bytes(_BLOCK))
+            if config.fsync:
+                os.fsync(file.fileno())
+    except OSError as exc:
+        raise Unwell(f"the storage folder can't be written: {exc.strerror}") from exc
+    return f"can be written, {free} bytes free"
