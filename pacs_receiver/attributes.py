@@ -56,6 +56,12 @@ _BY_LEVEL: dict[str, tuple[Attribute, ...]] = {
     level: tuple(attribute for attribute in INDEXED if attribute.level == level)
     for level in ("patient", "study", "series", "instance")
 }
+_OF_PATIENT = (SPECIFIC_CHARACTER_SET, *(attribute.tag for attribute in _BY_LEVEL["patient"]))
+
+
+def patient_key(values: Mapping[int, bytes]) -> tuple[bytes, ...]:
+    """Give what names the patient, encoded: equal for instances that name one in the same bytes."""
+    return tuple(values.get(tag, b"") for tag in _OF_PATIENT)
 
 
 def columns(level: Level, values: Mapping[int, bytes], default: str = character_sets.DEFAULT) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, delete, select, update
 
+from pacs_receiver import persons
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import instance, series, study
 
@@ -58,7 +59,7 @@ def remove_row_within(connection: Connection, sop_instance_uid: str) -> bool:
         .values(instance_count=series.c.instance_count - 1, file_bytes=series.c.file_bytes - removed.file_bytes)
         .returning(series.c.study, series.c.instance_count)
     ).one()
-    connection.execute(
+    of_study = connection.execute(
         update(study)
         .where(study.c.id == left.study)
         .values(
@@ -66,7 +67,10 @@ def remove_row_within(connection: Connection, sop_instance_uid: str) -> bool:
             file_bytes=study.c.file_bytes - removed.file_bytes,
             series_count=study.c.series_count - (1 if left.instance_count == 0 else 0),
         )
-    )
+        .returning(study.c.id, study.c.mixed_up)
+    ).one()
+    if of_study.mixed_up:
+        persons.prune(connection, of_study.id)
     return True
 
 

@@ -89,6 +89,9 @@ def parser() -> argparse.ArgumentParser:
     copying = _command(commands, "export", _export, "copy a study, with a DICOMDIR, into an empty folder")
     copying.add_argument("study", metavar="STUDY", help="Study Instance UID")
     copying.add_argument("folder", metavar="DIR", type=Path, help="made when it is absent")
+    copying.add_argument(
+        "--patient-id", help="only the images that name this patient ID, for a study of several patients"
+    )
     removal = _command(commands, "delete", _delete, "move a study to the trash folder and forget it")
     removal.add_argument("study", metavar="STUDY", help="Study Instance UID")
     removal.add_argument("--yes", action="store_true", help="do not ask")
@@ -220,8 +223,15 @@ def _export(config: PacsConfig, options: argparse.Namespace) -> int:
         found = queries.find_study(engine, options.study)
         if found is None:
             return _no_such_study(options.study)
+        if found["mixed_up"] and options.patient_id is None:
+            output.complain("this study has images of different patients; --patient-id copies those of one alone")
         with output.progress("copying", found["instance_count"]) as advance:
-            exported = export.export_study(engine, storage, options.study, folder, progress=advance)
+            exported = export.export_study(
+                engine, storage, options.study, folder, patient_id=options.patient_id, progress=advance
+            )
+    if options.patient_id is not None and not exported.instances and not exported.left_out:
+        output.complain("no image of the study names this patient ID")
+        return EXIT_NOT_FOUND
     for uid, problem in exported.left_out:
         output.complain(f"left out: {uid}: {problem}")
     output.say(f"{exported.instances} instances copied to {folder}")

@@ -51,8 +51,7 @@ def _keys_of_row(row: Mapping[str, Any], of_study: Mapping[str, Any]) -> Dataset
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
     # whom the files name, as they are copied, and not whose the study has become since
-    stored = "original_" if of_study["original_patient_id"] is not None else ""
-    ds.PatientID, ds.PatientName = of_study[f"{stored}patient_id"], of_study[f"{stored}patient_name"]
+    ds.PatientID, ds.PatientName = row["patient_id"], row["patient_name"]
     ds.StudyDate, ds.StudyTime = of_study["study_date"], of_study["study_time"]
     ds.StudyID, ds.AccessionNumber = of_study["study_id"], of_study["accession_number"]
     ds.StudyDescription = of_study["description"]
@@ -80,9 +79,13 @@ def export_study(
     study_uid: str,
     target: Path,
     *,
+    patient_id: str | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Exported:
-    """Copy a study into the folder ``target``, which must be empty or absent, with a DICOMDIR."""
+    """Copy a study into the folder ``target``, which must be empty or absent, with a DICOMDIR.
+
+    ``patient_id`` leaves out the images that name another patient: a copy for one goes without the other's.
+    """
     exported = Exported()
     of_study = find_study(engine, study_uid)
     if of_study is None:
@@ -90,6 +93,8 @@ def export_study(
     files = FileSet()
     sources: dict[str, Path] = {}
     for row in instances_of(engine, study_uid):
+        if patient_id is not None and row["patient_id"] != patient_id:
+            continue
         path = storage.root / relative_path(row["study_uid"], row["series_uid"], row["sop_instance_uid"])
         problem = _add(files, row, partial(_keys_of, path, row, of_study))
         if problem and path.exists() and path.stat().st_size == row["file_bytes"]:

@@ -14,13 +14,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import Engine
 
-from pacs_receiver import attributes, character_sets
+from pacs_receiver import attributes, character_sets, index_parents
 from pacs_receiver.database import open_turn_file
 from pacs_receiver.exceptions import IndexUnavailable
+from pacs_receiver.index_parents import Cursor, Ids, Key, key_of
 from pacs_receiver.index_statements import Statements
 from pacs_receiver.turn import Turn
 
@@ -64,6 +66,9 @@ class Outcome(Enum):
     """The SOP Instance UID is taken by an instance of another series or study."""
 
 
+_IS_THERE = frozenset({Outcome.ADDED, Outcome.SAME})
+
+
 class _Pending:
     __slots__ = ("came", "error", "outcome", "record")
 
@@ -74,13 +79,6 @@ class _Pending:
         self.error: IndexUnavailable | None = None
 
 
-class _Cursor(Protocol):
-    rowcount: int
-
-    def execute(self, sql: str, parameters: Any = ..., /) -> Any: ...
-    def fetchone(self) -> Any: ...
-
-
 class IndexWriter:
     """Writes to the index for one process. ``retry_seconds`` is how long an outage of the database is bridged."""
 
@@ -89,13 +87,13 @@ class IndexWriter:
     ) -> None:
         self._engine = engine
         self._retry_seconds = retry_seconds
-        self._character_set = default_character_set
+        self.character_set = default_character_set
         self._statements = Statements(engine.dialect)
         self._lock = threading.Lock()
         self._queue: deque[_Pending] = deque()
         self._connection: Any = None
         self._borrowed: Any = None
-        self._known_series: dict[tuple[str, str], tuple[int, int]] = {}
+        self._known_series: dict[Key, Ids] = {}
         self._turn = Turn(open_turn_file(engine.url)) if engine.dialect.name == "sqlite" else None
         self._deadline = 0.0
 
@@ -126,7 +124,7 @@ class IndexWriter:
                 batch.append(self._queue.popleft())
         # One order for all writers, so that PostgreSQL's locks do not wait in a circle. Where the same instance reaches
         # two receivers at once they still may: PostgreSQL then ends one of the transactions, and it is tried again.
-        batch.sort(key=lambda pending: (*_series_key(pending.record), pending.record.sop_instance_uid))
+        batch.sort(key=lambda pending: (*key_of(pending.record), pending.record.sop_instance_uid))
         try:
             self._with_retries(batch)
         except self._dbapi_error() as exc:
@@ -173,25 +171,26 @@ class IndexWriter:
 
     def _write(self, batch: list[_Pending]) -> list[Outcome]:
         if self._statements.insert_and_count:
-            series = [self._known_series.get(_series_key(pending.record)) for pending in batch]
-            if None not in series:
-                return self._write_at_once(batch, [ids[1] for ids in series if ids])
-        found: dict[tuple[str, str], tuple[int, int]] = {}
+            known = [self._known_series.get(key_of(pending.record)) for pending in batch]
+            if None not in known:
+                return self._write_at_once(batch, [ids for ids in known if ids])
+        found: dict[Key, Ids] = {}
         with self._transaction() as cursor:
-            for key, record in sorted({_series_key(p.record): p.record for p in batch}.items()):
-                found[key] = self._known(cursor, key) or self._make_series(cursor, record)
-            outcomes = [
-                self._insert(cursor, pending.record, found[_series_key(pending.record)][1]) for pending in batch
-            ]
+            for key, record in sorted({key_of(p.record): p.record for p in batch}.items(), key=itemgetter(0)):
+                found[key] = self._known(cursor, key) or self._make(cursor, record)
+            outcomes = [self._insert(cursor, pending.record, found[key_of(pending.record)]) for pending in batch]
+            here = {key_of(p.record) for p, outcome in zip(batch, outcomes, strict=True) if outcome in _IS_THERE}
+            mixed = [key[0] for key in sorted(here) if index_parents.link(cursor, self._statements, found[key])]
             self._count(cursor, batch, outcomes, found)
+        index_parents.tell(mixed)
         if len(self._known_series) > _KNOWN_LIMIT:
             self._known_series.clear()
-        self._known_series.update(found)
+        self._known_series.update((key, found[key]) for key in here)
         return outcomes
 
-    def _write_at_once(self, batch: list[_Pending], series: list[int]) -> list[Outcome]:
+    def _write_at_once(self, batch: list[_Pending], known: list[Ids]) -> list[Outcome]:
         """Insert and count by one statement for each instance, all in one transaction and one way to the server."""
-        rows = [_row(pending.record, series_id) for pending, series_id in zip(batch, series, strict=True)]
+        rows = [_row(pending.record, ids) for pending, ids in zip(batch, known, strict=True)]
         with contextlib.closing(self._opened().cursor()) as cursor:
             if len(rows) == 1:  # which a pipeline only makes slower
                 cursor.execute(self._statements.insert_and_count, rows[0])
@@ -201,12 +200,12 @@ class IndexWriter:
             while cursor.nextset():
                 added.append(cursor.rowcount == 1)
             return [
-                Outcome.ADDED if is_new else self._outcome_of_old(cursor, pending.record, series_id)
-                for is_new, pending, series_id in zip(added, batch, series, strict=True)
+                Outcome.ADDED if is_new else self._outcome_of_old(cursor, pending.record, ids.series)
+                for is_new, pending, ids in zip(added, batch, known, strict=True)
             ]
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[_Cursor]:
+    def _transaction(self) -> Iterator[Cursor]:
         connection = self._opened()
         cursor = connection.cursor()
         if self._turn is not None and not self._turn.take(max(self._deadline - time.monotonic(), _SHORTEST_WAIT)):
@@ -254,53 +253,19 @@ class IndexWriter:
                 self._connection.close()
             self._connection = None
 
-    def _known(self, cursor: _Cursor, key: tuple[str, str]) -> tuple[int, int] | None:
-        """Return the row numbers that this process remembers of a series, if they still are the series'.
-
-        SQLite gives the numbers of deleted rows to others: another process may have deleted the study meanwhile.
-        """
+    def _known(self, cursor: Cursor, key: Key) -> Ids | None:
+        """Return the row numbers that this process remembers, if they still are those of the key."""
         ids = self._known_series.get(key)
-        if ids is None:
-            return None
-        wanted = {"study": ids[0], "series": ids[1], "study_uid": key[0], "series_uid": key[1]}
-        cursor.execute(self._statements.is_series, wanted)
-        return ids if cursor.fetchone() else None
+        return ids if ids is not None and index_parents.still_there(cursor, self._statements, key, ids) else None
 
-    def _make_series(self, cursor: _Cursor, record: Record) -> tuple[int, int]:
-        """Return the row numbers of study and series, made where they are missing."""
-        statements = self._statements
-        cursor.execute(statements.find_study, {"study_uid": record.study_uid})
-        row = cursor.fetchone()
-        if row is None:
-            values = attributes.columns("patient", record.values, self._character_set)
-            values["apart"] = "" if values["patient_id"] else record.study_uid
-            cursor.execute(statements.insert_patient, values)
-            cursor.execute(statements.find_patient, values)
-            of_study = {
-                **attributes.columns("study", record.values, self._character_set),
-                "study_uid": record.study_uid,
-                "patient": cursor.fetchone()[0],
-                "first_arrival": record.arrived_at,
-                "last_arrival": record.arrived_at,
-            }
-            cursor.execute(statements.insert_study, of_study)
-            cursor.execute(statements.find_study, {"study_uid": record.study_uid})
-            row = cursor.fetchone()
-        study_id = int(row[0])
-        of_series = {
-            **attributes.columns("series", record.values, self._character_set),
-            "study": study_id,
-            "series_uid": record.series_uid,
-        }
-        cursor.execute(statements.insert_series, of_series)
-        cursor.execute(statements.find_series, {"study": study_id, "series_uid": record.series_uid})
-        return study_id, int(cursor.fetchone()[0])
+    def _make(self, cursor: Cursor, record: Record) -> Ids:
+        return index_parents.make(cursor, self._statements, record, self.character_set)
 
-    def _insert(self, cursor: _Cursor, record: Record, series_id: int) -> Outcome:
-        cursor.execute(self._statements.insert_instance, _row(record, series_id))
-        return Outcome.ADDED if cursor.rowcount == 1 else self._outcome_of_old(cursor, record, series_id)
+    def _insert(self, cursor: Cursor, record: Record, ids: Ids) -> Outcome:
+        cursor.execute(self._statements.insert_instance, _row(record, ids))
+        return Outcome.ADDED if cursor.rowcount == 1 else self._outcome_of_old(cursor, record, ids.series)
 
-    def _outcome_of_old(self, cursor: _Cursor, record: Record, series_id: int) -> Outcome:
+    def _outcome_of_old(self, cursor: Cursor, record: Record, series_id: int) -> Outcome:
         """Say how the row that has the SOP Instance UID already compares with the newcomer."""
         cursor.execute(self._statements.find_instance, {"sop_instance_uid": record.sop_instance_uid})
         row = cursor.fetchone()
@@ -310,18 +275,18 @@ class IndexWriter:
 
     def _count(
         self,
-        cursor: _Cursor,
+        cursor: Cursor,
         batch: list[_Pending],
         outcomes: list[Outcome],
-        found: Mapping[tuple[str, str], tuple[int, int]],
+        found: Mapping[Key, Ids],
     ) -> None:
         by_series: dict[tuple[int, int], _Total] = {}
         by_study: dict[int, _Total] = {}
         for pending, outcome in zip(batch, outcomes, strict=True):
             if outcome is Outcome.ADDED:
-                ids = found[_series_key(pending.record)]
-                by_series.setdefault(ids, _Total()).add(pending.record)
-                by_study.setdefault(ids[0], _Total()).add(pending.record)
+                ids = found[key_of(pending.record)]
+                by_series.setdefault((ids.study, ids.series), _Total()).add(pending.record)
+                by_study.setdefault(ids.study, _Total()).add(pending.record)
         for (study_id, series_id), total in sorted(by_series.items()):
             cursor.execute(
                 self._statements.count_series, {"key": series_id, "instances": total.instances, "size": total.size}
@@ -356,10 +321,11 @@ class _Total:
         self.arrival = max(self.arrival, record.arrived_at)
 
 
-def _row(record: Record, series_id: int) -> dict[str, object]:
+def _row(record: Record, ids: Ids) -> dict[str, object]:
     return {
         "sop_instance_uid": record.sop_instance_uid,
-        "series": series_id,
+        "series": ids.series,
+        "patient": ids.patient,
         "sop_class_uid": record.sop_class_uid,
         "transfer_syntax_uid": record.transfer_syntax,
         **attributes.columns("instance", record.values),
@@ -371,7 +337,3 @@ def _row(record: Record, series_id: int) -> dict[str, object]:
         "arrived_at": record.arrived_at,
         "odd": record.odd,
     }
-
-
-def _series_key(record: Record) -> tuple[str, str]:
-    return record.study_uid, record.series_uid

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Dialect, Integer, Table, bindparam, cast, func, literal_column, null, select, update
+from sqlalchemy import Dialect, Integer, Table, bindparam, cast, func, literal_column, null, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
 
 from pacs_receiver import attributes
-from pacs_receiver.index_tables import instance, patient, series, study
+from pacs_receiver.index_tables import instance, patient, patient_change, series, study, study_patient
 
 _OF_INSTANCE = tuple(column.name for column in instance.columns if column.name not in ("id", "committed_at"))
 _ONE = literal_column("1", Integer)
@@ -45,7 +45,34 @@ class Statements:
                 study.c.id == bindparam("study"),
                 series.c.series_uid == bindparam("series_uid"),
                 study.c.study_uid == bindparam("study_uid"),
+                select(study_patient.c.patient)
+                .where(study_patient.c.study == study.c.id, study_patient.c.patient == bindparam("patient"))
+                .exists(),
             )
+        )
+        self.find_link = self._sql(
+            select(study_patient.c.patient).where(
+                study_patient.c.study == bindparam("study"), study_patient.c.patient == bindparam("patient")
+            )
+        )
+        self.insert_link = self._insert(study_patient, "study", "patient")
+        self.lock_study = self._sql(select(study.c.id).where(study.c.id == bindparam("study")).with_for_update())
+        self.persons = self._sql(
+            select(patient.c.patient_id, patient.c.issuer, patient.c.name, patient.c.birth_date)
+            .join_from(
+                study_patient, patient, func.coalesce(study_patient.c.current, study_patient.c.patient) == patient.c.id
+            )
+            .where(study_patient.c.study == bindparam("study"))
+        )
+        self.find_change = self._sql(
+            select(patient_change.c.position)
+            .join_from(study_patient, patient, study_patient.c.patient == patient.c.id)
+            .join(patient_change, patient_change.c.old_patient_id == patient.c.patient_id)
+            .where(study_patient.c.study == bindparam("study"))
+        )
+        self.compare_again = self._sql(update(study).where(study.c.id == bindparam("study")).values(identity_at=null()))
+        self.mark_mixed_up = self._sql(
+            update(study).where(study.c.id == bindparam("study"), ~study.c.mixed_up).values(mixed_up=true())
         )
         self.insert_instance = self._insert(instance, *_OF_INSTANCE)
         self.find_instance = self._sql(

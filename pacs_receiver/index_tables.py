@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -67,7 +68,10 @@ study = Table(
     Column("identity_at", Double, nullable=True),
     # set when the study has been stable; NULL again as soon as another instance arrives
     Column("completed_at", Double, nullable=True),
+    # its images name persons who contradict each other: pacs_receiver.persons
+    Column("mixed_up", Boolean, nullable=False, server_default=false()),
     CheckConstraint("instance_count >= 0", name="instance_count"),
+    Index("ix_study_mixed_up", "id", sqlite_where=text("mixed_up"), postgresql_where=text("mixed_up")),
     Index(
         "ix_study_open",
         "last_arrival",
@@ -80,6 +84,16 @@ study = Table(
         sqlite_where=text("identity_at IS NULL"),
         postgresql_where=text("identity_at IS NULL"),
     ),
+)
+
+# Everybody whom images of a study name. The study's own patient is whom the first one named, or who that is now.
+study_patient = Table(
+    "study_patient",
+    metadata,
+    Column("study", _Id, ForeignKey("study.id", ondelete="CASCADE"), primary_key=True),
+    Column("patient", _Id, ForeignKey("patient.id"), primary_key=True, index=True),
+    # who that is now, where changes on the site made them another; else NULL
+    Column("current", _Id, nullable=True, index=True),
 )
 
 series = Table(
@@ -103,6 +117,8 @@ instance = Table(
     Column("id", _Id, primary_key=True),
     Column("sop_instance_uid", Text, nullable=False, unique=True),
     Column("series", _Id, ForeignKey("series.id"), nullable=False, index=True),
+    # whom it names, a number of patient; NULL in rows of a version that did not keep it
+    Column("patient", _Id, nullable=True),
     Column("sop_class_uid", Text, nullable=False),
     Column("transfer_syntax_uid", Text, nullable=False),
     Column("instance_number", Text, nullable=False),
@@ -180,6 +196,9 @@ audit = Table(
     Column("study_uid", Text, nullable=False, index=True),
     Column("instance_count", BigInteger, nullable=False),
     Column("file_bytes", BigInteger, nullable=False),
+    # where it is about one instance
+    Column("sop_instance_uid", Text, nullable=False, server_default=text("''")),
+    Column("detail", Text, nullable=False, server_default=text("''")),
 )
 
 # Who was turned away, or is served only until staff have answered: one row for each AE title and address.

@@ -33,11 +33,19 @@ def studies(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
     table = _table("date", "patient ID", "patient", "accession", "modality", "description", "series>", "images>",
                    "size>", "arrived", "odd>", "study")  # fmt: skip
     for row in rows:
-        _add(table, row["study_date"], _patient_id(row), row["patient_name"], row["accession_number"],
+        _add(table, row["study_date"], _patient_ids(row), row["patient_name"], row["accession_number"],
              " ".join(row["modalities"]), row["description"], row["series_count"], row["instance_count"],
              size(row["file_bytes"]), moment(row["last_arrival"]), row["odd_count"] or "",
              row["study_uid"])  # fmt: skip
     _print(table)
+
+
+def _patient_ids(row: Mapping[str, Any]) -> str:
+    """The patient ID; all that a study's images name, and a mark, where these are different persons."""
+    if not row["mixed_up"]:
+        return _patient_id(row)
+    ids = dict.fromkeys((row["patient_id"], *(other["id"] for other in row["other_patients"])))
+    return f"MIXED UP: {', '.join(found or 'none' for found in ids)}"
 
 
 def study(
@@ -65,6 +73,10 @@ def study(
         ("study", found["study_uid"]),
         ("patient", f"{found['patient_name']}  ID {found['patient_id']}  born {found['birth_date']}  {found['sex']}"),
         ("stored as", _stored_as(found)),
+        *(
+            ("MIXED UP with", f"{other['name']}  ID {other['id']}  born {other['birth_date']}  {other['sex']}")
+            for other in found["other_patients"]
+        ),
         ("date", f"{found['study_date']} {found['study_time']}"),
         ("accession", found["accession_number"]),
         ("description", found["description"]),
@@ -80,10 +92,11 @@ def study(
         _add(table, row["series_number"], row["modality"], row["description"], row["instance_count"],
              size(row["file_bytes"]), row["series_uid"])  # fmt: skip
     _print(table)
-    table = _table("number>", "size>", "from", "address", "arrived", "committed", "UID", "odd")
+    table = _table("number>", "patient ID", "size>", "from", "address", "arrived", "committed", "UID", "odd")
     for row in instances:
-        _add(table, row["instance_number"], size(row["file_bytes"]), row["calling_ae"], row["address"],
-             moment(row["arrived_at"]), moment(row["committed_at"]), row["sop_instance_uid"], row["odd"])  # fmt: skip
+        _add(table, row["instance_number"], row["patient_id"], size(row["file_bytes"]), row["calling_ae"],
+             row["address"], moment(row["arrived_at"]), moment(row["committed_at"]), row["sop_instance_uid"],
+             row["odd"])  # fmt: skip
     _print(table)
 
 
@@ -109,6 +122,9 @@ def status(totals: Mapping[str, Any], runway: Runway, devices: Mapping[str, Any]
     _add(table, "disk", f"{size(runway.free_bytes)} free above the reserve: {left}")
     _add(table, "devices", f"{devices['devices_from_site']} of the site, {devices['devices_from_file']} of the peers' "
          f"file; strangers are {devices['strangers']}")  # fmt: skip
+    if totals["mixed_up_studies"]:
+        _add(table, "warning", f"{totals['mixed_up_studies']} studies have images of different patients under one "
+             "Study Instance UID; list marks them")  # fmt: skip
     for title in devices["served_as_before"]:
         _add(table, "warning", f"{title} is served as before the update until staff have answered on Stations")
     _print(table)

@@ -18,13 +18,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from pacs_receiver import persons
 from pacs_receiver.commands import Declined, TryLater
 from pacs_receiver.database import reading
 from pacs_receiver.identity import Change, Person, parse, resolve
-from pacs_receiver.index_tables import patient, patient_change, study
+from pacs_receiver.index_tables import patient, patient_change, study, study_patient
 from pacs_receiver.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -100,12 +101,10 @@ def follow_new(engine: Engine) -> int:
 
 
 def _studies_of(engine: Engine, patient_id: str) -> list[int]:
-    query = (
-        select(study.c.id)
-        .join(patient, study.c.patient == patient.c.id)
-        .where(patient.c.patient_id == patient_id)
-        .order_by(study.c.id)
-    )
+    named = or_(study_patient.c.patient == patient.c.id, study_patient.c.current == patient.c.id)
+    others = select(study_patient.c.study).join(patient, named).where(patient.c.patient_id == patient_id)
+    own = select(study.c.id).join(patient, study.c.patient == patient.c.id).where(patient.c.patient_id == patient_id)
+    query = own.union(others).order_by(text("1"))
     with reading(engine) as connection:
         return list(connection.execute(query).scalars())
 
@@ -128,16 +127,22 @@ def _follow(connection: Connection, study_id: int) -> bool:
     if row is None:
         return False
     first = row.patient if row.original_patient is None else row.original_patient
-    stored = _person(connection, first)
-    now = resolve(stored, row.study_uid, lambda old_id, behind: _changes_of(connection, old_id, behind))
-    current = first if now == stored else _patient_row(connection, now, row.study_uid)
+    current = _current(connection, first, row.study_uid)
     original = None if current == first else first
     values: dict[str, Any] = {"patient": current, "original_patient": original, "identity_at": time.time()}
     if current != row.patient:
         # whoever was told of the study is told again, with both identities
         values["completed_at"] = None
     connection.execute(update(study).where(study.c.id == study_id).values(values))
+    persons.follow(connection, study_id, lambda named: _current(connection, named, row.study_uid))
     return bool(current != row.patient)
+
+
+def _current(connection: Connection, patient_row: int, study_uid: str) -> int:
+    """Return the patient row of who that is now whom images of a study name."""
+    stored = _person(connection, patient_row)
+    now = resolve(stored, study_uid, lambda old_id, behind: _changes_of(connection, old_id, behind))
+    return patient_row if now == stored else _patient_row(connection, now, study_uid)
 
 
 def _person(connection: Connection, row_id: int) -> Person:

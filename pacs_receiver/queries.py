@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, or_, select, text
 
+from pacs_receiver import persons
 from pacs_receiver.database import reading
-from pacs_receiver.index_tables import announcement, commitment, instance, patient, series, study
+from pacs_receiver.index_tables import announcement, commitment, instance, patient, series, study, study_patient
 
 
 def list_studies(engine: Engine, *, patient_id: str = "", accession_number: str = "", study_date: str = "",
                  only_odd: bool = False, limit: int | None = None) -> list[dict[str, Any]]:  # fmt: skip
     """Return the studies, the latest arrival first, with their patient, counts and modalities.
 
-    ``only_odd``: those that hold an instance whose encoding is odd.
+    ``patient_id`` finds a study by each ID that its images name; ``other_patients`` are the patients besides its own
+    where that are different persons (``mixed_up``). ``only_odd``: those that hold an instance whose encoding is odd.
     """
     query = _studies().order_by(study.c.last_arrival.desc(), study.c.id.desc())
     if patient_id:
-        query = query.where(patient.c.patient_id == patient_id)
+        query = query.where(_names(patient_id))
     if accession_number:
         query = query.where(study.c.accession_number == accession_number)
     if study_date:
@@ -29,20 +31,29 @@ def list_studies(engine: Engine, *, patient_id: str = "", accession_number: str 
     if limit is not None:
         query = query.limit(limit)
     with reading(engine) as connection:
-        rows = connection.execute(query).mappings().all()
-    return [_with_modalities(row) for row in rows]
+        return [_whole(connection, row) for row in connection.execute(query).mappings().all()]
 
 
 def find_study(engine: Engine, study_uid: str) -> dict[str, Any] | None:
     """Return one study as :func:`list_studies` gives it."""
     with reading(engine) as connection:
         row = connection.execute(_studies().where(study.c.study_uid == study_uid)).mappings().one_or_none()
-    return None if row is None else _with_modalities(row)
+        return None if row is None else _whole(connection, row)
 
 
-def _with_modalities(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _whole(connection: Connection, row: Mapping[Any, Any]) -> dict[str, Any]:
     found = {modality for modality in (row["modalities"] or "").split("\\") if modality}
-    return {**row, "modalities": sorted(found)}
+    others = persons.others(connection, row["key"], row["patient_key"]) if row["mixed_up"] else []
+    shown = {name: value for name, value in row.items() if name not in ("key", "patient_key")}
+    return {**shown, "modalities": sorted(found), "other_patients": others}
+
+
+def _names(patient_id: str) -> ColumnElement[bool]:
+    """Whether a study's patient, or anybody whom its images name, has this ID now."""
+    known = patient.alias()
+    now = func.coalesce(study_patient.c.current, study_patient.c.patient)
+    named = select(study_patient.c.study).join(known, now == known.c.id).where(known.c.patient_id == patient_id)
+    return or_(patient.c.patient_id == patient_id, study.c.id.in_(named))
 
 
 def series_of(engine: Engine, study_uid: str) -> list[dict[str, Any]]:
@@ -60,9 +71,18 @@ def series_of(engine: Engine, study_uid: str) -> list[dict[str, Any]]:
 def instances_of(engine: Engine, study_uid: str) -> list[dict[str, Any]]:
     """Return the instances of a study in the order of series and number."""
     query = (
-        select(instance, series.c.series_uid, series.c.series_number, series.c.modality, study.c.study_uid)
+        select(
+            *(column for column in instance.c if column is not instance.c.patient),
+            series.c.series_uid,
+            series.c.series_number,
+            series.c.modality,
+            study.c.study_uid,
+            patient.c.patient_id,
+            patient.c.name.label("patient_name"),
+        )
         .join_from(instance, series, instance.c.series == series.c.id)
         .join(study, series.c.study == study.c.id)
+        .join(patient, func.coalesce(instance.c.patient, study.c.original_patient, study.c.patient) == patient.c.id)
         .where(study.c.study_uid == study_uid)
         .order_by(series.c.id, func.length(instance.c.instance_number), instance.c.instance_number, instance.c.id)
     )
@@ -81,6 +101,7 @@ def totals(engine: Engine) -> dict[str, int]:
         "open_studies": select(func.count())
         .select_from(study)
         .where(study.c.completed_at.is_(None), study.c.instance_count > 0),
+        "mixed_up_studies": select(func.count()).select_from(study).where(study.c.mixed_up, study.c.instance_count > 0),
         "commitments_waiting": select(func.count())
         .select_from(commitment)
         .where(commitment.c.next_attempt.is_not(None)),
@@ -137,6 +158,9 @@ def _studies() -> Select[Any]:
             study.c.last_arrival,
             study.c.completed_at,
             _odd_instances().where(series.c.study == study.c.id).correlate(study).scalar_subquery().label("odd_count"),
+            study.c.mixed_up,
+            study.c.id.label("key"),
+            patient.c.id.label("patient_key"),
         )
         .join_from(study, patient, study.c.patient == patient.c.id)
         .outerjoin(original, study.c.original_patient == original.c.id)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, select
 
+from pacs_receiver import attributes, persons
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.index import IndexWriter, Outcome
@@ -66,6 +68,16 @@ def _problem(storage: Storage, row: Mapping[str, Any]) -> str:
     return ""
 
 
+def _named(engine: Engine, storage: Storage, character_set: str, sop_instance_uid: str) -> Mapping[str, str] | None:
+    """Give the patient that a stored file names, as the index keeps one."""
+    place = place_of(engine, sop_instance_uid)
+    try:
+        record = record_of(storage.root / relative_path(*place.uids), place.uids) if place else None
+    except (Unreadable, FileNotFoundError):
+        return None
+    return attributes.columns("patient", record.values, character_set) if record else None
+
+
 def reindex(
     engine: Engine,
     storage: Storage,
@@ -82,6 +94,7 @@ def reindex(
     report = reconcile(engine, storage, writer, progress=progress)
     for uids in report.missing:
         remove_row(engine, uids[2])
+    persons.learn(engine, partial(_named, engine, storage, writer.character_set))
     findings = verify(engine, storage)
     if trust_files:
         for uid, _ in findings.wrong:

@@ -23,6 +23,7 @@ class FitFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
             ("mixed_up", gettext("Another patient than the entry's")),
+            ("set_aside", gettext("Images set aside")),
             ("no_entry", gettext("Without an entry")),
         ]
 
@@ -30,6 +31,8 @@ class FitFilter(admin.SimpleListFilter):
         studies: ReceivedStudyQuerySet = queryset
         if self.value() == "mixed_up":
             return studies.to_be_looked_at().mixed_up()
+        if self.value() == "set_aside":
+            return studies.to_be_looked_at().with_set_aside()
         if self.value() == "no_entry":
             return studies.to_be_looked_at().without_entry()
         return studies
@@ -48,6 +51,7 @@ class ReceivedStudyAdmin(PatientDataAdmin, RecordAdmin):
         "modality_names",
         "series_count",
         "instance_count",
+        "set_aside_count",
         "settled_at",
     )
     list_select_related = ("requested_procedure",)
@@ -57,8 +61,12 @@ class ReceivedStudyAdmin(PatientDataAdmin, RecordAdmin):
     date_hierarchy = "last_arrival_at"
     actions = ("settle", "reopen")
     # in words instead
-    exclude = ("modalities", "senders")
-    readonly_fields = ("modality_names", "sender_titles")
+    exclude = ("modalities", "senders", "other_patients", "several_patients")
+    readonly_fields = ("modality_names", "sender_titles", "others")
+
+    @admin.display(description=_("other patients"))
+    def others(self, study: ReceivedStudy) -> str:
+        return "; ".join(f"{person['name']} ({person['id']})" for person in study.other_patients)
 
     @admin.display(description=_("senders"))
     def sender_titles(self, study: ReceivedStudy) -> str:

@@ -32,6 +32,7 @@ class Kind(Enum):
     MIXED_UP = "mixed up"
     OTHER_PATIENT = "other patient"
     WRONG_ENTRY = "wrong entry"
+    SET_ASIDE = "set aside"
     NO_ENTRY = "no entry"
     NO_IMAGES = "no images"
 
@@ -49,12 +50,17 @@ class Alarm:
 
 
 def images_of_others() -> ReceivedStudyQuerySet:
-    """Studies whose patient ID or name is not that of their entry: the mix-up alarm."""
+    """Studies of different patients, or whose patient ID or name is not that of their entry: the mix-up alarm."""
     return ReceivedStudy.objects.to_be_looked_at().mixed_up().select_related("requested_procedure__patient")
 
 
 def _to_be_told() -> ReceivedStudyQuerySet:
     return ReceivedStudy.objects.mixed_up_of_late().select_related("requested_procedure__patient")
+
+
+def images_set_aside() -> ReceivedStudyQuerySet:
+    """Studies of which images came again with other content, and lie aside at the receiver."""
+    return ReceivedStudy.objects.to_be_looked_at().with_set_aside()
 
 
 def images_without_entry() -> ReceivedStudyQuerySet:
@@ -99,6 +105,7 @@ def alarms(limit: int = LIMIT) -> list[Alarm]:
         *(_mixed_up(study) for study in _to_be_told()[:limit]),
         *(_other_patient(report) for report in reports_in_doubt(Doubt.OTHER_PATIENT)[:limit]),
         *(_wrong_entry(report) for report in reports_in_doubt(Doubt.WRONG_ENTRY)[:limit]),
+        *(_set_aside(study) for study in images_set_aside()[:limit]),
         *(_no_entry(study) for study in images_without_entry()[:limit]),
         *(_no_images(step) for step in steps_without_images()[:limit]),
     ]
@@ -110,12 +117,15 @@ def count() -> dict[Kind, int]:
         Kind.MIXED_UP: images_of_others().count(),
         Kind.OTHER_PATIENT: reports_in_doubt(Doubt.OTHER_PATIENT).count(),
         Kind.WRONG_ENTRY: reports_in_doubt(Doubt.WRONG_ENTRY).count(),
+        Kind.SET_ASIDE: images_set_aside().count(),
         Kind.NO_ENTRY: images_without_entry().count(),
         Kind.NO_IMAGES: steps_without_images().count(),
     }
 
 
 def _mixed_up(study: ReceivedStudy) -> Alarm:
+    if study.several_patients:
+        return Alarm(Kind.MIXED_UP, study.last_arrival_at, _several(study), study=study)
     order = study.requested_procedure
     entered = f"{order.patient}, {order.accession_number}" if order else ""
     text = ngettext(
@@ -162,6 +172,31 @@ def _entered(report: PerformedProcedureStep) -> str:
     return "; ".join(f"{order.patient}, {order.accession_number}" for order in orders)
 
 
+def _several(study: ReceivedStudy) -> str:
+    others = [_named(person["name"], person["id"]) for person in study.other_patients]
+    text = ngettext(
+        "%(n)d image of different patients came as one study: %(persons)s.",
+        "%(n)d images of different patients came as one study: %(persons)s.",
+        study.instance_count,
+    )
+    persons = "; ".join(dict.fromkeys([_shown(study), *others]))
+    return text % {"n": study.instance_count, "persons": persons}
+
+
+def _set_aside(study: ReceivedStudy) -> Alarm:
+    text = ngettext(
+        "%(n)d image of %(person)s from %(senders)s came again with other content; the first one is kept.",
+        "%(n)d images of %(person)s from %(senders)s came again with other content; the first ones are kept.",
+        study.set_aside_count,
+    )
+    values = {
+        "n": study.set_aside_count,
+        "person": _shown(study),
+        "senders": ", ".join(study.senders) or _("an unknown sender"),
+    }
+    return Alarm(Kind.SET_ASIDE, study.last_arrival_at, text % values, study=study)
+
+
 def _no_entry(study: ReceivedStudy) -> Alarm:
     values = {
         "n": study.instance_count,
@@ -191,5 +226,9 @@ def images(count: int) -> str:
 
 
 def _shown(told: ReceivedStudy | PerformedProcedureStep) -> str:
-    name = " ".join(filter(None, told.patient_name.split("=")[0].replace("^", ", ", 1).split("^")))
-    return f"{name or _('nobody named')} ({told.patient_id or _('no patient ID')})"
+    return _named(told.patient_name, told.patient_id)
+
+
+def _named(patient_name: str, patient_id: str) -> str:
+    name = " ".join(filter(None, patient_name.split("=", maxsplit=1)[0].replace("^", ", ", 1).split("^")))
+    return f"{name or _('nobody named')} ({patient_id or _('no patient ID')})"

@@ -112,6 +112,7 @@ class _Reader:
         if not uid:
             self.problems.append(Problem("study.uid", "must be a UID."))
         name = _text(patient.get("name"), 200)
+        others = _persons(self.content.get("other_patients"))
         values = {
             "accession_number": _text(study.get("accession_number"), 64),
             "patient_id": _text(patient.get("id"), 64),
@@ -119,11 +120,14 @@ class _Reader:
             "name_folded": folded(name),
             "patient_birth_date": _date(patient.get("birth_date")),
             **_stored(self.part("original_patient")),
+            "several_patients": bool(others),
+            "other_patients": others,
             "description": _text(study.get("description"), 64),
             "modalities": _texts(study.get("modalities")),
             "senders": _senders(self.content.get("senders")),
             "series_count": self.count(study, "series"),
             "instance_count": self.count(study, "instances"),
+            "set_aside_count": self.count(study, "set_aside") if "set_aside" in study else 0,
             "first_arrival_at": self.moment(study, "first_arrival", "study."),
             "last_arrival_at": self.moment(study, "last_arrival", "study."),
         }
@@ -177,6 +181,12 @@ def _senders(value: Any) -> list[str]:
     return [title for title in dict.fromkeys(titles) if title]
 
 
+def _persons(value: Any) -> list[dict[str, str]]:
+    """Read the patients whom images of a study name besides its own; a receiver of before tells of none."""
+    found = [person for person in value[:20] if isinstance(person, dict)] if isinstance(value, list) else []
+    return [{"id": _text(person.get("id"), 64), "name": _text(person.get("name"), 200)} for person in found]
+
+
 def _date(value: Any) -> datetime.date | None:
     try:
         return datetime.date.fromisoformat(str(value))
@@ -208,14 +218,22 @@ def _take(notice: Notice) -> Taken:
     is_newest = study is None or study.announced_at <= notice.announced_at
     study = study or ReceivedStudy(study_instance_uid=notice.study_instance_uid)
     if is_newest:
+        if _is_news(study, notice):
+            study.settled_at = study.settled_by = None  # more images, or others: to be looked at again
         for name, value in notice.values.items():
             setattr(study, name, value)
         study.announced_at = notice.announced_at
-        study.settled_at = study.settled_by = None  # more images, or others: to be looked at again
         study.requested_procedure = find_entry(study)
         study.save()
     StudyNotice.objects.create(event_id=notice.event_id, study=study, announced_at=notice.announced_at)
     return Taken(study, completed=tuple(complete_steps(study)) if is_newest else ())
+
+
+def _is_news(study: ReceivedStudy, notice: Notice) -> bool:
+    """Whether there is more to look at than there was; that what was set aside is settled is not."""
+    fewer = notice.values.get("set_aside_count", 0) < study.set_aside_count
+    same = all(getattr(study, name) == value for name, value in notice.values.items() if name != "set_aside_count")
+    return not (fewer and same)
 
 
 def prune_notices(now: datetime.datetime) -> int:

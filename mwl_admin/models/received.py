@@ -41,18 +41,23 @@ class ReceivedStudyQuerySet(models.QuerySet["ReceivedStudy"]):
         """Those that no entry of the worklist was found for."""
         return self.filter(requested_procedure=None)
 
+    def with_set_aside(self) -> Self:
+        """Those of which newer images are set aside at the receiver."""
+        return self.filter(set_aside_count__gt=0)
+
     def mixed_up(self) -> Self:
         """Those whose patient ID, or name, is not that of their entry.
 
         Names are compared by family and given name, without regard to case and accents: what a modality copies from the
-        worklist, or has typed. Where images name nobody there is nothing to compare.
+        worklist, or has typed. Where images name nobody there is nothing to compare. Images of different patients under
+        one Study Instance UID are mixed up whatever the entry says.
         """
         patient = "requested_procedure__patient__"
         whole = Concat(F(f"{patient}name_folded"), Value("^^"))
         other_id = ~Q(patient_id="") & ~Q(patient_id=F(f"{patient}patient_id"))
         other_name = ~Q(name_folded="") & ~Q(entry_name__startswith=F("name_folded"))
-        entered = self.exclude(requested_procedure=None).annotate(entry_name=whole)
-        return entered.filter(other_id | other_name)
+        has_entry = Q(requested_procedure__isnull=False)
+        return self.annotate(entry_name=whole).filter(Q(several_patients=True) | has_entry & (other_id | other_name))
 
     def mixed_up_of_late(self) -> Self:
         """Those of late that are mixed up and nobody has settled.
@@ -115,11 +120,20 @@ class ReceivedStudy(models.Model):
     stored_patient_id = models.CharField(_("patient ID in the images"), max_length=64, blank=True)
     stored_patient_name = models.CharField(_("patient name in the images"), max_length=200, blank=True)
     stored_patient_birth_date = models.DateField(_("birth date in the images"), null=True, blank=True)
+    several_patients = models.BooleanField(_("several patients"), default=False)
+    other_patients = models.JSONField(
+        _("other patients"), default=list, help_text=_("Whom the images name besides this patient.")
+    )
     description = models.CharField(_("description"), max_length=64, blank=True)
     modalities = models.JSONField(_("modalities"), default=list)
     senders = models.JSONField(_("senders"), default=list, help_text=_("AE titles that sent the images."))
     series_count = models.PositiveIntegerField(_("series"), default=0)
     instance_count = models.PositiveIntegerField(_("images"), default=0)
+    set_aside_count = models.PositiveIntegerField(
+        _("set aside"),
+        default=0,
+        help_text=_("Images that came again with other content. Until that is settled the first ones are kept."),
+    )
     first_arrival_at = models.DateTimeField(_("first image"))
     last_arrival_at = models.DateTimeField(_("last image"))
     announced_at = models.DateTimeField(_("complete since"))

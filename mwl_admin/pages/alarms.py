@@ -102,6 +102,11 @@ def _title(kind: Kind, count: int) -> str:
             "The wrong entry was chosen for %(n)d examinations",
             count,
         ),
+        Kind.SET_ASIDE: ngettext(
+            "Images of %(n)d study came again with other content",
+            "Images of %(n)d studies came again with other content",
+            count,
+        ),
         Kind.NO_ENTRY: ngettext("%(n)d study has no entry", "%(n)d studies have no entry", count),
         Kind.NO_IMAGES: ngettext(
             "%(n)d step was started long ago, and no images came",
@@ -120,5 +125,5 @@ def _rest(kind: Kind) -> str:
         return f"{reverse('admin:mwl_admin_scheduledprocedurestep_changelist')}?day=all&status=STARTED"
     if doubt := _DOUBTS.get(kind):
         return f"{reverse('admin:mwl_admin_performedprocedurestep_changelist')}?doubt__exact={doubt}"
-    fit = "mixed_up" if kind is Kind.MIXED_UP else "no_entry"
+    fit = {Kind.MIXED_UP: "mixed_up", Kind.SET_ASIDE: "set_aside"}.get(kind, "no_entry")
     return f"{reverse('admin:mwl_admin_receivedstudy_changelist')}?fit={fit}"

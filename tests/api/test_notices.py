@@ -117,6 +117,42 @@ def test_a_study_that_has_grown_is_told_anew_and_an_older_notice_does_not_undo_i
     assert StudyNotice.objects.count() == 2
 
 
+BORIS = {"id": "P-2", "issuer": "", "name": "Roe^Boris", "birth_date": "19810203", "sex": "M"}
+
+
+@pytest.mark.parametrize("first", ["alone", "both"])
+def test_a_study_of_different_patients_is_a_mix_up_and_completes_nothing(
+    secret: str, step: ScheduledProcedureStep, first: str
+) -> None:
+    assert send(notice(other_patients=[BORIS] if first == "both" else []), secret).status_code == 200
+    later = iso(timezone.now() + datetime.timedelta(hours=1))
+    assert send(notice({"instances": 41}, other_patients=[BORIS], at=later), secret).status_code == 200
+    [alarm] = alarms.alarms()
+    assert (alarm.kind, "Roe, Boris (P-2)" in alarm.text) == (Kind.MIXED_UP, True)
+    step.refresh_from_db()
+    assert (step.status == StepStatus.COMPLETED) is (first == "alone")
+
+
+def test_a_mix_up_of_no_entry_is_told_and_goes_when_the_images_went(secret: str) -> None:
+    send(notice(other_patients=[BORIS]), secret)
+    assert [alarm.kind for alarm in alarms.alarms()] == [Kind.MIXED_UP, Kind.NO_ENTRY]
+    later = iso(timezone.now() + datetime.timedelta(hours=1))
+    send(notice({"instances": 20}, other_patients=[], at=later), secret)
+    assert [alarm.kind for alarm in alarms.alarms()] == [Kind.NO_ENTRY]
+
+
+def test_what_was_settled_stays_so_when_only_fewer_images_lie_aside(secret: str) -> None:
+    content = {**notice()["study"], "set_aside": 2}
+    send(notice(content), secret)
+    assert Kind.SET_ASIDE in [alarm.kind for alarm in alarms.alarms()]
+    ReceivedStudy.objects.all().settle(None)
+    for hour, (set_aside, settled) in enumerate([(1, True), (0, True), (1, False)], start=1):
+        at = iso(timezone.now() + datetime.timedelta(hours=hour))
+        send(notice({**content, "set_aside": set_aside}, at=at), secret)
+        study = ReceivedStudy.objects.get()
+        assert (study.set_aside_count, study.settled_at is not None) == (set_aside, settled)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -121,6 +121,35 @@ def test_images_of_somebody_else_come_first_and_mark_the_step(radiographer: Clie
     assert MIXED_UP not in row(page, "ACC-2</td>")
 
 
+@pytest.mark.parametrize("has_entry", [True, False])
+def test_images_of_different_patients_in_one_study_are_a_mix_up_that_can_be_settled(
+    radiographer: Client, has_entry: bool
+) -> None:
+    step = make_today(1) if has_entry else None
+    boris = {"id": "P-2", "name": "Roe^Boris"}
+    study = arrived(step, several_patients=True, other_patients=[boris])
+    first = "Doe, Jane (P-1)" if has_entry else "Stray, Cat (STRAY)"
+    page = shown(radiographer)
+    assert f"212 images of different patients came as one study: {first}; Roe, Boris (P-2)." in page
+    assert page.count("g-grave") == 1
+    assert (
+        "Roe^Boris (P-2)"
+        in radiographer.get(reverse("admin:mwl_admin_receivedstudy_change", args=[study.pk])).content.decode()
+    )
+    assert MIXED_UP not in click(radiographer, "settle_study", study.pk, announced=study.announced_at.isoformat())
+
+
+def test_images_that_lie_aside_at_the_receiver_are_told_and_can_be_settled(radiographer: Client) -> None:
+    study = arrived(make_today(1), set_aside_count=2)
+    page = shown(radiographer)
+    assert "Images of 1 study came again with other content" in page
+    assert "2 images of Doe, Jane (P-1) from CT1 came again with other content; the first ones are kept." in page
+    found = radiographer.get(reverse("admin:mwl_admin_receivedstudy_changelist"), {"fit": "set_aside"})
+    assert reverse("admin:mwl_admin_receivedstudy_change", args=[study.pk]) in found.content.decode()
+    page = click(radiographer, "settle_study", study.pk, announced=study.announced_at.isoformat())
+    assert "came again with other content" not in page
+
+
 def test_one_click_settles_a_study_and_another_takes_that_back(radiographer: Client) -> None:
     study = arrived()
     assert NO_ENTRY in shown(radiographer)
