@@ -13,6 +13,8 @@ from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_SEQUENCE, Attribute, 
 from mwl_admin.worklist.identifier import Identifier, Key
 
 MAX_PARAMETERS = 100
+MAX_VALUE = 1024
+"""Characters of one value; no attribute that is matched holds more."""
 _SWITCHES = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 _OTHERS = {"limit", "offset", *_SWITCHES}
 _BY_KEYWORD = {attribute.keyword: attribute for attribute in ATTRIBUTES}
@@ -47,6 +49,8 @@ def parse(query: QueryDict) -> Search:
     ignored = []
     for name in query:
         values = query.getlist(name)
+        if any(len(value) > MAX_VALUE for value in values):
+            raise bad_request(f"is longer than {MAX_VALUE} characters.", name[:128])
         if name == "includefield":
             _include(root, [part.strip() for value in values for part in value.split(",")])
         elif not _is_known(name):

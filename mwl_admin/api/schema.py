@@ -1,70 +1,14 @@
-"""What OpenAPI says of entries: made of the worklist's table of attributes, so that it can't say anything else."""
+"""What OpenAPI says of operations: their answers and query parameters; ``document`` completes it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydicom.datadict import dictionary_description
-
-from mwl_admin.exchange.attributes import READ_ONLY, STATUS
-from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES, Attribute, Matching
-
-_EXAMPLES = {
-    "AccessionNumber": "A-5001",
-    "Modality": "CT",
-    "PatientBirthDate": "19500701",
-    "PatientID": "P-1001",
-    "PatientName": "Müller^Änne",
-    "PatientSex": "F",
-    "RequestedProcedureDescription": "CT thorax",
-    "ScheduledProcedureStepStartDate": "20260504",
-    "ScheduledProcedureStepStartTime": "103000",
-    "ScheduledStationAETitle": ["CT1"],
-}
-
-
-def entry() -> dict[str, Any]:
-    """Return the JSON schema of an entry in its short form."""
-    return {
-        "type": "object",
-        "description": "Keywords with bare values. Elements of DICOM JSON, by tag or keyword, are taken too.",
-        "properties": {attribute.keyword: _property(attribute) for attribute in ATTRIBUTES},
-    }
-
-
-def _property(attribute: Attribute) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": f"{dictionary_description(attribute.tag)}, VR {attribute.vr}"}
-    if attribute.keyword in READ_ONLY:
-        described["readOnly"] = True
-    if attribute.vr == "SQ":
-        properties = {child.keyword: _property(child) for child in attribute.children}
-        return {"type": "array", "items": {"type": "object", "properties": properties}, **described}
-    if attribute.keyword == STATUS:
-        described["description"] += ". Over, and not to be set here: COMPLETED, DISCONTINUED, CANCELLED."
-    single = {"type": "number" if attribute.vr in {"DS", "US"} else "string"}
-    if attribute.keyword in _EXAMPLES:
-        described["example"] = _EXAMPLES[attribute.keyword]
-    return {"type": "array", "items": single, **described} if attribute.multiple else {**single, **described}
-
-
-def problem() -> dict[str, Any]:
-    """Return the JSON schema of a refusal (RFC 9457)."""
-    text = {"type": "string"}
-    one = {"type": "object", "properties": {"attribute": text, "message": text, "code": text}}
-    return {
-        "type": "object",
-        "properties": {
-            "title": text,
-            "status": {"type": "integer"},
-            "detail": text,
-            "problems": {"type": "array", "items": one},
-        },
-    }
-
+from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES, Matching
 
 def body(*, required: bool = True) -> dict[str, Any]:
-    """Return what an operation says of its request."""
-    content = {"schema": entry()}
+    """Return what an operation says of its request; the whole of it stands in the document."""
+    content = {"schema": {"type": "object"}}
     return {"required": required, "content": {"application/json": content, "application/dicom+json": content}}
 
 
@@ -77,7 +21,7 @@ def responses(success: dict[int, str], *refusals: int, content: dict[str, Any] |
             told[status]["content"] = {"application/json": {"schema": content}}
     for status in (401, 403, *refusals, 429):
         told[status] = {
-            "description": _REFUSALS[status],
+            "description": REFUSALS[status],
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
     return told
@@ -99,7 +43,7 @@ def changes() -> dict[str, Any]:
         "type": "object",
         "required": ["changed", "deleted", "cursor", "more"],
         "properties": {
-            "changed": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}},
+            "changed": {"type": "array", "items": {"$ref": "#/components/schemas/ShownEntry"}},
             "deleted": {"type": "array", "items": {"type": "string"}, "description": "Accession numbers"},
             "cursor": {"type": "string", "description": "For the next request"},
             "more": {"type": "boolean", "description": "Whether there is more already"},
@@ -107,7 +51,7 @@ def changes() -> dict[str, Any]:
     }
 
 
-_REFUSALS = {
+REFUSALS = {
     400: "The request is wrong in itself.",
     401: "No token, or one that is not known.",
     403: "The token may not do this.",
@@ -119,7 +63,9 @@ _REFUSALS = {
     413: "Too large.",
     415: "The body must be JSON.",
     422: "Values break a rule; each is named.",
+    414: "The address is too long.",
     429: "Too many requests; Retry-After says when to ask again.",
+    503: "Can't be done here now.",
 }
 
 

@@ -10,7 +10,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, ValidationError
 from ninja.openapi.docs import Swagger
 
-from mwl_admin.api import changing, errors, following, notices, outcome, receiver, schema
+from mwl_admin.api import changing, document, errors, following, notices, outcome, receiver, schema
 from mwl_admin.api.asked import client_of
 from mwl_admin.api.errors import Refused
 from mwl_admin.api.insiders import insiders_only
@@ -22,9 +22,7 @@ from mwl_admin.exchange.problems import EntryError, Problem
 
 class _API(NinjaAPI):
     def get_openapi_schema(self, **options: Any) -> Any:
-        document = super().get_openapi_schema(**options)
-        document["components"].setdefault("schemas", {}).update(Problem=schema.problem(), Entry=schema.entry())
-        return document
+        return document.complete(super().get_openapi_schema(**options))
 
 
 api = _API(

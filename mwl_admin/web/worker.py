@@ -39,6 +39,11 @@ _STATUS_OF = (
 )
 
 
+def _path_of(head: bytes) -> str:
+    """Return the beginning of the path of a request that can't be read, to refuse a program in its own form."""
+    return head.partition(b" ")[2][:64].decode("ascii", "replace")
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """The site's worker."""
 
@@ -123,7 +128,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             conn.request = Request(self.cfg, IterUnreader([head]), conn.client, conn.requests)
         except errors.ParseException as error:
             status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
-            self._refuse(conn, status)
+            self._refuse(conn, status, _path_of(head))
             return None
         conn.body = framing.body_of(conn.request.headers, self.budget)
         return conn.body
@@ -238,11 +243,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except BlockingIOError:
             return
 
-    def _refuse(self, conn: Connection, status: HTTPStatus) -> None:
+    def _refuse(self, conn: Connection, status: HTTPStatus, path: str = "") -> None:
         """Answer without asking any view, and end the connection."""
         method = getattr(conn.request, "method", None) or "-"
         self.log.info("refused address=%s method=%s status=%d", conn.address, method, status)
-        path = getattr(conn.request, "path", None) or ""
+        path = getattr(conn.request, "path", None) or path
         conn.forget_request()
         conn.keeps_open = False
         conn.sock.sendall(refusal(status, path))

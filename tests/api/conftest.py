@@ -12,6 +12,7 @@ from django.test import Client
 from mwl_admin.api.guesses import GUESSES
 from mwl_admin.api.tokens import BUCKETS
 from mwl_admin.models import APIClient
+from tests.api import contract
 from tests.databases import database
 
 __all__ = ["database"]
@@ -28,7 +29,7 @@ def full_buckets() -> Iterator[None]:
 
 
 class Caller:
-    """A program that calls the API, with a token or without."""
+    """A program that calls the API, with a token or without; each answer must be one that the document tells of."""
 
     def __init__(self, token: str = "") -> None:
         self._client = Client(raise_request_exception=False)
@@ -37,7 +38,10 @@ class Caller:
     def call(self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None) -> Any:
         kind = (headers or {}).get("Content-Type", "application/json")
         data = body if isinstance(body, bytes | str) else json.dumps(body) if body is not None else ""
-        return self._client.generic(method, path, data, content_type=kind, headers={**self._token, **(headers or {})})
+        sent = {**self._token, **(headers or {})}
+        answer = self._client.generic(method, path, data, content_type=kind, headers=sent)
+        contract.check(method, answer)
+        return answer
 
     def get(self, path: str, **headers: str) -> Any:
         return self.call("GET", path, headers=headers)

@@ -121,7 +121,7 @@ def test_the_openapi_document_names_each_operation(ris: Caller) -> None:
         operation = document["paths"][template][method.lower()]
         assert operation["security"] == [{"Token": []}]
         assert "401" in operation["responses"] or 401 in operation["responses"]
-    steps = document["components"]["schemas"]["Entry"]["properties"]["ScheduledProcedureStepSequence"]
+    steps = document["components"]["schemas"]["ShownEntry"]["properties"]["ScheduledProcedureStepSequence"]
     assert "ScheduledStationAETitle" in steps["items"]["properties"]
 
 
