@@ -32,6 +32,12 @@ class Part:
 
 PARTS = (
     Part(
+        "api",
+        "10 minutes of schemathesis, all phases, against a real site: the API does what its OpenAPI document says",
+        ("tests/api/test_schemathesis.py",),
+        {"SCHEMATHESIS_SECONDS": "600"},
+    ),
+    Part(
         "identity",
         "2,000 orders of inputs by every way in: no entry shows another person's demographics",
         ("tests/identity/test_any_order.py",),

@@ -8,12 +8,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 
-from mwl_admin.api import schema
+from mwl_admin.api import preconditions, schema
 from mwl_admin.api.asked import WORKLIST, answer, body_of, no_such_entry, reach_of, refuse_impossible, source_of
-from mwl_admin.api.entries import tag_of
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.listing import router  # one address, one router: GET is there
-from mwl_admin.api.reach import Reach
 from mwl_admin.api.rehearsal import carry_out
 from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.exchange.entries import Entry, Mode, cancel, store
@@ -23,24 +21,9 @@ from mwl_admin.models import RequestedProcedure
 from mwl_admin.validators import validate_long_string
 
 _read, _write = Token(Scope.READ), Token(Scope.WRITE)
-_ENTRY = {"$ref": "#/components/schemas/Entry"}
+_ENTRY = {"$ref": "#/components/schemas/ShownEntry"}
 ENTRY = f"{WORKLIST}/{{path:accession_number}}"
 """An accession number may hold what separates a path, so it is all that follows."""
-
-
-def _check_tag(request: HttpRequest, accession_number: str, reach: Reach) -> None:
-    """Refuse what the preconditions of the request rule out (RFC 9110 section 13.1)."""
-    wanted, unwanted = request.headers.get("If-Match"), request.headers.get("If-None-Match", "")
-    if unwanted.strip() == "*" and reach.orders().filter(accession_number=accession_number).exists():
-        raise Refused(HTTPStatus.PRECONDITION_FAILED, "There is an entry of this accession number already.")
-    if wanted is None:
-        return
-    # Locked, so that what was compared is what is changed: each request is one transaction when it has If-Match.
-    locked = reach.orders().select_for_update(of=("self",), no_key=True).select_related("patient")
-    order = locked.filter(accession_number=accession_number).first()
-    tags = [tag.strip() for tag in wanted.split(",")]
-    if order is None or (wanted.strip() != "*" and tag_of(order, reach.seen) not in tags):
-        raise Refused(HTTPStatus.PRECONDITION_FAILED, "The entry is no longer as If-Match says: read it again.")
 
 
 def _addressed(body: Any, accession_number: str) -> Entry:
@@ -137,7 +120,7 @@ def _store(request: HttpRequest, entry: Entry, mode: Mode, *, update_patient: bo
 
     def before() -> None:
         if mode is not Mode.CREATE:
-            _check_tag(request, entry.accession_number, reach)
+            preconditions.check(request, entry.accession_number, reach)
         reach.check_entry(entry, mode)
         if update_patient:
             reach.check_correction()
@@ -173,7 +156,7 @@ def cancel_entry(
     reach = reach_of(request)
 
     def before() -> None:
-        _check_tag(request, accession_number, reach)
+        preconditions.check(request, accession_number, reach)
         reach.check_cancelled(accession_number, step)
 
     def write() -> HttpResponse:

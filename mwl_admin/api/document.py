@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mwl_admin.api import entryschema, receiverschema, resultschema
+from mwl_admin.api import entryschema, preconditions, receiverschema, resultschema
 from mwl_admin.api.dicomjson import MEDIA_TYPE
 from mwl_admin.api.parameters import MAX_VALUE
 from mwl_admin.api.rehearsal import HEADER
@@ -95,7 +95,7 @@ class _Completed:
             parameters.append(_header("If-Match", "The entity tags of which the entry must have one, or *: else 412"))
         if self.name == "put_entry":
             parameters.append(
-                _header("If-None-Match", "* makes only: 412 where there is one", {"type": "string", "enum": ["*"]})
+                _header("If-None-Match", "* makes only: 412 where there is one; or entity tags that it must not have")
             )
         if self.name == "devices":
             parameters.append(_header("If-None-Match", "The entity tag of what is known: 304 when it is the same"))
@@ -144,6 +144,8 @@ class _Completed:
 
     def _refusals(self) -> None:
         expected = {403, 503, 400} if self.signed else {400, 401, 403, 429}
+        if any(parameter["in"] == "query" for parameter in self.operation.get("parameters", [])):
+            expected |= {414}
         if "requestBody" in self.operation:
             expected |= {413}
         if "{accession_number}" in self.path and self.method not in {"put"}:
@@ -165,9 +167,9 @@ def _always(schema: dict[str, Any], text: str) -> dict[str, Any]:
     return {"description": text, "required": True, "schema": schema}
 
 
-def _header(name: str, text: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    tag = {"type": "string", "maxLength": 1024, "examples": ['"3-1-7.2"', "*"]}
-    return {"name": name, "in": "header", "required": False, "description": text, "schema": schema or tag}
+def _header(name: str, text: str) -> dict[str, Any]:
+    tag = {"type": "string", "pattern": f"^{preconditions.LIST}$", "examples": ['"3-1-7.2"', "*"]}
+    return {"name": name, "in": "header", "required": False, "description": text, "schema": tag}
 
 
 def _ref(name: str) -> dict[str, Any]:
@@ -209,6 +211,7 @@ _CONTENT: dict[str, Callable[[], dict[str, Any]]] = {
 _OTHER_BODIES = {"turned_away": receiverschema.CALLERS, "study_complete": receiverschema.NOTICE}
 _CHANGE = {"AdmissionID": "B-77"}
 
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}"
 _DRY_RUN = {
     "description": "1 carries the operation out and takes it back: the same answer and refusals, and nothing changes",
     "schema": {"anyOf": [{"type": "boolean"}, {"type": "integer", "enum": [0, 1]}], "default": False},
@@ -249,19 +252,27 @@ _PARAMETERS: dict[tuple[str, str], dict[str, Any]] = {
         "example": "P-1001",
     },
     ("list_entries", "date"): {
-        "description": "Entries with a step on this day",
-        "schema": {"type": "string", "format": "date"},
-        "example": "2026-05-04",
+        "description": "Entries with a step on this day, or on one of these days",
+        "schema": {"type": "string", "pattern": f"^({_DAY})?-?({_DAY})?$", "default": ""},
+        "example": "20260504-20260508",
     },
     ("list_entries", "status"): {
         "description": "Entries with a step of this status",
         "schema": {"type": "string", "enum": StepStatus.values},
         "example": "SCHEDULED",
     },
-    ("list_entries", "updated_since"): {
-        "description": "Entries that have changed since",
-        "schema": {"type": "string", "format": "date-time"},
+    ("", "updated_since"): {
+        "description": "Entries that have changed since this moment, of DICOM's VR DT or ISO 8601",
+        "schema": {"type": "string", "pattern": "^[0-9TZWtz:.,+ -]{0,40}$", "default": ""},
         "example": "2026-05-04T08:00:00+01:00",
+    },
+    ("follow_changes", "cursor"): {
+        "description": "The one of the answer before; without it all entries come first",
+        "schema": {"type": "string", "maxLength": 200, "default": ""},
+    },
+    ("follow_changes", "limit"): {
+        "description": "How many entries at most",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 500, "default": 100},
     },
     ("search_steps", "limit"): {"schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999}},
     ("search_steps", "offset"): {"schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999, "default": 0}},

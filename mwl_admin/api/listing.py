@@ -21,6 +21,7 @@ from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.changes.feed import Feed, one_moment
 from mwl_admin.exchange.jsonform import is_storable
 from mwl_admin.models import RequestedProcedure, StepStatus
+from mwl_admin.validators import LO_LENGTH
 
 router = Router(tags=["Entries"])
 
@@ -37,7 +38,7 @@ MAX_ENTRIES = 500
             schema.responses(
                 {200: "Entries, the one made last first"},
                 400,
-                content={"type": "array", "items": {"$ref": "#/components/schemas/Entry"}},
+                content={"type": "array", "items": {"$ref": "#/components/schemas/ShownEntry"}},
             )
         ),
     },
@@ -58,6 +59,8 @@ def list_entries(  # noqa: PLR0917 - each is a query parameter
         raise bad_request("must not be negative.", "offset")
     if not is_storable(patient_id):
         raise bad_request("holds a character that can't be stored.", "patient_id")
+    if len(patient_id) > LO_LENGTH:
+        raise bad_request(f"is longer than {LO_LENGTH} characters.", "patient_id")
     reach = reach_of(request)
     with one_moment():
         feed = Feed()

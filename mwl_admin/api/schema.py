@@ -6,6 +6,7 @@ from typing import Any
 
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES, Matching
 
+
 def body(*, required: bool = True) -> dict[str, Any]:
     """Return what an operation says of its request; the whole of it stands in the document."""
     content = {"schema": {"type": "object"}}
@@ -43,7 +44,11 @@ def changes() -> dict[str, Any]:
         "type": "object",
         "required": ["changed", "deleted", "cursor", "more"],
         "properties": {
-            "changed": {"type": "array", "items": {"$ref": "#/components/schemas/ShownEntry"}},
+            "changed": {
+                "type": "array",
+                "items": {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("ShownEntry", "DataSet")]},
+                "description": "In the short form, or in DICOM JSON for who asks for it by Accept",
+            },
             "deleted": {"type": "array", "items": {"type": "string"}, "description": "Accession numbers"},
             "cursor": {"type": "string", "description": "For the next request"},
             "more": {"type": "boolean", "description": "Whether there is more already"},
