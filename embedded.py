@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 SUPERVISORD_CONF = ROOT / "supervisord.conf"
 EXIT_RUNS_ALREADY = 3
+_DATABASE_PAUSE = 2
 SOCKET_PATH_LIMIT = 90
 """Bytes in the path of a Unix socket: the kernel takes 107, and the supervisor adds its process number for a moment."""
 
@@ -144,9 +146,30 @@ def prepare_site() -> None:
     from django.core.management import call_command
 
     django.setup()
-    call_command("migrate", interactive=False, verbosity=0)
+    _migrate()
     call_command("collectstatic", interactive=False, verbosity=0)
     call_command("first_account")
+
+
+def _migrate() -> None:
+    """Migrate the worklist database, again and again while its server is away, which is said once."""
+    from django.core.management import call_command
+    from django.db import OperationalError
+
+    is_said = False
+    while True:
+        try:
+            call_command("migrate", interactive=False, verbosity=0)
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", "") is not None:
+                raise  # the server answered, or there is none
+        else:
+            return
+        if not is_said:
+            line = f"the database server can't be reached, it is tried again every {_DATABASE_PAUSE} seconds"
+            print(f"DATABASE_URL: {line}", file=sys.stderr, flush=True)  # noqa: T201
+        is_said = True
+        time.sleep(_DATABASE_PAUSE)
 
 
 def supervisor_environment(settings: Settings) -> dict[str, str]:

@@ -24,11 +24,11 @@ class Astray(Exception):
 class Order:
     """Reads numbers in one byte order."""
 
-    __slots__ = ("long", "short", "tag")
+    __slots__ = ("explicit", "implicit", "long")
 
     def __init__(self, mark: str) -> None:
-        self.tag: Callable[..., tuple[int, int]] = struct.Struct(mark + "HH").unpack_from
-        self.short: Callable[..., tuple[int, int, bytes, int]] = struct.Struct(mark + "HH2sH").unpack_from
+        self.explicit: Callable[..., tuple[int, int, bytes, int]] = struct.Struct(mark + "HH2sH").unpack_from
+        self.implicit: Callable[..., tuple[int, int, int]] = struct.Struct(mark + "HHL").unpack_from
         self.long: Callable[..., tuple[int]] = struct.Struct(mark + "L").unpack_from
 
 

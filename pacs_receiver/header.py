@@ -196,14 +196,16 @@ class Scan:
 
     def _parse(self, data: memoryview) -> int:  # noqa: PLR0912 - one loop: it runs for each element of each instance
         """Step over whole elements; return where the first incomplete one begins, or where a value ends beyond."""
-        position = 0
-        reached = self._reached
-        count = 0
-        end = len(data)
+        position = count = 0
+        reached, end = self._reached, len(data)
         explicit, order, frames = self._explicit, self._order, self._frames
         while end - position >= 8:
             count += 1
-            group, number = order.tag(data, position)
+            if explicit:
+                group, number, vr, length = order.explicit(data, position)
+            else:
+                group, number, length = order.implicit(data, position)
+                vr = b""
             tag = group << 16 | number
             if frames or group == ITEM_GROUP:
                 within = frames[-1][0] if frames else None
@@ -211,20 +213,18 @@ class Scan:
                     position = self._delimiter(tag, order.long(data, position + 4)[0], within, position)
                     explicit, order = self._explicit, self._order
                     continue
-            elif group < 0x0004 and self._is_padding(data, tag, position):
-                position = end
-                break
-            vr = b""
+            elif group < 0x0004:
+                if self._is_padding(data, tag, position):
+                    position = end
+                    break
+                if group == _FILE_META_GROUP and bytes(data[position + 4 : position + 6]) in _META_VRS:
+                    _, _, vr, length = order.explicit(data, position)
             start = position + 8
-            if explicit or (group == _FILE_META_GROUP and bytes(data[position + 4 : position + 6]) in _META_VRS):
-                _, _, vr, length = order.short(data, position)
-                if vr not in SHORT_VRS and (vr in LONG_VRS or self._has_long_form(vr, length, tag, position)):
-                    if end - position < 12:
-                        break
-                    length = order.long(data, start)[0]
-                    start = position + 12
-            else:
-                length = order.long(data, position + 4)[0]
+            if vr and vr not in SHORT_VRS and (vr in LONG_VRS or self._has_long_form(vr, length, tag, position)):
+                if end - position < 12:
+                    break
+                length = order.long(data, start)[0]
+                start = position + 12
             if not frames:
                 if tag <= reached:
                     self._misplaced(tag, reached, position)

@@ -139,6 +139,21 @@ def test_a_bad_setting_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
     assert line.startswith("PACS_BIND: ")
 
 
+def test_a_database_server_that_is_away_is_one_line_and_is_tried_again(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as away:
+        port = away.getsockname()[1]
+    embedded = Embedded(tmp_path, DATABASE_URL=f"postgres://gateway:not-to-be-told@127.0.0.1:{port}/worklist")
+    embedded.spawn()
+    try:
+        wait_until(embedded.log_text, timeout=60, what="it says so")
+        assert embedded.is_running()
+        assert embedded.log_text() == (
+            "DATABASE_URL: the database server can't be reached, it is tried again every 2 seconds\n"
+        )
+    finally:
+        embedded.stop(timeout=60)
+
+
 BINDS = ("WEB_BIND", "MWL_BIND", "PACS_BIND", "MWL_HEALTH_BIND", "PACS_HEALTH_BIND", "PACS_COMMAND_BIND")
 
 
