@@ -38,7 +38,7 @@ SECRETS = {PATIENT_ID, ACCESSION, *NAMES, *BORN, "hunter2-was-typed"}
 
 WORKLIST = "/api/worklist/"
 EVENTS = (
-    "Not Found: -", "Method Not Allowed: /api/worklist/<accession_number>", "Internal Server Error: /today/",
+    "Not Found: -", "Method Not Allowed: /api/worklist/<path:accession_number>", "Internal Server Error: /today/",
     "/admin/mwl_admin/patient/<path:object_id>/change/", "api request", "OperationalError", "Traceback",
     "DisallowedHost",
     "worklist query answered", "worklist query refused", "worklist query failed", "performed procedure step created",
