@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
 from mwl_admin.api.dicomjson import MEDIA_TYPE, to_keywords
-from mwl_admin.api.entries import shown_alone, tag_of
+from mwl_admin.api.entries import shown_alone
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.reach import Reach
 from mwl_admin.exchange.jsonform import is_storable
@@ -78,12 +78,13 @@ def answer(
     request: HttpRequest, order: RequestedProcedure, reach: Reach, shows: Q, status: HTTPStatus = HTTPStatus.OK
 ) -> HttpResponse:
     """Return an entry with those of its steps that ``shows`` names."""
-    data_sets, kind = in_form(request, shown_alone(order, shows))
+    found, tag = shown_alone(order, shows, reach.seen)
+    data_sets, kind = in_form(request, found)
     if not data_sets:
         raise no_such_entry()  # its steps have been deleted
     content = data_sets if kind == MEDIA_TYPE else data_sets[0]
     response = HttpResponse(json.dumps(content, ensure_ascii=False).encode(), status=status, content_type=kind)
-    response["ETag"] = tag_of(order, reach.seen)
+    response["ETag"] = tag
     response["Cache-Control"] = "no-store"
     if status == HTTPStatus.CREATED:
         response["Location"] = request.build_absolute_uri(f"{WORKLIST}/{quote(order.accession_number, safe='')}")

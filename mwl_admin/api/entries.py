@@ -28,6 +28,16 @@ from mwl_admin.worklist.values import Context
 _STEPS = f"{STEP_SEQUENCE:08X}"
 _STATUS = "00400020"
 _REASON = "00741238"
+_FIRST = (
+    "pk",
+    "requested_procedure_id",
+    "status",
+    "status_reason",
+    "version",
+    "requested_procedure__version",
+    "requested_procedure__patient__version",
+)
+"""What each row of an entry begins with."""
 _VERSIONS = Prepared(
     lambda pk: RequestedProcedure.objects.filter(pk=pk).order_by().values_list("version", "patient__version"), int
 )
@@ -53,12 +63,17 @@ def shown(orders: QuerySet[RequestedProcedure], seen: Q) -> list[DataSet]:
     return [found[pk] for pk in pks if pk in found]
 
 
-def shown_alone(order: RequestedProcedure, seen: Q) -> list[DataSet]:
-    """Return one entry, or none without steps, by a statement that is made only once where all steps are seen."""
-    if seen != EVERYTHING:
-        return shown(RequestedProcedure.objects.filter(pk=order.pk), seen)
+def shown_alone(order: RequestedProcedure, shows: Q, seen: Q) -> tuple[list[DataSet], str]:
+    """Return one entry, or none without steps, with the steps that ``shows`` names; and its tag for who has ``seen``.
+
+    Where all steps are seen it takes one statement, which is made only once.
+    """
+    if shows != EVERYTHING or seen != EVERYTHING:
+        return shown(RequestedProcedure.objects.filter(pk=order.pk), shows), tag_of(order, seen)
     plan = _plan()
-    return list(_data_sets(plan, _statement(plan.columns).rows(order.pk)).values())
+    rows = _statement(plan.columns).rows(order.pk)
+    tag = _tag([row[5:7] for row in rows[:1]], sorted((row[0], row[4]) for row in rows))
+    return list(_data_sets(plan, rows).values()), tag
 
 
 @cache
@@ -69,8 +84,7 @@ def _statement(columns: tuple[str, ...]) -> Prepared:
 def _plan() -> Plan:
     context = Context(Directory.read(), None, ZoneInfo(settings.TIME_ZONE))
     charset = CharacterSet(split_terms(DEFAULT_TERM))
-    first = ("pk", "requested_procedure_id", "status", "status_reason")
-    return compile_plan(_everything(), SYNTAXES[EXPLICIT_LITTLE], charset, context, first=first)
+    return compile_plan(_everything(), SYNTAXES[EXPLICIT_LITTLE], charset, context, first=_FIRST)
 
 
 _everything = cache(everything)
@@ -101,5 +115,9 @@ def tag_of(order: RequestedProcedure, seen: Q) -> str:
         steps = _STEP_VERSIONS.rows(order.pk)
     else:
         steps = list(order.scheduled_procedure_steps.filter(seen).order_by("pk").values_list("pk", "version"))
-    versions: list[Any] = [*(_VERSIONS.first(order.pk) or ()), *(f"{pk}.{step_version}" for pk, step_version in steps)]
-    return f'"{"-".join(map(str, versions))}"'
+    return _tag(_VERSIONS.rows(order.pk), steps)
+
+
+def _tag(versions: Iterable[tuple[Any, ...]], steps: Iterable[tuple[Any, ...]]) -> str:
+    parts = [*(version for row in versions for version in row), *(f"{pk}.{version}" for pk, version in steps)]
+    return f'"{"-".join(map(str, parts))}"'

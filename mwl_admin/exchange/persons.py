@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ from django.utils.translation import gettext as _
 from mwl_admin import identity
 from mwl_admin.exchange import values
 from mwl_admin.exchange.problems import Problem
+from mwl_admin.fields import normalise
 from mwl_admin.models import Patient
+from mwl_admin.prepared import Prepared
 
 
 def told(given: Mapping[str, Any], known: Patient | None = None) -> identity.Person:
@@ -41,14 +44,26 @@ def _date(value: Any) -> Any:
         return None
 
 
+_ALIKE = Prepared(
+    lambda name, born, patient_id, issuer: (
+        Patient.objects.filter(name_folded=name, patient_birth_date=born)
+        .exclude(patient_id=patient_id, issuer_of_patient_id=issuer)
+        .order_by("pk")
+        .values_list("patient_id")[:3]
+    ),
+    str,
+    datetime.date,
+    str,
+    str,
+)
+
+
 def entered_twice(patient: Patient) -> Iterator[Problem]:
     """Yield a note for each record of the same name and birth date that has another patient ID."""
     patient.prepare([patient])
     if not patient.name_folded or patient.patient_birth_date is None:
         return
-    others = Patient.objects.filter(
-        name_folded=patient.name_folded, patient_birth_date=patient.patient_birth_date
-    ).exclude(patient_id=patient.patient_id, issuer_of_patient_id=patient.issuer_of_patient_id)
-    for other in others.order_by("pk").values_list("patient_id", flat=True)[:3]:
+    own = (normalise(patient.patient_id), normalise(patient.issuer_of_patient_id))
+    for (other,) in _ALIKE.rows(patient.name_folded, patient.patient_birth_date, *own):
         text = _("is perhaps the person of patient ID %(id)s: name and birth date are the same.")
         yield Problem("PatientID", text % {"id": other}, "entered_twice")

@@ -16,7 +16,7 @@ from mwl_admin.exchange.problems import Problem
 from mwl_admin.exchange.writing import Record, required
 from mwl_admin.models import ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import ENDED, OPEN, WAITING
-from mwl_admin.prepared import PreparedInstances
+from mwl_admin.prepared import Prepared, PreparedInstances
 
 if TYPE_CHECKING:
     from mwl_admin.exchange.entries import Stored
@@ -25,6 +25,24 @@ STEP_ID = "ScheduledProcedureStepID"
 _STEPS_OF = PreparedInstances(
     ScheduledProcedureStep,
     lambda order: ScheduledProcedureStep.objects.select_for_update().filter(requested_procedure=order).order_by("pk"),
+    int,
+)
+_STATIONS_OF = Prepared(
+    lambda step: (
+        ScheduledProcedureStep.stations.through.objects.filter(scheduledprocedurestep=step)
+        .order_by()
+        .values_list("station")
+    ),
+    int,
+)
+_PROTOCOLS_OF = Prepared(
+    lambda step: (
+        ScheduledProcedureStep.protocol_codes.through.objects.filter(scheduledprocedurestep=step)
+        .order_by()
+        .values_list(
+            "protocolcode__code_value", "protocolcode__coding_scheme_designator", "protocolcode__coding_scheme_version"
+        )
+    ),
     int,
 )
 _KEYWORDS = [name for name, column in COLUMNS.items() if column.level is Level.STEP]
@@ -277,9 +295,9 @@ class StepWrite(Record):
         self.stations = [
             station for title in titles if (station := found.get(title) or self.unknown_station(title)) is not None
         ]
-        if not self.is_new and {station.pk for station in self.stations} != set(
-            self.instance.stations.values_list("pk", flat=True)
-        ):
+        if not self.is_new and {station.pk for station in self.stations} != {
+            pk for (pk,) in _STATIONS_OF.rows(self.instance.pk)
+        }:
             self.note(STATIONS)
 
     def unknown_station(self, ae_title: str) -> Station | None:
@@ -302,8 +320,7 @@ class StepWrite(Record):
             return
         # The catalogue's own words for a code stay, whatever the sender calls it.
         wanted = [tuple(code.values())[:-1] for code in self._protocols]
-        names = ("code_value", "coding_scheme_designator", "coding_scheme_version")
-        self._protocols_before = [] if self.is_new else [*self.instance.protocol_codes.values_list(*names)]
+        self._protocols_before = [] if self.is_new else _PROTOCOLS_OF.rows(self.instance.pk)
         if not self.is_new and sorted(wanted) != sorted(self._protocols_before):
             self.note(PROTOCOLS)
 

@@ -171,8 +171,10 @@ class Patient(EditedModel):
     def _refuse_other_spelling(self) -> None:
         """The department's own issuer may be left out: with and without it, one ID is one record."""
         others = {*identity.issuers(self.issuer_of_patient_id)} - {self.issuer_of_patient_id}
+        if not others:
+            return
         same = Patient.objects.filter(patient_id=self.patient_id, issuer_of_patient_id__in=others).exclude(pk=self.pk)
-        if others and same.exists():
+        if same.exists():
             raise ValidationError({"patient_id": _("A patient with this patient ID and issuer exists already.")})
 
 

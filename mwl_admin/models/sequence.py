@@ -26,20 +26,26 @@ class Sequence(models.Model):
         The lock lasts until the outermost transaction ends; numbers taken in a transaction that fails are given again.
         """
         with transaction.atomic(savepoint=False):
-            if not cls._advance(name, count):
+            last = cls._advance(name, count)
+            if last is None:
                 # Whoever else makes it at the same moment has it locked until then.
                 cls.objects.get_or_create(name=name)
-                cls._advance(name, count)
-            ((last,),) = _LAST.rows(name)
+                last = cls._advance(name, count) or 0
         return range(last - count + 1, last + 1)
 
     @classmethod
-    def _advance(cls, name: str, count: int) -> int:
+    def _advance(cls, name: str, count: int) -> int | None:
+        """Take numbers and lock the row, by one statement; return the last number, None when there is no such row."""
         table = connection.ops.quote_name(cls._meta.db_table)
+        statement = f"UPDATE {table} SET last_value = last_value + %s WHERE name = %s"  # noqa: S608 - a table of ours
         with connection.cursor() as cursor:
-            # Taking and locking in one statement.
-            cursor.execute(f"UPDATE {table} SET last_value = last_value + %s WHERE name = %s", [count, name])  # noqa: S608
-            return int(cursor.rowcount)
+            if connection.features.can_return_columns_from_insert:
+                cursor.execute(f"{statement} RETURNING last_value", [count, name])
+                row = cursor.fetchone()
+            else:  # a SQLite from before 2021
+                cursor.execute(statement, [count, name])
+                row = _LAST.first(name)
+        return None if row is None else int(row[0])
 
 
 _LAST = Prepared(lambda name: Sequence.objects.filter(name=name).values_list("last_value"), str)
