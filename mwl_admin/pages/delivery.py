@@ -8,7 +8,7 @@ from django.db.models import Count, Max, Min
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 from pydicom.datadict import dictionary_description, tag_for_keyword
 
 from mwl_admin import preflight, reading
@@ -33,7 +33,7 @@ class Verdict:
 
 
 @page("view_scheduledprocedurestep", "view_patient")
-@require_GET
+@require_safe
 def step_delivery(request: HttpRequest, pk: int) -> HttpResponse:
     """Tell of one step who got it, and whether the last query of each station of its modality would show it."""
     step = get_object_or_404(ScheduledProcedureStep.objects.select_related("requested_procedure__patient"), pk=pk)
@@ -80,7 +80,7 @@ def reason(condition: Condition) -> str:
 
 
 @page("view_worklistquery", "view_scheduledprocedurestep", "view_patient")
-@require_GET
+@require_safe
 def query_explained(request: HttpRequest, pk: int) -> HttpResponse:
     """Explain a recorded query: its keys, what it found, and which key kept out which of the day's entries."""
     query = get_object_or_404(WorklistQuery, pk=pk)

@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.formats import get_format
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from mwl_admin import reading, slots
 from mwl_admin.models import Procedure, Station
@@ -28,7 +28,7 @@ def parse_typed_date(text: str) -> datetime.date | None:
 
 
 @page("view_patient")
-@require_GET
+@require_safe
 def similar_patients(request: HttpRequest) -> HttpResponse:
     """Show whom the person being entered may be already."""
     found = probable_duplicates(
@@ -42,7 +42,7 @@ def similar_patients(request: HttpRequest) -> HttpResponse:
 
 
 @page("view_procedure")
-@require_GET
+@require_safe
 def procedure(request: HttpRequest, pk: int) -> HttpResponse:
     """Tell what the catalogue fills in."""
     found = get_object_or_404(Procedure.objects.select_related("usual_station"), pk=pk)
@@ -58,7 +58,7 @@ def procedure(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @page("view_station", "view_scheduledprocedurestep")
-@require_GET
+@require_safe
 def free_slots(request: HttpRequest) -> HttpResponse:
     """Show free times of the stations that were picked, or of those of the modality."""
     number = _number(request.GET.get("procedure"))

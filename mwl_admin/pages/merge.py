@@ -17,7 +17,7 @@ from mwl_admin.similar import probable_duplicates
 
 
 @page("merge_patient", "view_patient")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def merge_patients(request: HttpRequest, pk: int) -> HttpResponse:
     """Merge another record into the one with this key, which stays."""
     kept = get_object_or_404(Patient, pk=pk)

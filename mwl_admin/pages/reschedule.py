@@ -63,7 +63,7 @@ class RescheduleForm(forms.Form):
 
 
 @page("change_scheduledprocedurestep", "view_patient")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def reschedule(request: HttpRequest) -> HttpResponse:
     """Ask where to, and move the steps; those that have started meanwhile, or were changed, are left alone and told."""
     given = request.POST if request.method == "POST" else request.GET

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 from pydicom import Dataset
 from pydicom.filereader import read_dataset
 
@@ -33,7 +33,7 @@ SHOWN = 200
 
 
 @page("view_station")
-@require_GET
+@require_safe
 def stations(request: HttpRequest) -> HttpResponse:
     """All stations, and those that call without being known, or are turned away."""
     return shown(request)
@@ -118,7 +118,7 @@ def usual_keys(station: Station, day: datetime.date) -> dict[str, Any]:
 
 
 @page("view_station", "view_scheduledprocedurestep", "view_patient")
-@require_GET
+@require_safe
 def query_as_station(request: HttpRequest, pk: int) -> HttpResponse:
     """Show exactly what a station would get: for its last query, or for the usual one."""
     station = get_object_or_404(Station, pk=pk)

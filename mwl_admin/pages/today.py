@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from mwl_admin import reading
 from mwl_admin.exceptions import TransitionError
@@ -35,7 +35,7 @@ _PLACE_OF_FINGERPRINT = "place-of-fingerprint"
 
 
 @page("view_scheduledprocedurestep", "view_patient")
-@require_GET
+@require_safe
 def today(request: HttpRequest) -> HttpResponse:
     """The page. Station, modality and status stay as they were until they are changed; the day does not."""
     filters = _filters(request.GET, request.session.get(_SESSION_KEY, {}))
@@ -60,7 +60,7 @@ def today(request: HttpRequest) -> HttpResponse:
 
 
 @page("view_scheduledprocedurestep", "view_patient")
-@require_GET
+@require_safe
 def today_list(request: HttpRequest) -> HttpResponse:
     """The list alone: nothing (204) when it is what the page already shows."""
     filters = _filters(request.GET, {})
@@ -181,7 +181,7 @@ def _change(request: HttpRequest, step: ScheduledProcedureStep, target: str, rea
 
 
 @page("change_scheduledprocedurestep")
-@require_GET
+@require_safe
 def end_dialog(request: HttpRequest, pk: int, target: str) -> HttpResponse:
     """Ask why a step is cancelled or discontinued."""
     step = get_object_or_404(ScheduledProcedureStep.objects.select_related("requested_procedure__patient"), pk=pk)

@@ -103,6 +103,14 @@ def test_no_other_method_writes_either(scene: Scene, routes: dict[str, str], met
     assert [name for name, address in routes.items() if person.ask(method, address).wrote] == []
 
 
+def test_head_is_answered_wherever_get_is(scene: Scene, routes: dict[str, str]) -> None:
+    client = client_of("S")
+    for name, address in routes.items():
+        if "S" in TABLE[name].get:
+            head = client.head(address)
+            assert (head.status_code < 400, head.content) == (True, b""), name
+
+
 def test_nothing_is_taken_from_another_site(scene: Scene, routes: dict[str, str]) -> None:
     client = client_of("S")
     careful = Client(enforce_csrf_checks=True)
