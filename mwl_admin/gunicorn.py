@@ -56,10 +56,12 @@ def on_starting(server: object) -> None:
 
 
 def post_worker_init(worker: object) -> None:
-    """Tell the receiver of changes of patients, from each worker: one at a time takes its turn."""
+    """Begin what each worker does besides serving: telling the receiver of changes, and writing the downtime list."""
+    from mwl_admin.downtime.listing import lister
     from mwl_admin.exchange.reconciliation import deliverer  # models are loaded with the application
 
     deliverer.start()
+    lister.start()
 
 
 # Here and not in the settings, which commands read too: what a command has to say is for the person who gave it.

@@ -236,6 +236,9 @@ API_WRONG_TOKENS_PER_MINUTE = environment.read(
 # Site and receiver sign with it what they send to each other: the same secret on both sides.
 PACS_NOTIFY_SECRET = environment.link_secret(_env, DATA_DIR)
 # Where the receiver takes commands; without, it looks for changes by itself now and then.
+DOWNTIME_LIST_DIR = environment.read(_env, "DOWNTIME_LIST_DIR", str, "")
+DOWNTIME_LIST_MINUTES = environment.read(_env, "DOWNTIME_LIST_MINUTES", environment.whole_number(1, 1440), "15")
+DOWNTIME_LIST_KEEP_DAYS = environment.read(_env, "DOWNTIME_LIST_KEEP_DAYS", environment.whole_number(0, 365), "7")
 PACS_COMMAND_URL = environment.read(_env, "PACS_COMMAND_URL", environment.http_url, "")
 IMAGES_OVERDUE_MINUTES = environment.read(_env, "IMAGES_OVERDUE_MINUTES", environment.whole_number(1, 10_080), "180")
 

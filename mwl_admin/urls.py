@@ -9,7 +9,7 @@ from django.views.i18n import JavaScriptCatalog
 from mwl_admin.admin import readers
 from mwl_admin.api.site import api
 from mwl_admin.health import health
-from mwl_admin.pages import delivery, entry, keeping_out, merge, reschedule, settle, stations, today
+from mwl_admin.pages import delivery, downtime, entry, keeping_out, merge, reschedule, settle, stations, today
 
 # The same for everybody until the site is updated.
 texts = cache_control(public=True, max_age=3600)(JavaScriptCatalog.as_view(packages=["mwl_admin"]))
@@ -25,6 +25,8 @@ urlpatterns = [
     path("steps/<int:pk>/images/<str:action>/", settle.settle_step, name="settle_step"),
     path("reports/<int:pk>/<str:action>/", settle.settle_report, name="settle_report"),
     path("studies/<int:pk>/<str:action>/", settle.settle_study, name="settle_study"),
+    path("steps/<int:pk>/downtime/", downtime.done_in_downtime, name="done_in_downtime"),
+    path("downtime/", downtime.downtime_list, name="downtime_list"),
     path("steps/reschedule/", reschedule.reschedule, name="reschedule"),
     path("entry/similar/", entry.similar_patients, name="similar_patients"),
     path("entry/procedure/<int:pk>/", entry.procedure, name="entry_procedure"),

@@ -10,7 +10,13 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, RequestedProcedure, ScheduledProcedureStep
+from mwl_admin.models import (
+    PerformedProcedureStep,
+    ReceivedStudy,
+    RequestedProcedure,
+    ScheduledProcedureStep,
+    StepStatus,
+)
 from mwl_admin.models.status import ENDED
 from mwl_admin.mpps import report
 from mwl_admin.mpps.dataset import DataSet
@@ -35,7 +41,7 @@ MAX_REPORTS = 100
 
 def results(order: RequestedProcedure, steps: QuerySet[ScheduledProcedureStep]) -> dict[str, Any]:
     """Return what became of those ``steps`` of an entry: by keywords of the dictionary where it has them."""
-    rows = list(steps.filter(requested_procedure=order).order_by("pk"))
+    rows = list(steps.filter(requested_procedure=order).select_related("downtime_record").order_by("pk"))
     return {
         "AccessionNumber": order.accession_number,
         "StudyInstanceUID": order.study_instance_uid,
@@ -47,11 +53,27 @@ def results(order: RequestedProcedure, steps: QuerySet[ScheduledProcedureStep]) 
 
 def _step(step: ScheduledProcedureStep) -> dict[str, Any]:
     return _given(
+        done_in_downtime=_done_in_downtime(step),
         ScheduledProcedureStepID=step.scheduled_procedure_step_id,
         ScheduledProcedureStepStatus=step.status,
         Modality=step.modality,
         ReasonForCancellation=step.status_reason if step.status in ENDED else "",
     )
+
+
+def _done_in_downtime(step: ScheduledProcedureStep) -> dict[str, str]:
+    """Return the times that staff entered after a downtime; none where the step is not completed by them."""
+    record = getattr(step, "downtime_record", None)
+    if record is None or step.status != StepStatus.COMPLETED:
+        return {}
+    start, end = timezone.localtime(record.performed_start_at), timezone.localtime(record.performed_end_at)
+    return {
+        "PerformedProcedureStepStartDate": _date(start.date()),
+        "PerformedProcedureStepStartTime": _time(start.time()),
+        "PerformedProcedureStepEndDate": _date(end.date()),
+        "PerformedProcedureStepEndTime": _time(end.time()),
+        "entered": timezone.localtime(record.updated_at).isoformat(),
+    }
 
 
 def _reports(steps: list[ScheduledProcedureStep]) -> list[PerformedProcedureStep]:

@@ -8,6 +8,7 @@ from mwl_admin.models.caller import Enrolment, KeptOut, ServiceName, UnknownCall
 from mwl_admin.models.catalogue import Procedure, ProtocolCode
 from mwl_admin.models.changed import ChangeFeed, EntryChange
 from mwl_admin.models.client import APIClient
+from mwl_admin.models.downtime import DowntimeRecord
 from mwl_admin.models.outgoing import OutgoingChange
 from mwl_admin.models.patient import MergedPatient, Patient
 from mwl_admin.models.performed import PerformedProcedureStep
@@ -24,6 +25,7 @@ __all__ = [
     "APIClient",
     "ChangeFeed",
     "DeviceKind",
+    "DowntimeRecord",
     "Enrolment",
     "EntryChange",
     "FirstPassword",

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 from mwl_admin import finding
 from mwl_admin.exchange.alarms import images
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, ScheduledProcedureStep, Station, StepStatus
+from mwl_admin.models.patient import PregnancyStatus
 from mwl_admin.models.status import OPEN, SOURCES, WAITING
 from mwl_admin.mpps.doubts import doubts
 from mwl_admin.mpps.where import done_elsewhere
@@ -22,6 +23,7 @@ from mwl_admin.mpps.where import done_elsewhere
 LATE_MINUTES = 15
 LONG_STARTED_HOURS = 4
 FOUND_ELSEWHERE = 30
+_MINDED_PREGNANCY = frozenset({PregnancyStatus.POSSIBLY_PREGNANT, PregnancyStatus.DEFINITELY_PREGNANT})
 """How many steps of other days a search shows."""
 
 NEXT: dict[str, StepStatus] = {
@@ -93,6 +95,24 @@ class Row:
         """Whether it may still be rescheduled."""
         return self.step.status in WAITING
 
+    @property
+    def to_be_minded(self) -> list[str]:
+        """What whoever examines must know of the patient, and of the examination, in words."""
+        patient, step = self.step.requested_procedure.patient, self.step
+        return [
+            text
+            for text in (
+                *patient.allergies.splitlines(),
+                *patient.medical_alerts.splitlines(),
+                str(patient.get_pregnancy_status_display()) if patient.pregnancy_status in _MINDED_PREGNANCY else "",
+                patient.special_needs,
+                step.requested_contrast_agent,
+                step.pre_medication,
+                step.comments_on_the_scheduled_procedure_step,
+            )
+            if text
+        ]
+
 
 @dataclass(slots=True)
 class Group:
@@ -142,7 +162,8 @@ def _with_all_that_is_shown(steps: QuerySet[ScheduledProcedureStep]) -> QuerySet
         "stored_patient_name",
     )
     studies = Prefetch("requested_procedure__received_studies", arrived.order_by("first_arrival_at"))
-    return steps.select_related("requested_procedure__patient").prefetch_related("stations", studies)
+    known = steps.select_related("requested_procedure__patient", "downtime_record")
+    return known.prefetch_related("stations", studies)
 
 
 def _narrowed(filters: Filters) -> Q:

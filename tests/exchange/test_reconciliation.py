@@ -208,12 +208,17 @@ def test_a_change_reaches_images_that_a_real_receiver_stored_before_and_stores_l
     )
 
 
-def test_the_real_site_delivers_what_another_of_its_programs_changed(tmp_path: Path) -> None:
+def test_the_real_site_delivers_what_another_program_changed_and_writes_the_downtime_list(tmp_path: Path) -> None:
     with Receiver(answer=b'{"studies": 0}').open() as receiver:
         receiver.hold.set()
         site = Processes(
             tmp_path,
-            {"PACS_COMMAND_URL": f"http://127.0.0.1:{receiver.port}", "PACS_NOTIFY_SECRET": SECRET, "WEB_WORKERS": "2"},
+            {
+                "PACS_COMMAND_URL": f"http://127.0.0.1:{receiver.port}",
+                "PACS_NOTIFY_SECRET": SECRET,
+                "WEB_WORKERS": "2",
+                "DOWNTIME_LIST_DIR": str(tmp_path / "lists"),
+            },
         )
         site.data_dir.mkdir()
         site.prepare()
@@ -221,10 +226,14 @@ def test_the_real_site_delivers_what_another_of_its_programs_changed(tmp_path: P
         try:
             site.mwl_admin.start()
             wait_until(lambda: bool(receiver.taken), timeout=30, what="the change is delivered")
+            lists = tmp_path / "lists"
+            wait_until(
+                lambda: any(lists.glob("worklist-*.html")), timeout=30, what="the list for a downtime is written"
+            )
             site.mwl_admin.kill()
             site.manage("shell", "-c", CHANGED_AGAIN)
             site.mwl_admin.start()
-            wait_until(lambda: len(receiver.taken) == 2, timeout=30, what="the next one too, after a restart")
+            wait_until(lambda: len(receiver.taken) == 2, timeout=30, what="the next one is delivered after a restart")
         finally:
             site.stop()
         assert sent(receiver) == [("P-1", "P-2"), ("P-2", "P-3")]

@@ -65,6 +65,8 @@ TABLE: dict[str, May] = {
     "settle_step": May("", "XMAS"),
     "settle_study": May("", "XMAS"),
     "settle_report": May("", "XMAS"),
+    "downtime_list": _read("RXMAS"),
+    "done_in_downtime": May("RXMAS", "RXMAS"),
     "reschedule": May("RXMAS", "RXMAS"),
     "similar_patients": _read("RXMAS"),
     "entry_procedure": _read("RXMAS"),

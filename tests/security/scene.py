@@ -117,6 +117,7 @@ class Scene:
             "change_status": [self.step.pk, "ARRIVED"],
             "end_dialog": [self.step.pk, "CANCELLED"],
             "step_delivery": [self.step.pk],
+            "done_in_downtime": [self.step.pk],
             "settle_step": [self.step.pk, "seen"],
             "settle_study": [self.study.pk, "seen"],
             "settle_report": [self.report.pk, "seen"],
@@ -173,6 +174,7 @@ class Scene:
         name, _, action = name.partition("#")
         own = {
             "reschedule": {"step": self.step.pk, f"version-{self.step.pk}": self.step.version, "date": "2030-01-01"},
+            "done_in_downtime": {"start": "2026-05-04T10:00", "end": "2026-05-04T10:30"},
             "merge_patients": {"other": self.spare["patient"].pk, "kept_version": self.patient.version,
                                "other_version": self.spare["patient"].version, "entries": 0},
             "keep_out": {"ae_title": "STRANGER"},

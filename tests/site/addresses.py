@@ -26,7 +26,8 @@ def admin(model: str, *actions: str, application: str = "mwl_admin") -> list[str
 
 PAGES: dict[str, list[str]] = {
     "work": [
-        "today", "step_delivery", "reschedule", "merge_patients", "stations", "query_as_station", "query_explained",
+        "today", "step_delivery", "done_in_downtime", "downtime_list",
+        "reschedule", "merge_patients", "stations", "query_as_station", "query_explained",
         *admin("worklistquery", "changelist", "history"), *admin("requestedprocedure", "import", "export"),
         "api:openapi-view",
     ],
@@ -122,6 +123,7 @@ def _arguments(name: str) -> list[Any]:
         return ["mwl_admin"]
     own: dict[str, Any] = {
         "step_delivery": models.ScheduledProcedureStep,
+        "done_in_downtime": models.ScheduledProcedureStep,
         "merge_patients": models.Patient,
         "query_as_station": models.Station,
         "query_explained": models.WorklistQuery,
