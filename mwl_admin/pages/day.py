@@ -245,13 +245,13 @@ def _images(step: ScheduledProcedureStep) -> str:
     if modalities and step.modality not in modalities:
         # The study is the entry's: here its images are those of another step, or of another name for the modality.
         text += f" ({', '.join(sorted(modalities))})"
-    for old in dict.fromkeys(study.stored_under for study in studies if study.stored_under):
-        text += ", " + _("stored as %(person)s") % {"person": old}
+    before = dict.fromkeys(study.stored_under for study in studies if study.stored_under)
+    stored = "".join(", " + _("stored as %(person)s") % {"person": person} for person in before)
     if step.status == StepStatus.COMPLETED:
-        return text
+        return text + stored
     since = timezone.localtime(studies[0].first_arrival_at)
     form = "H:i" if since.date() == step.scheduled_date else "SHORT_WEEKDAY_DATETIME_FORMAT"
-    return _("%(images)s since %(time)s") % {"images": text, "time": date_format(since, form)}
+    return _("%(images)s since %(time)s") % {"images": text, "time": date_format(since, form)} + stored
 
 
 def _lateness(step: ScheduledProcedureStep, now: datetime.datetime) -> str:
