@@ -172,7 +172,7 @@ class Scene:
     def body(self, name: str) -> dict[str, Any]:
         """Return what is sent to an address: as complete as if it were filled in by somebody who may."""
         name, _, action = name.partition("#")
-        own = {
+        own: dict[str, dict[str, Any]] = {
             "reschedule": {"step": self.step.pk, f"version-{self.step.pk}": self.step.version, "date": "2030-01-01"},
             "done_in_downtime": {"start": "2026-05-04T10:00", "end": "2026-05-04T10:30"},
             "merge_patients": {"other": self.spare["patient"].pk, "kept_version": self.patient.version,

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mwl_admin", "0019_told_changes"),
+        ("mwl_admin", "0020_studies_that_do_not_fit"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
