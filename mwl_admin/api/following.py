@@ -17,6 +17,7 @@ from mwl_admin.api.reach import Reach
 from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.changes.feed import Changes, Feed, UnknownCursor, one_moment
 from mwl_admin.exchange.problems import Problem
+from mwl_admin.models import RequestedProcedure
 
 router = Router(tags=["Entries"])
 
@@ -69,14 +70,21 @@ def _read(feed: Feed, cursor: str, limit: int) -> Changes:
 def _content(request: HttpRequest, reach: Reach, changes: Changes) -> dict[str, Any]:
     orders = reach.orders().filter(pk__in=changes.entries).order_by("pk")
     changed, _ = in_form(request, shown(orders, reach.seen))
-    gone = list(changes.gone)
-    if not reach.limited:
-        # Without steps there is nothing to show.
-        gone += orders.filter(scheduled_procedure_steps=None).values_list("accession_number", flat=True)
     return {
         "changed": changed,
-        # Whose they were nobody knows any more: a station is not told the numbers of others.
-        "deleted": [] if reach.limited else sorted({number for number in gone if number}),
+        "deleted": sorted(_left(reach, changes)),
         "cursor": changes.cursor,
         "more": changes.more,
     }
+
+
+def _left(reach: Reach, changes: Changes) -> set[str]:
+    """Return the numbers under which there is nothing to be seen any more; a station is told of those that were its."""
+    entries = RequestedProcedure.objects.order_by().filter(pk__in=changes.entries)
+    if reach.limited:
+        unseen = entries.exclude(pk__in=reach.orders().values("pk"))
+    else:
+        unseen = entries.filter(scheduled_procedure_steps=None)
+    left = [*changes.gone, *unseen.values_list("pk", "accession_number")]
+    known = reach.were_own(pk for pk, _ in left) if reach.limited else {pk for pk, _ in left}
+    return {number for pk, number in left if number and pk in known}

@@ -8,6 +8,7 @@ have is answered as what does not exist.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from http import HTTPStatus
@@ -37,6 +38,7 @@ class Reach:
     limited: bool = False
     seen: Q = EVERYTHING
     own: Q = EVERYTHING
+    station: int | None = None
 
     @classmethod
     def of(cls, client: APIClient, address: str) -> Reach:
@@ -53,7 +55,9 @@ class Reach:
             raise Refused(HTTPStatus.FORBIDDEN, "The station of this token is not expected to call from this address.")
         now = datetime.datetime.now(ZoneInfo(settings.TIME_ZONE)).replace(tzinfo=None)
         conditions = scope.profile(station, settings.WORKLIST_POLICY, now, address)
-        return cls(True, reduce(and_, (condition.q for condition in conditions), EVERYTHING), stations_q([station]))
+        return cls(
+            True, reduce(and_, (condition.q for condition in conditions), EVERYTHING), stations_q([station]), station.pk
+        )
 
     def steps(self) -> QuerySet[ScheduledProcedureStep]:
         """Return the steps that are seen."""
@@ -64,6 +68,13 @@ class Reach:
         if not self.limited:
             return RequestedProcedure.objects.all()
         return RequestedProcedure.objects.filter(Exists(self.steps().filter(requested_procedure=OuterRef("pk"))))
+
+    def were_own(self, entries: Iterable[int]) -> set[int]:
+        """Return which of these entries once had a step that was planned on the token's station; deleted ones too."""
+        stations = "historicalscheduledprocedurestep_stations__station_id"
+        versions = ScheduledProcedureStep.history.model.objects.order_by()
+        found = versions.filter(**{"requested_procedure_id__in": list(entries), stations: self.station})
+        return set(found.values_list("requested_procedure_id", flat=True))
 
     # --- changes, within their transaction
 

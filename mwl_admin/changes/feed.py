@@ -42,10 +42,13 @@ _BEGINNING = Place(-(10**17), 0)
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a reader gets: entries that changed, accession numbers that are gone, and where it stands then."""
+    """What a reader gets: entries that changed, accession numbers that are gone, and where it stands then.
+
+    Each number that is gone comes with the entry that had it.
+    """
 
     entries: tuple[int, ...]
-    gone: tuple[str, ...]
+    gone: tuple[tuple[int, str], ...]
     cursor: str
     more: bool
 
@@ -101,7 +104,7 @@ class Feed:
         reached = Place(rows[-1].position, rows[-1].pk) if more else max(place, self._end())
         return Changes(
             tuple(row.entry_id for row in rows if not row.gone),
-            tuple(row.gone for row in rows if row.gone),
+            tuple((row.entry_id, row.gone) for row in rows if row.gone),
             self._cursor(reached, began),
             more,
         )

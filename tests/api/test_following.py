@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from mwl_admin.models import EntryChange, Patient, RequestedProcedure, ScheduledProcedureStep
-from tests.api.bodies import ENTRY, WORKLIST, entry, problems, step
+from tests.api.bodies import ENTRY, STEPS, WORKLIST, entry, problems, step
 from tests.api.conftest import Caller, caller
 from tests.worklist.cast import make_station
 
@@ -75,16 +75,22 @@ def test_an_entry_without_steps_shows_nothing(ris: Caller) -> None:
 
 
 def test_a_station_follows_what_it_sees_and_is_told_no_other_numbers(ris: Caller) -> None:
-    ct1, _ = make_station("CT1"), make_station("MR1", modality="MR")
+    ct1, _ = make_station("CT1"), make_station("CT2")
     scanner = caller(name="CT1", station=ct1)
-    ris.post(WORKLIST, entry(step(ScheduledStationAETitle=["CT1"])))
-    other = entry(step(Modality="MR", ScheduledStationAETitle=["MR1"]), AccessionNumber="A-MR", PatientID="P-2")
-    assert ris.post(WORKLIST, other).status_code == 201
+    for number, station in (("A-1", "CT1"), ("A-2", "CT2"), ("A-3", "CT1")):
+        made = ris.post(WORKLIST, entry(step(ScheduledStationAETitle=[station]), AccessionNumber=number))
+        assert made.status_code == 201
     answer = get(scanner, CHANGES)
-    assert [one["AccessionNumber"] for one in answer["changed"]] == ["A-5001"]
-    RequestedProcedure.objects.all().delete()
-    assert get(scanner, f"{CHANGES}?cursor={answer['cursor']}")["deleted"] == []
-    assert get(ris, f"{CHANGES}?cursor={answer['cursor']}")["deleted"] == ["A-5001", "A-MR"]
+    assert sorted(one["AccessionNumber"] for one in answer["changed"]) == ["A-1", "A-3"]
+    assert answer["deleted"] == []
+    # What went to another station, or is deleted, is gone for this one.
+    moved = {STEPS: [{"ScheduledStationAETitle": ["CT2"]}]}
+    assert ris.patch(f"{WORKLIST}A-1", moved).status_code == 200
+    answer = get(scanner, f"{CHANGES}?cursor={answer['cursor']}")
+    assert (answer["changed"], answer["deleted"]) == ([], ["A-1"])
+    RequestedProcedure.objects.exclude(accession_number="A-1").delete()
+    assert get(scanner, f"{CHANGES}?cursor={answer['cursor']}")["deleted"] == ["A-3"]
+    assert get(ris, f"{CHANGES}?cursor={answer['cursor']}")["deleted"] == ["A-2", "A-3"]
 
 
 def moments() -> list[str]:

@@ -99,7 +99,9 @@ class Reader:
             changes = Feed().read(self.cursor, limit)
             numbers = dict(RequestedProcedure.objects.values_list("pk", "accession_number"))
         self.cursor = changes.cursor
-        return sorted([*(numbers.get(pk, "nothing") for pk in changes.entries), *(f"-{gone}" for gone in changes.gone)])
+        return sorted(
+            [*(numbers.get(pk, "nothing") for pk in changes.entries), *(f"-{gone}" for _, gone in changes.gone)]
+        )
 
 
 def admin_form() -> None:
