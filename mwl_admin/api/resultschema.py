@@ -50,6 +50,17 @@ def _step() -> Schema:
             "ScheduledProcedureStepStatus": {"type": "string", "enum": StepStatus.values},
             "Modality": {"type": "string", "maxLength": 16, "example": "CT"},
             "ReasonForCancellation": {"type": "string", "maxLength": 64, "example": "double order"},
+            "done_in_downtime": _object(
+                {
+                    "PerformedProcedureStepStartDate": _DATE,
+                    "PerformedProcedureStepStartTime": _TIME,
+                    "PerformedProcedureStepEndDate": _DATE,
+                    "PerformedProcedureStepEndTime": _TIME,
+                    "entered": {"type": "string", "format": "date-time", "example": "2026-05-04T15:00:00+01:00"},
+                },
+                "entered",
+                text="when it was really done, as staff entered it after a downtime",
+            ),
         },
         *("ScheduledProcedureStepID", "ScheduledProcedureStepStatus", "Modality"),
     )

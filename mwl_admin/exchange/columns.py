@@ -21,6 +21,8 @@ from mwl_admin.exchange.attributes import PROTOCOLS, STATIONS, STATUS, Level
 NAME_PARTS = ("Family name", "Given name", "Middle name", "Name prefix", "Name suffix")
 CODE_PARTS = ("Code value", "Coding scheme", "Code meaning")
 PROCEDURE = "Procedure"
+DOWNTIME = ("Done in a downtime from", "Done in a downtime to")
+"""What exports tell of a step and imports leave unread: times are entered where they are checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,11 @@ class Heading:
     def is_step(self) -> bool:
         """Whether the column is about the row's own step, and not about the order and its patient."""
         column = ATTRIBUTE_COLUMNS.get(self.keyword)
-        return self.keyword in {STATIONS, PROTOCOLS, STATUS} or (column is not None and column.level is Level.STEP)
+        return (
+            self.name in DOWNTIME
+            or self.keyword in {STATIONS, PROTOCOLS, STATUS}
+            or (column is not None and column.level is Level.STEP)
+        )
 
 
 HEADINGS = (
@@ -88,6 +94,7 @@ HEADINGS = (
     Heading("Pre-medication", "PreMedication", cells.text),
     Heading("Contrast agent", "RequestedContrastAgent", cells.text),
     Heading("Comments", "CommentsOnTheScheduledProcedureStep", cells.text),
+    *(Heading(name, "", cells.text, "", _("told by exports; an import doesn't read it")) for name in DOWNTIME),
 )
 BY_NAME = {heading.name: heading for heading in HEADINGS}
 BY_KEYWORD = {heading.keyword: heading for heading in HEADINGS if heading.keyword}

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mwl_admin.exchange.attributes import COLUMNS, NAME_FIELDS, STATIONS, Level
-from mwl_admin.exchange.columns import CODE_PARTS, HEADINGS, NAME_PARTS, Heading
+from mwl_admin.exchange.columns import CODE_PARTS, DOWNTIME, HEADINGS, NAME_PARTS, Heading
 from mwl_admin.exchange.spreadsheets import write_csv, write_xlsx
-from mwl_admin.models import ScheduledProcedureStep
+from mwl_admin.models import ScheduledProcedureStep, StepStatus
 from mwl_admin.models.scheduled import ScheduledProcedureStepQuerySet
 
 EXPORTED = tuple(heading for heading in HEADINGS if heading.name != "Patient name")
@@ -20,13 +21,18 @@ EXPORTED = tuple(heading for heading in HEADINGS if heading.name != "Patient nam
 
 
 def headings() -> list[str]:
-    """Return the headings of an export, and of the template."""
+    """Return the headings of an export."""
     return [heading.name for heading in EXPORTED]
+
+
+def to_be_filled_in() -> list[str]:
+    """Return the headings of the template: those that an import reads."""
+    return [heading.name for heading in EXPORTED if heading.name not in DOWNTIME]
 
 
 def rows(steps: ScheduledProcedureStepQuerySet) -> Iterator[list[Any]]:
     """Yield the cells of each step."""
-    whole = steps.select_related("requested_procedure__patient", "requested_procedure__procedure")
+    whole = steps.select_related("requested_procedure__patient", "requested_procedure__procedure", "downtime_record")
     for step in whole.prefetch_related("stations").iterator(chunk_size=500):
         yield [_cell(heading, step) for heading in EXPORTED]
 
@@ -38,6 +44,8 @@ def _cell(heading: Heading, step: ScheduledProcedureStep) -> Any:
     if heading.name in CODE_PARTS:
         fields = ("code_value", "coding_scheme_designator", "code_meaning")
         return getattr(order, fields[CODE_PARTS.index(heading.name)])
+    if heading.name in DOWNTIME:
+        return _done_in_downtime(step)[DOWNTIME.index(heading.name)]
     if heading.keyword == STATIONS:
         return "; ".join(station.ae_title for station in step.stations.all())
     if not heading.keyword:
@@ -45,6 +53,15 @@ def _cell(heading: Heading, step: ScheduledProcedureStep) -> Any:
     column = COLUMNS[heading.keyword]
     owner = {Level.PATIENT: order.patient, Level.REQUESTED: order, Level.STEP: step}[column.level]
     return _written(getattr(owner, column.name), several=column.attribute.multiple)
+
+
+def _done_in_downtime(step: ScheduledProcedureStep) -> tuple[str, str]:
+    """Return the times that staff entered after a downtime; empty where the step is not completed by them."""
+    record = getattr(step, "downtime_record", None)
+    if record is None or step.status != StepStatus.COMPLETED:
+        return "", ""
+    start, end = (timezone.localtime(moment) for moment in (record.performed_start_at, record.performed_end_at))
+    return f"{start:%Y-%m-%d %H:%M}", f"{end:%Y-%m-%d %H:%M}"
 
 
 def _written(value: Any, *, several: bool) -> Any:
@@ -63,11 +80,15 @@ def template_xlsx() -> bytes:
     """Return a workbook with the headings and nothing below them, and a sheet that explains them."""
     explained: Iterable[list[str]] = [
         [_("Column"), _("What it is"), _("Example"), _("DICOM attribute")],
-        *([heading.name, str(heading.meaning), heading.example, heading.keyword] for heading in HEADINGS),
+        *(
+            [heading.name, str(heading.meaning), heading.example, heading.keyword]
+            for heading in HEADINGS
+            if heading.name not in DOWNTIME
+        ),
     ]
-    return write_xlsx(headings(), [], help_rows=explained)
+    return write_xlsx(to_be_filled_in(), [], help_rows=explained)
 
 
 def template_csv() -> bytes:
     """Return the headings as CSV."""
-    return write_csv(headings(), [])
+    return write_csv(to_be_filled_in(), [])

@@ -245,5 +245,5 @@ def _keywords(values: dict[str, Any]) -> dict[str, Any]:
 
 def _step(row: Row) -> Iterator[tuple[str, Any]]:
     for heading in HEADINGS:
-        if heading.is_step and heading.name in row.values:
+        if heading.is_step and heading.keyword and heading.name in row.values:
             yield heading.keyword, row.values[heading.name]

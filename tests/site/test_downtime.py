@@ -14,9 +14,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from mwl_admin.api import resultschema
 from mwl_admin.api.results import results
 from mwl_admin.downtime import entering, listing
 from mwl_admin.exceptions import TransitionError
+from mwl_admin.exchange import export
+from mwl_admin.exchange.columns import DOWNTIME
+from mwl_admin.exchange.table import Table, import_table
 from mwl_admin.models import DowntimeRecord, PerformedProcedureStep, ScheduledProcedureStep, StepStatus
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
 from tests.site.test_today import make_today, shown
@@ -183,6 +187,21 @@ def test_the_api_tells_them_as_entered_and_no_longer_when_the_end_is_taken_back(
     (told,) = results(step.requested_procedure, steps)["steps"]
     assert told["done_in_downtime"]["PerformedProcedureStepStartTime"] == timezone.localtime(start).strftime("%H%M%S")
     assert told["done_in_downtime"]["PerformedProcedureStepEndDate"] == timezone.localtime(end).strftime("%Y%m%d")
+    known = resultschema.results()["properties"]["steps"]["items"]["properties"]
+    assert told["done_in_downtime"].keys() == known["done_in_downtime"]["properties"].keys()
     ScheduledProcedureStep.objects.get(pk=step.pk).undo()
     (told,) = results(step.requested_procedure, steps)["steps"]
     assert "done_in_downtime" not in told
+
+
+def test_an_export_tells_them_and_can_be_imported_again(desk: Client) -> None:
+    step, start, end = make_today(1), hours_ago(3), hours_ago(2)
+    make_step(step.requested_procedure, scheduled_procedure_step_id="S-2")
+    enter(desk, step, start, end)
+    rows = list(export.rows(ScheduledProcedureStep.objects.order_by("pk")))
+    told = dict(zip(export.headings(), rows[0], strict=True))
+    assert [told[name] for name in DOWNTIME] == [f"{timezone.localtime(one):%Y-%m-%d %H:%M}" for one in (start, end)]
+    assert not {*DOWNTIME} & {*export.to_be_filled_in()}
+    report = import_table(Table(export.headings(), [(number, row) for number, row in enumerate(rows, 2)]))
+    assert report.applied
+    assert DowntimeRecord.objects.get().performed_start_at == start
