@@ -15,7 +15,7 @@ from mwl_admin.api.listing import router  # one address, one router: GET is ther
 from mwl_admin.api.rehearsal import carry_out
 from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.exchange.entries import Entry, Mode, cancel, store
-from mwl_admin.exchange.jsonform import entry_from_json
+from mwl_admin.exchange.jsonform import entry_from_json, is_storable
 from mwl_admin.exchange.problems import Problem
 from mwl_admin.models import RequestedProcedure
 from mwl_admin.validators import validate_long_string
@@ -111,7 +111,11 @@ def change_entry(
 
 
 def _replace(request: HttpRequest, accession_number: str, mode: Mode, *, update_patient: bool) -> HttpResponse:
-    refuse_impossible(accession_number)
+    if mode is not Mode.PUT:
+        refuse_impossible(accession_number)
+    elif not is_storable(accession_number):
+        problem = Problem("AccessionNumber", "holds a character that can't be stored.")
+        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "The entry can't be taken as it is.", [problem])
     return _store(request, _addressed(body_of(request), accession_number), mode, update_patient=update_patient)
 
 

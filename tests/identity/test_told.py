@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mwl_admin.exchange.entries import Entry, Mode, store
 from mwl_admin.merging import merge
 from mwl_admin.models import Patient, RequestedProcedure
 from mwl_admin.patientchanges import Kind, PatientChange, patient_changed
@@ -54,7 +55,9 @@ def test_what_a_follower_raises_undoes_the_change(ris: Caller) -> None:
 
     patient_changed.connect(refuse)
     try:
-        assert ris.patch(f"{ENTRY}?update_patient=true", {"PatientName": "Meier^Änne"}).status_code == 500
+        renamed = Entry({"AccessionNumber": "A-5001", "PatientName": "Meier^Änne"})
+        with pytest.raises(OSError, match="no room"):
+            store(renamed, Mode.UPDATE, update_patient=True)
     finally:
         patient_changed.disconnect(refuse)
     assert Patient.objects.get().family_name == "Müller"
