@@ -22,6 +22,7 @@ from mwl_admin import identity
 from mwl_admin.exchange.commands import CommandError, send
 from mwl_admin.identity import Person
 from mwl_admin.models import OutgoingChange, RequestedProcedure
+from mwl_admin.models.received import ALARM_DAYS
 from mwl_admin.patientchanges import Kind, PatientChange, patient_changed
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 COMMAND = "change-patient"
 ANSWER_SECONDS = 60.0
 KEEP = datetime.timedelta(days=90)
+LATE = datetime.timedelta(minutes=10)
 STUDIES = 2000
 """Study Instance UIDs that are told with a change, the latest first; more than anybody has orders."""
 
@@ -117,6 +119,16 @@ def _put_back(change: OutgoingChange, error: CommandError) -> bool:
 
 def _update(change: OutgoingChange, **values: Any) -> None:
     OutgoingChange.objects.filter(pk=change.pk).update(**values)
+
+
+def late(now: datetime.datetime | None = None) -> int:
+    """Count the changes that stored studies don't follow: not taken for ten minutes, or refused in the last weeks."""
+    if not settings.PACS_COMMAND_URL:
+        return 0  # no receiver of this site's, and nobody to wait for
+    now = now or timezone.now()
+    waiting = Q(delivered_at=None, refused="", created_at__lt=now - LATE)
+    refused = ~Q(refused="") & Q(created_at__gte=now - datetime.timedelta(days=ALARM_DAYS))
+    return OutgoingChange.objects.filter(waiting | refused).count()
 
 
 def prune(now: datetime.datetime) -> int:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import transaction
+from django.test import Client
 from django.utils import timezone
 
 from mwl_admin.exchange import arrivals, reconciliation
@@ -134,6 +136,25 @@ def test_a_change_that_is_refused_for_good_stays_on_record_and_stops_nothing(
     receiver.status, receiver.answer = 200, b"{}"
     rename(anna, "P-3")
     assert reconciliation.deliver() == 1
+
+
+def test_today_says_that_changes_do_not_reach_the_receiver(receiver: Receiver, anna: Patient, settings: Any) -> None:
+    desk = Client()
+    desk.force_login(User.objects.create_superuser("anna"))
+    told = "has not reached the image receiver"
+    receiver.status = 503
+    rename(anna, "P-2")
+    reconciliation.deliver()
+    assert told not in desk.get("/today/").content.decode(), "a moment is nothing to tell"
+    OutgoingChange.objects.update(created_at=timezone.now() - datetime.timedelta(minutes=11))
+    assert told in desk.get("/today/").content.decode()
+    OutgoingChange.objects.update(refused="never")
+    assert told in desk.get("/today/").content.decode()
+    OutgoingChange.objects.update(refused="", delivered_at=timezone.now())
+    assert told not in desk.get("/today/").content.decode()
+    OutgoingChange.objects.update(delivered_at=None)
+    settings.PACS_COMMAND_URL = ""
+    assert told not in desk.get("/today/").content.decode(), "a site without a receiver waits for none"
 
 
 def test_of_two_processes_one_delivers(receiver: Receiver, anna: Patient) -> None:
