@@ -19,7 +19,17 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway_settings.private import tighten_below
-from pacs_receiver import deletion, metrics, notify, patient_changes, retention, served_before
+from pacs_receiver import (
+    aside,
+    conflict_commands,
+    deletion,
+    metrics,
+    notify,
+    patient_changes,
+    queries,
+    retention,
+    served_before,
+)
 from pacs_receiver.command_server import CommandServer
 from pacs_receiver.commands import Command, Commands, TryLater
 from pacs_receiver.commitment_jobs import CommitmentJobs
@@ -39,6 +49,7 @@ _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _NICENESS = 5  # whoever waits for an answer comes first
 _REPORT_SECONDS = 5.0
+_UNSETTLED_SECONDS = 5.0
 _FREE_SPACE_SECONDS = 5.0
 
 
@@ -94,7 +105,7 @@ def _means(config: PacsConfig) -> Iterator[Means]:
             index=index,
             peers=PeerBook(config.peers_file, config.registry_file),
             fetcher=fetcher,
-            commands=Commands(engine, _commands(fetcher, engine, storage)),
+            commands=Commands(engine, _commands(fetcher, engine, storage, index)),
         )
     finally:
         index.close()
@@ -108,10 +119,13 @@ def _fetcher(config: PacsConfig) -> RegistryFetcher | None:
     return RegistryFetcher(SiteLink(config.peers_url, config.notify_secret), KeptRegistry(config.registry_file))
 
 
-def _commands(fetcher: RegistryFetcher | None, engine: Engine, storage: Storage) -> dict[str, Command]:
+def _commands(
+    fetcher: RegistryFetcher | None, engine: Engine, storage: Storage, index: IndexWriter
+) -> dict[str, Command]:
     """The commands by name: an entry here and a row in docs/devices.md make a new one."""
     return {
         "refresh-devices": partial(_refresh_devices, fetcher),
+        **conflict_commands.table(engine, storage, index),
         "change-patient": partial(patient_changes.take, engine, storage),
     }
 
@@ -131,9 +145,10 @@ def _jobs(means: Means) -> list[Job]:
     jobs = [
         Job("commitment-check", 0.2, commitments.prepare_awaited),
         Job("commitment", 1, commitments.report_due),
-        Job("complete", 1, partial(_complete, config, engine)),
+        Job("complete", 1, partial(_complete, means)),
         Job("free-space", _FREE_SPACE_SECONDS, partial(_free_space, config), at_once=True),
         Job("runway", 300, partial(_runway, config, engine)),
+        Job("unsettled", _UNSETTLED_SECONDS, partial(_unsettled, means), at_once=True),
         Job("housekeeping", 60, partial(_housekeeping, means)),
         Job("private", _DAY, partial(_close_files, config), at_once=True),
     ]
@@ -147,10 +162,18 @@ def _jobs(means: Means) -> list[Job]:
     return jobs
 
 
-def _complete(config: PacsConfig, engine: Engine) -> None:
+def _complete(means: Means) -> None:
     """Whoever is told of a study is told whose it is now."""
+    config, engine = means.config, means.engine
     patient_changes.follow(engine)
-    notify.mark_complete(engine, stable_seconds=config.study_stable_seconds, announce=bool(config.notify_url))
+    notify.mark_complete(
+        engine, stable_seconds=config.study_stable_seconds, announce=bool(config.notify_url), root=means.storage.root
+    )
+
+
+def _unsettled(means: Means) -> None:
+    metrics.SET_ASIDE.set(len(aside.newer(means.storage.root)))
+    metrics.MIXED_UP.set(queries.mixed_up(means.engine))
 
 
 def _close_files(config: PacsConfig) -> None:

@@ -82,3 +82,11 @@ def remove_empty_rows(engine: Engine, study_uid: str) -> None:
         connection.execute(delete(series).where(series.c.study == of_study, ~used_series))
         used_study = select(series.c.id).where(series.c.study == study.c.id).exists()
         connection.execute(delete(study).where(study.c.study_uid == study_uid, ~used_study))
+
+
+def announce_again(engine: Engine, sop_instance_uid: str) -> None:
+    """Have the study of an instance announced again: what lies aside for it has changed."""
+    of_it = select(series.c.study).join_from(instance, series, instance.c.series == series.c.id)
+    changed = of_it.where(instance.c.sop_instance_uid == sop_instance_uid).scalar_subquery()
+    with engine.begin() as connection:
+        connection.execute(update(study).where(study.c.id == changed).values(completed_at=None))

@@ -16,6 +16,8 @@ from dicom_listener.config import exit_on_bad_setting
 from gateway_settings.environment import environment
 from gateway_settings.private import keep_private
 from pacs_receiver import (
+    aside,
+    cli_conflicts,
     deletion,
     export,
     output,
@@ -97,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     removal.add_argument("--yes", action="store_true", help="do not ask")
     aging = _command(commands, "retention", _retention, "remove the studies that retention says may go")
     aging.add_argument("--dry-run", action="store_true", help="only print them")
+    cli_conflicts.add_to(commands, _everything)
     for command in (listing, show, status, checking, again, aging):
         command.add_argument("--json", action="store_true", help="JSON, one object a line")
     return top
@@ -180,7 +183,9 @@ def _status(config: PacsConfig, options: argparse.Namespace) -> int:
         peers = PeerBook(config.peers_file, config.registry_file)
         waiting = served_before.unanswered(engine, peers) if config.needs_answers else []
         output.status(
-            queries.totals(engine) | patient_changes.totals(engine),
+            queries.totals(engine)
+            | patient_changes.totals(engine)
+            | {"set_aside": len(aside.newer(config.storage_dir))},
             retention.runway(engine, config),
             {
                 "devices_from_file": peers.known().from_file,
@@ -225,6 +230,12 @@ def _export(config: PacsConfig, options: argparse.Namespace) -> int:
             return _no_such_study(options.study)
         if found["mixed_up"] and options.patient_id is None:
             output.complain("this study has images of different patients; --patient-id copies those of one alone")
+        kept = {row["sop_instance_uid"] for row in queries.instances_of(engine, options.study)}
+        waiting = sum(of.sop_instance_uid in kept for of in aside.newer(storage.root))
+        if waiting:
+            output.complain(
+                f"newer bytes of images lie aside and are not copied ({waiting} files): see 'conflicts list'"
+            )
         with output.progress("copying", found["instance_count"]) as advance:
             exported = export.export_study(
                 engine, storage, options.study, folder, patient_id=options.patient_id, progress=advance

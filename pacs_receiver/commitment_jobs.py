@@ -14,7 +14,7 @@ from pynetdicom import AE, build_role
 from sqlalchemy import Engine, Row, select, update
 
 from dicom_listener.service import Refused
-from pacs_receiver import jobs
+from pacs_receiver import aside, jobs
 from pacs_receiver.commitment import CLAIM_SECONDS, WELL_KNOWN_INSTANCE
 from pacs_receiver.commitment_data import Failure, Reference, Result, committed_in, parse_request
 from pacs_receiver.database import reading
@@ -155,11 +155,16 @@ class CommitmentJobs:
             log.warning("a storage commitment of %s can't be read: %s", row.ae_title, refused.response.comment)
             self._close(row.id)
             return None
-        found = self._look_up({reference[1] for reference in references})
+        wanted = {reference[1] for reference in references}
+        found = self._look_up(wanted)
+        differing = aside.sent_by(self.storage.root, row.ae_title, wanted)
         committed: list[Reference] = []
         failed: list[tuple[Reference, Failure]] = []
         for reference in references:
             failure = self._failure(reference, found.get(reference[1]))
+            if failure is None and reference[1] in differing:
+                # what this AE sent last is not what is kept (docs/conformance-storage.md)
+                failure = Failure.PROCESSING_FAILURE
             if failure is None:
                 committed.append(reference)
             else:

@@ -6,10 +6,12 @@ import contextlib
 import logging
 import shutil
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from sqlalchemy import Engine, select
 
+from pacs_receiver import aside
 from pacs_receiver.changes import remove_empty_rows, remove_row_within
 from pacs_receiver.index import IndexWriter
 from pacs_receiver.index_tables import audit, instance, series, study
@@ -33,6 +35,7 @@ def delete_study(
     target = storage.root / TRASH / f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{study_uid}"
     for uids, _ in rows:
         _remove_file(storage, uids, target if to_trash else None)
+    _remove_aside(storage, {uids[2] for uids, _ in rows}, target if to_trash else None)
     size = sum(file_bytes for _, file_bytes in rows)
     with engine.begin() as connection:
         for uids, _ in rows:
@@ -77,6 +80,20 @@ def _remove_file(storage: Storage, uids: Uids, trash: Path | None) -> None:
         target = trash / uids[1] / path.name
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.replace(target)
+
+
+def _remove_aside(storage: Storage, instances: Collection[str], trash: Path | None) -> None:
+    """What lies aside for a study goes the way of its images; nothing that is to be settled goes for good."""
+    for found in aside.walk(storage.root):
+        if found.sop_instance_uid not in instances:
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            if trash is not None:
+                target = trash / "conflicts" / found.path.name
+                target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                found.path.replace(target)
+            elif found.kind != "newer":
+                found.path.unlink()
 
 
 def _adopt_newcomers(engine: Engine, storage: Storage, writer: IndexWriter, gone: list[Uids]) -> None:

@@ -19,3 +19,11 @@ FREE_BYTES = Gauge("pacs_free_bytes", "Free bytes above the reserve", multiproce
 RUNWAY_DAYS = Gauge(
     "pacs_runway_days", "Days until the reserve is reached, at the last week's rate", multiprocess_mode="livemostrecent"
 )
+SET_ASIDE = Gauge(
+    "pacs_set_aside", "Instances of which newer bytes wait to be settled", multiprocess_mode="livemostrecent"
+)
+MIXED_UP = Gauge(
+    "pacs_mixed_up_studies",
+    "Studies with images of different patients under one Study Instance UID",
+    multiprocess_mode="livemostrecent",
+)

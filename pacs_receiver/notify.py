@@ -14,13 +14,14 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, select, update
 
-from pacs_receiver import jobs, persons, queries
+from pacs_receiver import aside, jobs, persons, queries
 from pacs_receiver.database import reading
 from pacs_receiver.due import mend_arrivals
 from pacs_receiver.index_tables import announcement, instance, patient, series, study
@@ -33,10 +34,11 @@ _CLAIM_SECONDS = 60.0
 _KEEP_DELIVERED_SECONDS = 90 * 86400.0
 
 
-def mark_complete(engine: Engine, *, stable_seconds: float, announce: bool) -> int:
+def mark_complete(engine: Engine, *, stable_seconds: float, announce: bool, root: Path | None = None) -> int:
     """Mark the studies that have been stable for ``stable_seconds`` and queue their announcements; return how many.
 
-    A study that grows again later is marked and announced again, with its new counts and a new ID.
+    ``root`` is the storage, below which newer bytes may lie aside. A study that grows again later, or of which newer
+    bytes were laid aside or settled, is marked and announced again, with its new counts and a new ID.
     """
     marked = 0
     mend_arrivals(engine, time.time())
@@ -52,6 +54,7 @@ def mark_complete(engine: Engine, *, stable_seconds: float, announce: bool) -> i
     )
     with reading(engine) as connection:
         found = connection.execute(query).all()
+    waiting = [of.sop_instance_uid for of in aside.newer(root)] if root is not None and found else []
     for row in found:
         with engine.begin() as connection:
             now = time.time()
@@ -64,7 +67,7 @@ def mark_complete(engine: Engine, *, stable_seconds: float, announce: bool) -> i
                 continue
             marked += 1
             if announce:
-                body = _body(connection, row.id, now)
+                body = _body(connection, row.id, now, waiting)
                 connection.execute(
                     announcement.insert().values(
                         event_id=body["id"],
@@ -77,7 +80,7 @@ def mark_complete(engine: Engine, *, stable_seconds: float, announce: bool) -> i
     return marked
 
 
-def _body(connection: Connection, study_id: int, now: float) -> dict[str, Any]:
+def _body(connection: Connection, study_id: int, now: float, waiting: Collection[str]) -> dict[str, Any]:
     row = connection.execute(select(study).where(study.c.id == study_id)).one()
     of_series = connection.execute(
         select(series.c.modality).where(series.c.study == study_id, series.c.instance_count > 0).distinct()
@@ -103,6 +106,7 @@ def _body(connection: Connection, study_id: int, now: float) -> dict[str, Any]:
             "series": row.series_count,
             "instances": row.instance_count,
             "bytes": row.file_bytes,
+            "set_aside": queries.count_of(connection, study_id, waiting),
             "odd_instances": queries.odd_count(connection, study_id),
             "first_arrival": _iso(row.first_arrival),
             "last_arrival": _iso(row.last_arrival),

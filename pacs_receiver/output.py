@@ -18,6 +18,7 @@ from rich.text import Text
 from gateway_settings.visible import visible, visible_json
 from pacs_receiver.reconcile import Report
 from pacs_receiver.retention import Candidate, Runway
+from pacs_receiver.settle import Conflict
 from pacs_receiver.verify import Findings
 
 _ANY_WIDTH = 1 << 20
@@ -122,6 +123,9 @@ def status(totals: Mapping[str, Any], runway: Runway, devices: Mapping[str, Any]
     _add(table, "disk", f"{size(runway.free_bytes)} free above the reserve: {left}")
     _add(table, "devices", f"{devices['devices_from_site']} of the site, {devices['devices_from_file']} of the peers' "
          f"file; strangers are {devices['strangers']}")  # fmt: skip
+    if totals["set_aside"]:
+        _add(table, "warning", f"{totals['set_aside']} images came again with other bytes and lie aside: "
+             "see 'conflicts list'")  # fmt: skip
     if totals["mixed_up_studies"]:
         _add(table, "warning", f"{totals['mixed_up_studies']} studies have images of different patients under one "
              "Study Instance UID; list marks them")  # fmt: skip
@@ -182,6 +186,46 @@ def reindexed(report: Report, wrong: Iterable[tuple[str, str]], *, as_json: bool
         f"{len(report.missing)} rows without a file removed, "
         f"{len(report.damaged) + len(report.elsewhere)} files set aside, {len(wrong)} differ from what arrived"
     )
+
+
+def conflicts(found: Iterable[Conflict], *, as_json: bool) -> None:
+    """Print what lies aside."""
+    found = list(found)
+    if as_json:
+        for conflict in found:
+            json_line(asdict(conflict))
+        return
+    table = _table("arrived", "from", "size>", "kind", "kept in study", "name")
+    for conflict in found:
+        _add(table, moment(conflict.arrived_at), conflict.calling_ae, size(conflict.file_bytes), conflict.kind,
+             conflict.kept_study or "nothing is kept", conflict.name)  # fmt: skip
+    _print(table)
+
+
+def differences(found: Iterable[Mapping[str, str]], *, as_json: bool) -> None:
+    """Print in which elements two files differ."""
+    found = list(found)
+    if as_json:
+        for row in found:
+            json_line(row)
+        return
+    columns = ("element", "keyword", "what", *(("kept", "came") if any("kept" in row for row in found) else ()))
+    table = _table(*columns)
+    for row in found:
+        _add(table, *(row[column] for column in columns))
+    _print(table)
+
+
+def settled(rows: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print who settled what and when."""
+    if as_json:
+        for row in rows:
+            json_line(row)
+        return
+    table = _table("when", "who", "what", "name")
+    for row in rows:
+        _add(table, moment(row["at"]), row["who"], row["action"], row["detail"])
+    _print(table)
 
 
 def candidates(found: Iterable[Candidate], *, dry_run: bool, as_json: bool) -> None:

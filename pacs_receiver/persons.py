@@ -109,6 +109,24 @@ def prune(connection: Connection, study_id: int) -> None:
     judge(connection, study_id)
 
 
+def name_anew(engine: Engine, sop_instance_uid: str) -> None:
+    """After an instance's place went to other bytes: its study is nobody's whom none of its images names any longer."""
+    of_it = select(series.c.study).join_from(instance, series, instance.c.series == series.c.id)
+    mine = of_it.where(instance.c.sop_instance_uid == sop_instance_uid).scalar_subquery()
+    query = select(study.c.id, study.c.patient, study.c.original_patient).where(study.c.id == mine).with_for_update()
+    with engine.begin() as connection:
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            return
+        prune(connection, row.id)
+        named = select(study_patient.c.patient).where(study_patient.c.study == row.id).order_by(study_patient.c.patient)
+        left = list(connection.execute(named).scalars())
+        if left and (row.patient if row.original_patient is None else row.original_patient) not in left:
+            # without identity_at the changes that the site told of are compared with it again
+            anew = {"patient": left[0], "original_patient": None, "identity_at": None, "completed_at": None}
+            connection.execute(update(study).where(study.c.id == row.id).values(anew))
+
+
 def judge(connection: Connection, study_id: int) -> bool:
     """Mark a study, or take its mark away, by the persons in its images; say whether that changed.
 

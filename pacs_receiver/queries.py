@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, func, or_, select, text
@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, func, or_, sel
 from pacs_receiver import persons
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import announcement, commitment, instance, patient, series, study, study_patient
+
+_AT_ONCE = 500
 
 
 def list_studies(engine: Engine, *, patient_id: str = "", accession_number: str = "", study_date: str = "",
@@ -88,6 +90,38 @@ def instances_of(engine: Engine, study_uid: str) -> list[dict[str, Any]]:
     )
     with reading(engine) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def count_of(connection: Connection, study_id: int, waiting: Collection[str]) -> int:
+    """Count, of files that lie aside by their SOP Instance UIDs, those of instances of a study."""
+    if not waiting:
+        return 0
+    theirs = _among(select(instance.c.sop_instance_uid), waiting, connection, series.c.study == study_id)
+    return sum(uid in theirs for uid in waiting)
+
+
+def studies_of(engine: Engine, instances: Collection[str]) -> set[int]:
+    """Return the row numbers of the studies of these SOP Instance UIDs."""
+    with reading(engine) as connection:
+        return _among(select(series.c.study), instances, connection)
+
+
+def _among(
+    query: Select[Any], instances: Collection[str], connection: Connection, *conditions: ColumnElement[bool]
+) -> set[Any]:
+    wanted, found = sorted(set(instances)), set[Any]()
+    joined = query.join_from(instance, series, instance.c.series == series.c.id).where(*conditions)
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = instance.c.sop_instance_uid.in_(wanted[start : start + _AT_ONCE])
+        found.update(connection.execute(joined.where(some)).scalars())
+    return found
+
+
+def mixed_up(engine: Engine) -> int:
+    """Count the studies with images of different patients."""
+    query = select(func.count()).select_from(study).where(study.c.mixed_up, study.c.instance_count > 0)
+    with reading(engine) as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def totals(engine: Engine) -> dict[str, int]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dicom_listener.service import Refused, Response
-from pacs_receiver import attributes, metrics, part10, uids
-from pacs_receiver.changes import place_of, remove_empty_rows, remove_row
+from pacs_receiver import aside, attributes, metrics, part10, uids
+from pacs_receiver.changes import announce_again, place_of, remove_empty_rows, remove_row
 from pacs_receiver.exceptions import ReceiverError, StorageFailed
 from pacs_receiver.header import INFLATED_LIMIT, Scan
 from pacs_receiver.index import IndexWriter, Outcome, Record
@@ -216,16 +216,17 @@ class Reception:
             return Response(Status.SUCCESS)
         if stored is None or self._was_stored(record):
             log.error("a damaged file is replaced by what came again: %s", record.sop_instance_uid)
-            storage.keep_aside(path, record.sop_instance_uid, b"")
+            aside.keep(storage, path, record.sop_instance_uid, b"")
             self._file.replace(path)
             self._reindex(record)
             return Response(Status.SUCCESS)
         if self._receiver.duplicate_policy == "replace":
-            storage.keep_aside(path, record.sop_instance_uid, stored.sha256)
+            aside.keep(storage, path, record.sop_instance_uid, stored.sha256)
             self._file.replace(path)
             self._reindex(record)
             return self._conflict(record, "replaced the first")
-        self._file.put_aside(storage.conflict_path(record.sop_instance_uid, record.sha256))
+        self._file.name_as(aside.path_for(storage.root, record.sop_instance_uid, record.sha256))
+        announce_again(self._receiver.engine, record.sop_instance_uid)
         return self._conflict(record, "kept aside")
 
     def _other_study(self, record: Record, relative: str) -> Response:
@@ -234,11 +235,13 @@ class Reception:
         if self._receiver.duplicate_policy == "replace":
             old = place_of(self._receiver.engine, record.sop_instance_uid)
             if old is not None:
-                storage.move_aside(storage.root / relative_path(*old.uids), record.sop_instance_uid, old.sha256)
+                path = storage.root / relative_path(*old.uids)
+                aside.move(storage, path, record.sop_instance_uid, old.sha256, was_replaced=True)
             self._reindex(record)
             return self._conflict(record, "replaced one of another study")
-        storage.move_aside(storage.root / relative, record.sop_instance_uid, record.sha256)
+        aside.move(storage, storage.root / relative, record.sop_instance_uid, record.sha256)
         remove_empty_rows(self._receiver.engine, record.study_uid)
+        announce_again(self._receiver.engine, record.sop_instance_uid)
         return self._conflict(record, "its UID belongs to another study")
 
     def _conflict(self, record: Record, what: str) -> Response:

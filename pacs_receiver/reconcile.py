@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from pacs_receiver import attributes, part10, patient_changes, uids
+from pacs_receiver import aside, attributes, part10, patient_changes, uids
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.header import Scan
@@ -87,14 +87,14 @@ def _adopt(files: Iterable[Uids], engine: Engine, storage: Storage, writer: Inde
             continue
         except Unreadable as exc:
             log.error("a stored file is damaged and was set aside: %s: %s", uids_of_file[2], exc)
-            storage.move_aside(path, uids_of_file[2], b"")
+            aside.move(storage, path, uids_of_file[2], b"")
             report.damaged.append(uids_of_file)
             continue
         if adopt(engine, storage, writer, record):
             report.indexed.append(uids_of_file)
         else:
             log.error("a stored file's UID belongs to another study, it was set aside: %s", uids_of_file[2])
-            storage.move_aside(path, uids_of_file[2], record.sha256)
+            aside.move(storage, path, uids_of_file[2], record.sha256)
             report.elsewhere.append(uids_of_file)
 
 
@@ -115,6 +115,14 @@ def record_of(path: Path, uids_of_file: Uids) -> Record:
 
     Raises :class:`Unreadable` when it is no whole instance or another one than its name says; FileNotFoundError.
     """
+    record = record_in(path)
+    if (record.study_uid, record.series_uid, record.sop_instance_uid) != uids_of_file:
+        raise Unreadable("holds another instance than its name says")
+    return record
+
+
+def record_in(path: Path) -> Record:
+    """Like :func:`record_of`, for a file whose name says nothing of study and series."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         head = file.read(_META_LIMIT)
@@ -139,12 +147,12 @@ def record_of(path: Path, uids_of_file: Uids) -> Record:
         uids.decode(values.get(tag))
         for tag in (attributes.STUDY_INSTANCE_UID, attributes.SERIES_INSTANCE_UID, attributes.SOP_INSTANCE_UID)
     )
-    if found != uids_of_file:
-        raise Unreadable("holds another instance than its name says")
+    if not all(map(uids.is_legal, found)):
+        raise Unreadable("does not say which instance it is")
     return Record(
-        study_uid=uids_of_file[0],
-        series_uid=uids_of_file[1],
-        sop_instance_uid=uids_of_file[2],
+        study_uid=found[0],
+        series_uid=found[1],
+        sop_instance_uid=found[2],
         sop_class_uid=uids.decode(values.get(attributes.SOP_CLASS_UID)),
         transfer_syntax=meta.get(0x0010, ""),
         data_bytes=size - offset,
@@ -190,16 +198,16 @@ def _finish_replacements(engine: Engine, storage: Storage, writer: IndexWriter) 
 
     Such a row's hash names a file among the conflicts, which is where the replaced one went first.
     """
-    for instance_uid, label in storage.conflicts():
-        place = place_of(engine, instance_uid)
-        if place is None or not place.sha256.hex().startswith(label):
+    for found in aside.walk(storage.root):
+        place = place_of(engine, found.sop_instance_uid)
+        if place is None or not found.digest or not place.sha256.hex().startswith(found.digest):
             continue
         try:
             record = record_of(storage.root / relative_path(*place.uids), place.uids)
         except (Unreadable, FileNotFoundError):
             continue
         if record.sha256 != place.sha256:
-            remove_row(engine, instance_uid)
+            remove_row(engine, found.sop_instance_uid)
             writer.add(record)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
 
-from pacs_receiver import deletion
+from pacs_receiver import aside, deletion, queries
 from pacs_receiver.config import PacsConfig
 from pacs_receiver.database import reading
 from pacs_receiver.index import IndexWriter
@@ -34,7 +34,7 @@ def candidates(engine: Engine, config: PacsConfig) -> list[Candidate]:
     """Return what retention would remove now, oldest first; empty when it is off.
 
     Nothing that is not complete, nothing with an announcement or a commitment still under way, and, as the setting
-    demands, nothing uncommitted and nothing unannounced.
+    demands, nothing uncommitted and nothing unannounced. Nothing of which newer bytes lie aside.
     """
     found: list[Candidate] = []
     too_many = _bytes_above_high_water(config)
@@ -84,14 +84,17 @@ def _removable(engine: Engine, config: PacsConfig, only: str = "") -> Iterator[_
     if only:
         conditions.append(study.c.study_uid == only)
     query = (
-        select(study.c.study_uid, study.c.last_arrival, study.c.instance_count, study.c.file_bytes)
+        select(study.c.id, study.c.study_uid, study.c.last_arrival, study.c.instance_count, study.c.file_bytes)
         .where(and_(*conditions))
         .order_by(study.c.last_arrival, study.c.id)
     )
     with reading(engine) as connection:
         rows = connection.execute(query).all()
+    # of what lies aside for an instance somebody decides first, and perhaps it is the better one
+    unsettled = queries.studies_of(engine, [of.sop_instance_uid for of in aside.newer(config.storage_dir)])
     for row in rows:
-        yield _Study(*row)
+        if row.id not in unsettled:
+            yield _Study(*row[1:])
 
 
 def _safety(config: PacsConfig) -> list[ColumnElement[bool]]:

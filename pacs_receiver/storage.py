@@ -4,7 +4,7 @@ Folder layout below the storage directory::
 
     <2-hex>/<study>/<series>/<instance>.dcm   stored instances
     incoming/<owner>/                         what is being received; one folder per process
-    conflicts/                                what came again with different bytes
+    conflicts/                                what came again with different bytes: pacs_receiver.aside
     trash/                                    what was deleted by hand
 
 A file gets its final name after its bytes are durable, by a hard link: of two receivers that store the same instance at
@@ -82,7 +82,7 @@ class Incoming:
             if written != wanted:
                 self._write_rest(b"".join(parts)[written:])
         except OSError as exc:
-            raise _failure(exc) from exc
+            raise failure(exc) from exc
         self.size += wanted
         self._unchecked += wanted
         if self._unchecked >= _CHECK_SPACE_EVERY:
@@ -99,7 +99,7 @@ class Incoming:
             if self._storage.fsync:
                 os.fdatasync(self._fd)
         except OSError as exc:
-            raise _failure(exc) from exc
+            raise failure(exc) from exc
 
     def publish(self, relative: str) -> bool:
         """Give the durable file its name below the storage directory; False when that name is taken already."""
@@ -117,17 +117,17 @@ class Incoming:
         except FileExistsError:
             return False
         except OSError as exc:
-            raise _failure(exc) from exc
+            raise failure(exc) from exc
         return True
 
-    def put_aside(self, target: Path) -> None:
-        """Give the durable file a name in one of the folders beside the images; an equal name there is kept."""
+    def name_as(self, target: Path) -> None:
+        """Give the durable file another name, in a folder that is there; a file that has it already is kept."""
         try:
             with contextlib.suppress(FileExistsError):
                 self._link(target)
             self._storage.sync_folder(target.parent)
         except OSError as exc:
-            raise _failure(exc) from exc
+            raise failure(exc) from exc
 
     def replace(self, target: Path) -> None:
         """Put the durable file in the place of ``target``, atomically."""
@@ -139,7 +139,7 @@ class Incoming:
         except OSError as exc:
             with contextlib.suppress(OSError):
                 name.unlink()
-            raise _failure(exc) from exc
+            raise failure(exc) from exc
 
     def discard(self) -> None:
         """Close; what was not published is gone."""
@@ -237,11 +237,11 @@ class Storage:
         except FileNotFoundError:
             self._take_new_folder(own)
         except OSError as exc:
-            raise _failure(exc) from exc
+            raise failure(exc) from exc
         try:
             return self._create(self._own_folder())
         except OSError as exc:
-            raise _failure(exc) from exc
+            raise failure(exc) from exc
 
     def _create(self, folder: Path) -> Incoming:
         if self._anonymous:
@@ -266,7 +266,7 @@ class Storage:
         try:
             status = os.statvfs(self.root)
         except OSError as exc:
-            raise _failure(exc) from exc
+            raise failure(exc) from exc
         return status.f_bavail * status.f_frsize
 
     def folder_for(self, relative: str) -> str:
@@ -310,41 +310,7 @@ class Storage:
                     os.close(fd)
             self.sync_folder(path.parent)
         except OSError as exc:
-            raise _failure(exc) from exc
-
-    def conflict_path(self, instance: str, sha256: bytes) -> Path:
-        """Where a file goes whose SOP Instance UID is taken by different bytes; no hash means that it is damaged."""
-        label = sha256.hex()[:16] if sha256 else f"damaged-{secrets.token_hex(4)}"
-        return self.root / CONFLICTS / f"{instance}.{label}.dcm"
-
-    def keep_aside(self, path: Path, instance: str, sha256: bytes) -> None:
-        """Give a stored file a second name among the conflicts: the first is about to be taken by another."""
-        target = self.conflict_path(instance, sha256)
-        try:
-            with contextlib.suppress(FileExistsError):
-                os.link(path, target)
-            self.sync_folder(target.parent)
-        except OSError as exc:
-            raise _failure(exc) from exc
-
-    def move_aside(self, path: Path, instance: str, sha256: bytes) -> None:
-        """Move a stored file among the conflicts; that it is gone already is no failure."""
-        target = self.conflict_path(instance, sha256)
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                path.replace(target)
-                self.sync_folder(target.parent)
-                self.sync_folder(path.parent)
-                self.remove_empty(path.parent)
-        except OSError as exc:
-            raise _failure(exc) from exc
-
-    def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield SOP Instance UID and the hash's beginning of what lies among the conflicts, damaged files left out."""
-        for entry in sorted((self.root / CONFLICTS).glob("*.dcm")):
-            instance, _, label = entry.name.removesuffix(".dcm").rpartition(".")
-            if not label.startswith("damaged"):
-                yield instance, label
+            raise failure(exc) from exc
 
     def remove_empty(self, series_folder: Path) -> None:
         """Remove the folders of a series and its study as far as they are empty."""
@@ -446,5 +412,6 @@ def read_stored(path: Path) -> Stored:
     return Stored(meta, size - offset, size, digest.digest())
 
 
-def _failure(exc: OSError) -> StorageFull | StorageFailed:
+def failure(exc: OSError) -> StorageFull | StorageFailed:
+    """Say what an error of the file system means for whoever stores."""
     return StorageFull() if exc.errno in _NO_SPACE else StorageFailed(exc.strerror)

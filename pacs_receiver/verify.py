@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, select
 
-from pacs_receiver import attributes, persons
+from pacs_receiver import aside, attributes, persons
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.index import IndexWriter, Outcome
@@ -44,7 +44,24 @@ def verify(engine: Engine, storage: Storage, *, study_uid: str = "", progress: P
             findings.file_bytes += row["file_bytes"]
             if progress is not None:
                 progress(1)
+    if not study_uid:
+        findings.wrong += _changed_aside(storage)
     return findings
+
+
+def _changed_aside(storage: Storage) -> Iterator[tuple[str, str]]:
+    """Yield what lies aside and is not what it was when it was laid there."""
+    for found in aside.walk(storage.root):
+        if not found.digest:
+            continue
+        try:
+            digest = read_stored(found.path).sha256.hex()
+        except FileNotFoundError:
+            continue
+        except (NotPart10, OSError):
+            digest = ""
+        if not digest.startswith(found.digest):
+            yield found.name, "changed aside"
 
 
 def studies(engine: Engine) -> list[str]:

@@ -61,6 +61,12 @@ PARTS = (
         ("tests/pacs_receiver/test_torture.py",),
         {"TORTURE_KILLS": "100"},
     ),
+    Part(
+        "conflicts",
+        "a kill before each lasting step of accepting and dropping: no bytes lost, and the same command ends it",
+        ("tests/pacs_receiver/test_conflicts.py",),
+        {"CONFLICT_STRIDE": "1"},
+    ),
 )
 
 
