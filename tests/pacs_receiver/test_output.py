@@ -13,7 +13,7 @@ LONG = {
     "study_date": "20261124", "patient_id": "P-" + "1" * 62, "patient_name": "Mustermann^" + "Maria " * 20,
     "accession_number": "A" * 16, "modalities": ["CT", "MR", "PR", "SR"], "description": "Abdomen [with contrast] " * 9,
     "series_count": 12, "instance_count": 12345, "file_bytes": 1 << 33, "last_arrival": 1.8e9, "odd_count": 7,
-    "original_patient_id": None,
+    "original_patient_id": None, "mixed_up": False,
     "study_uid": UID,
 }  # fmt: skip
 COLUMNS = "date patient ID patient accession modality description series images size arrived odd study"
