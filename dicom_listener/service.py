@@ -110,7 +110,7 @@ class StreamedOperation(Protocol):
 @dataclass(frozen=True, slots=True)
 class Collected:
     """``max_bytes`` is the longest data set, None: the limit on identifiers. ``walked`` is False for an operation that
-    reads nothing recursively in this process: then the nesting of its data set isn't checked before.
+    checks the nesting of its data set itself, or reads nothing recursively in this process.
     """
 
     run: CollectedOperation

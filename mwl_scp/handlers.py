@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from django.db import close_old_connections
 
 from dicom_listener.service import Response
+from dicom_listener.structure import MalformedDataSet, NestedTooDeep, check_nesting
 from mwl_admin.worklist.errors import QueryError
 from mwl_admin.worklist.identifier import Identifier, parse
 from mwl_admin.worklist.policy import Policy
@@ -59,7 +60,7 @@ def find(
 
 def _answer(policy: Policy, taken: Record, association: Association, request: Request) -> Iterator[Response]:
     close_old_connections()
-    identifier = parse(request.data, request.context.transfer_syntax, max_inflated=policy.max_inflated)
+    identifier = _identifier_of(policy, association, request)
     taken.identifier = identifier
     query = prepare(
         identifier,
@@ -68,6 +69,7 @@ def _answer(policy: Policy, taken: Record, association: Association, request: Re
         policy,
         address=association.address,
     )
+    taken.identifier = query.identifier
     taken.station_known = query.caller is not None
     status = statuses.PENDING_WARNING if query.warn else statuses.PENDING
     with closing(query.run()) as matches:
@@ -78,6 +80,19 @@ def _answer(policy: Policy, taken: Record, association: Association, request: Re
     taken.status = statuses.SUCCESS
     _log_answer(query, identifier, association, taken)
     yield Response(statuses.SUCCESS)
+
+
+def _identifier_of(policy: Policy, association: Association, request: Request) -> Identifier:
+    """Read the identifier; what is wrong with it is told by the reader that knows of keys and of transfer syntaxes."""
+    syntax = request.context.transfer_syntax
+    try:
+        check_nesting(request.data, syntax, association.limits.nesting)
+    except NestedTooDeep:
+        raise
+    except MalformedDataSet:
+        parse(request.data, syntax, max_inflated=policy.max_inflated)
+        raise
+    return parse(request.data, syntax, max_inflated=policy.max_inflated)
 
 
 def _log_answer(query: Query, identifier: Identifier, association: Association, taken: Record) -> None:

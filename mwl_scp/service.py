@@ -39,7 +39,7 @@ def build(config: Config) -> Iterator[Service]:
         yield Service(
             transfer_syntaxes=transfer_syntaxes,
             operations={
-                CommandField.C_FIND_RQ: Collected(partial(handlers.find, config.policy, record)),
+                CommandField.C_FIND_RQ: Collected(partial(handlers.find, config.policy, record), walked=False),
                 **mpps.OPERATIONS,
             },
             access=callers.watched(both(rule_from(config.listener), known)),

@@ -82,7 +82,7 @@ def _statement(columns: tuple[str, ...]) -> Prepared:
 
 
 def _plan() -> Plan:
-    context = Context(Directory.read(), None, ZoneInfo(settings.TIME_ZONE))
+    context = Context(Directory.read(), None, ZoneInfo(settings.TIME_ZONE), assigned_only=True)
     charset = CharacterSet(split_terms(DEFAULT_TERM))
     return compile_plan(_everything(), SYNTAXES[EXPLICIT_LITTLE], charset, context, first=_FIRST)
 

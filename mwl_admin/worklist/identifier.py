@@ -89,8 +89,33 @@ def parse(
     syntax = SYNTAXES.get(transfer_syntax)
     if syntax is None:
         raise IdentifierError("The transfer syntax is not one for identifiers")
-    data = syntax.unwrap(data, max_inflated)
-    return _Reader(data, syntax, max_keys).data_set(0, len(data), depth=0, charset=CharacterSet(()))[0]
+    try:
+        found = _read(data, syntax, max_keys, max_inflated)
+    except IdentifierError as error:
+        _refuse_another_syntax(data, syntax, max_keys, max_inflated)
+        raise error
+    if found.keys and all(standard_vr(tag) == "UN" for tag in found.keys):
+        # Read to the end by chance: what no dictionary has may still be a data set in another transfer syntax.
+        _refuse_another_syntax(data, syntax, max_keys, max_inflated)
+    return found
+
+
+def _read(data: bytes, syntax: Syntax, max_keys: int, max_inflated: int) -> Identifier:
+    inflated = syntax.unwrap(data, max_inflated)
+    return _Reader(inflated, syntax, max_keys).data_set(0, len(inflated), depth=0, charset=CharacterSet(()))[0]
+
+
+def _refuse_another_syntax(data: bytes, syntax: Syntax, max_keys: int, max_inflated: int) -> None:
+    """Say so when what cannot be read is a data set of elements that are known in another transfer syntax."""
+    for other in SYNTAXES.values():
+        if other is syntax:
+            continue
+        try:
+            found = _read(data, other, max_keys, max_inflated)
+        except IdentifierError:
+            continue
+        if found.keys and all(standard_vr(tag) != "UN" or tag >> 16 & 1 for tag in found.keys):
+            raise IdentifierError(f"The data set is in {other.name}, not in {syntax.name}")
 
 
 @lru_cache(maxsize=4096)

@@ -133,7 +133,7 @@ class _Matcher:
         dates = self._parsed(step, _START_DATE, keys.dates)
         times = self._parsed(step, _START_TIME, keys.times)
         offset = self._parsed(self._identifier, TIMEZONE_OFFSET, keys.offset)
-        for keyword, q in start_condition(dates, times, self._zone.shift(offset)):
+        for keyword, q in start_condition(dates, times, self._zone.asked_at(offset)):
             self._conditions.append(Condition(keyword, q, keyword))
 
     def _parsed(self, holder: Identifier, tag: int, parse: Callable[[str], T]) -> T:

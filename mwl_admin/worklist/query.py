@@ -11,15 +11,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from mwl_admin.models import ScheduledProcedureStep
+from mwl_admin.validators import validate_ae_title
 from mwl_admin.worklist import scope, strangers
 from mwl_admin.worklist.attributes import PROTOCOL_CODES, STATION_IDS
 from mwl_admin.worklist.charset import CharacterSet, split_terms
 from mwl_admin.worklist.directory import Directory, StationEntry
 from mwl_admin.worklist.errors import MatchingKeyError, TooManyMatchesError
+from mwl_admin.worklist.guessing import readable
 from mwl_admin.worklist.identifier import SPECIFIC_CHARACTER_SET, Identifier
 from mwl_admin.worklist.lookups import JoinedLists, JoinedNumbers
 from mwl_admin.worklist.matching import Condition, match
@@ -134,11 +137,12 @@ def prepare(
     ``address`` is where the caller calls from; empty where it does not matter. ``now`` is the department's wall clock
     without zone; it and the directory are read when not given.
     """
-    _check_character_set(identifier)
     zone = ZoneInfo(settings.TIME_ZONE)
     now = now or datetime.datetime.now(zone).replace(tzinfo=None)
     directory = directory or Directory.read()
     caller = directory.find(calling_ae)
+    identifier = readable(identifier, caller.response_character_set if caller else "")
+    _check_character_set(identifier)
     if caller is None and calling_ae:
         policy = dataclasses.replace(policy, unknown_see=strangers.is_served(calling_ae, policy))
     matched = match(identifier, directory, caller, ignore_accents=policy.ignore_accents, zone=Zoned(zone, now))
@@ -146,7 +150,13 @@ def prepare(
         identifier,
         SYNTAXES[transfer_syntax],
         CharacterSet(split_terms(caller.response_character_set if caller else "ISO_IR 192")),
-        Context(directory, caller, zone, transliterate=caller is not None and caller.transliterate_names),
+        Context(
+            directory,
+            caller,
+            zone,
+            transliterate=caller is not None and caller.transliterate_names,
+            asker=caller or _stranger(calling_ae),
+        ),
         omitted=caller.omitted_when_empty if caller else frozenset(),
         first=("pk",),
     )
@@ -160,6 +170,15 @@ def prepare(
         maximum,
         policy.refuse_above,
     )
+
+
+def _stranger(calling_ae: str) -> StationEntry | None:
+    """Return who asks and is no station, where its name may stand as an AE title."""
+    try:
+        validate_ae_title(calling_ae.strip(" "))
+    except ValidationError:
+        return None
+    return StationEntry(0, calling_ae.strip(" ")) if calling_ae.strip(" ") else None
 
 
 def _check_character_set(identifier: Identifier) -> None:

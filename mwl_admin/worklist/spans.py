@@ -20,6 +20,10 @@ Dates = Sequence[Span[datetime.date]]
 Times = Sequence[Span[datetime.time]]
 
 _NO_SHIFT = datetime.timedelta()
+_DAY = datetime.timedelta(days=1)
+_NOON = datetime.timedelta(hours=12)
+_TICK = datetime.timedelta(microseconds=1)
+_LONGEST = 400 * _DAY
 _FIRST = datetime.time.min
 _LAST = datetime.time.max
 
@@ -31,35 +35,56 @@ class Zoned:
     zone: ZoneInfo
     now: datetime.datetime
 
-    def shift(self, offset: datetime.timedelta | None) -> datetime.timedelta:
-        """Return what to add to a time at ``offset`` from UTC to have the department's; zero when there is none.
+    def asked_at(self, offset: datetime.timedelta | None) -> Asked:
+        """Return what times at ``offset`` from UTC are here; None when the query's times are the department's own."""
+        return Asked(self.zone, self.now, offset)
 
-        One shift serves a whole query: the department's offset of today, also where a range crosses a clock change.
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The time that a query's dates and times are in: the department's own, or one at ``offset`` from UTC."""
+
+    zone: ZoneInfo
+    now: datetime.datetime
+    offset: datetime.timedelta | None
+
+    def shift(self, moment: datetime.datetime | None = None) -> datetime.timedelta:
+        """Return what to add to a moment as it is asked for to have the department's: by the clock of that day.
+
+        Without a moment, of a time of day on no day in particular, the clock of today counts.
         """
-        if offset is None:
+        if self.offset is None:
             return _NO_SHIFT
-        local = self.now.replace(tzinfo=self.zone).utcoffset() or _NO_SHIFT
-        return local - offset
+        if moment is None:
+            return (self.now.replace(tzinfo=self.zone).utcoffset() or _NO_SHIFT) - self.offset
+        try:
+            asked = moment.replace(tzinfo=datetime.timezone(self.offset))
+            return (asked.astimezone(self.zone).utcoffset() or _NO_SHIFT) - self.offset
+        except OverflowError:
+            return _NO_SHIFT  # the first and the last day of the calendar
 
 
-def start_condition(dates: Dates, times: Times, shift: datetime.timedelta) -> Iterator[tuple[str, Q]]:
+def start_condition(dates: Dates, times: Times, asked: Asked) -> Iterator[tuple[str, Q]]:
     """Yield conditions on a step's start, each with the keyword of the key that it comes from."""
-    if shift and dates:
-        yield from _shifted(dates, times, shift)
+    if asked.offset is not None and dates:
+        yield from _shifted(dates, times, asked)
     elif _is_one_span(dates, times):
         yield DATE, _moments(_low(dates[0], times[0]), _high(dates[0], times[0]))
     else:
         if dates:
             yield DATE, any_span("scheduled_date", dates)
         if times:
-            yield TIME, any_span("scheduled_time", [part for span in times for part in _shift_time(span, shift)])
+            yield (
+                TIME,
+                any_span("scheduled_time", [part for span in times for part in _shift_time(span, asked.shift())]),
+            )
 
 
 def _is_one_span(dates: Dates, times: Times) -> bool:
     return len(dates) == len(times) == 1 and dates[0].ranged and times[0].ranged
 
 
-def _shifted(dates: Dates, times: Times, shift: datetime.timedelta) -> Iterator[tuple[str, Q]]:
+def _shifted(dates: Dates, times: Times, asked: Asked) -> Iterator[tuple[str, Q]]:
     """A day elsewhere is no day here: it becomes a span of moments."""
     day = Span(_FIRST, _LAST, ranged=True)
     whole = not times or _is_one_span(dates, times)
@@ -67,15 +92,43 @@ def _shifted(dates: Dates, times: Times, shift: datetime.timedelta) -> Iterator[
         q = Q(pk__in=())
         for span in dates:
             for time in times or (day,):
-                q |= _moments(_add(_low(span, time), shift), _add(_high(span, time), shift))
+                q |= _moments(_here(_low(span, time), asked), _here(_high(span, time), asked))
         yield DATE, q
         return
-    # A range of days, and a time on each of them: one shifted span of moments, and the shifted time in it.
-    q = Q(pk__in=())
-    for span in dates:
-        q |= _moments(_add(_low(span, day), shift), _add(_high(span, day), shift))
-    yield DATE, q
-    yield TIME, any_span("scheduled_time", [part for span in times for part in _shift_time(span, shift)])
+    # A range of days, and a time on each of them: shifted spans of moments, and the shifted time in each.
+    parts = [part for span in dates for part in _by_clock(_low(span, day), _high(span, day), asked)]
+    moments = [_moments(_here(low, asked), _here(high, asked)) for low, high, _ in parts]
+    if len({shift for _, _, shift in parts}) == 1:
+        yield DATE, reduce(or_, moments)
+        yield TIME, _shifted_times(times, parts[0][2])
+        return
+    clocks = [_shifted_times(times, shift) for _, _, shift in parts]
+    yield DATE, reduce(or_, (q & clock for q, clock in zip(moments, clocks, strict=True)), Q(pk__in=()))
+
+
+def _shifted_times(times: Times, shift: datetime.timedelta) -> Q:
+    return any_span("scheduled_time", [part for span in times for part in _shift_time(span, shift)])
+
+
+Part = tuple[datetime.datetime | None, datetime.datetime | None, datetime.timedelta]
+
+
+def _by_clock(low: datetime.datetime | None, high: datetime.datetime | None, asked: Asked) -> Iterator[Part]:
+    """Yield a range of days in parts, each under one clock of the department; a long or open one by its first day."""
+    if low is None or high is None or high - low > _LONGEST:
+        yield low, high, asked.shift(low or high)
+        return
+    start = low
+    while start <= high:
+        shift, end = asked.shift(start + _NOON), start
+        while end <= high and asked.shift(end + _NOON) == shift:
+            end += _DAY
+        yield start, min(end - _TICK, high), shift
+        start = end
+
+
+def _here(moment: datetime.datetime | None, asked: Asked) -> datetime.datetime | None:
+    return None if moment is None else _add(moment, asked.shift(moment))
 
 
 def _low(date: Span[datetime.date], time: Span[datetime.time]) -> datetime.datetime | None:

@@ -35,6 +35,13 @@ class Syntax:
     deflated: bool
 
     @property
+    def name(self) -> str:
+        """The transfer syntax in as few letters as a comment has room for."""
+        if self.deflated:
+            return "Deflated VR Little"
+        return f"{'Implicit' if self.implicit else 'Explicit'} VR {'Little' if self.little else 'Big'}"
+
+    @property
     def order(self) -> str:
         """The byte order as :mod:`struct` writes it."""
         return "<" if self.little else ">"

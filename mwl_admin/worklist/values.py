@@ -26,6 +26,8 @@ class Context:
 
     ``caller`` is the station that asks, or None when its AE title is not known; ``zone`` is the department's.
     ``own_statuses``: not for a modality, so that a step that is over is told to be so, in words of our own.
+    ``asker`` is the caller as a station, known or not, which a step without stations is told to be for;
+    ``assigned_only``: such a step is told to be for none.
     """
 
     directory: Directory
@@ -33,6 +35,8 @@ class Context:
     zone: ZoneInfo
     transliterate: bool = False
     own_statuses: bool = False
+    asker: StationEntry | None = None
+    assigned_only: bool = False
 
 
 @lru_cache(maxsize=65536)
@@ -124,35 +128,34 @@ def transliterated(name: str) -> str:
 
 
 def stations_of(context: Context, station_ids: str | None, modality: str) -> Sequence[StationEntry]:
-    """The stations that a step is for: its own, or else every one of its modality that is switched on."""
-    if station_ids:
-        return context.directory.by_ids(station_ids)
-    return context.directory.of_modality(modality)
+    """The stations that a step is told to be for: its own, or else whoever asks, or else all of its modality.
 
-
-def _shown(context: Context, station_ids: str | None, modality: str) -> Sequence[StationEntry]:
-    stations = stations_of(context, station_ids, modality)
-    if not station_ids and context.caller in stations:
-        # "Any of the modality" is told to a station as itself: many take one value only.
-        return (context.caller,) if context.caller else ()
-    return stations
+    Whoever asks, since Scheduled Station AE Title is never empty (type 1) and many take one value only. Stations that
+    were deleted since the query began are none.
+    """
+    own = context.directory.by_ids(station_ids) if station_ids else ()
+    if own or context.assigned_only:
+        return own
+    return (context.asker,) if context.asker else context.directory.of_modality(modality)
 
 
 def station_ae_titles(context: Context, station_ids: str | None, modality: str) -> str:
     """Scheduled Station AE Title, several where several stations may do the step."""
-    return "\\".join(station.ae_title for station in _shown(context, station_ids, modality))
+    return "\\".join(station.ae_title for station in stations_of(context, station_ids, modality))
 
 
 def station_names(context: Context, station_ids: str | None, modality: str) -> str:
     """Scheduled Station Name, in the order of the AE titles."""
-    return "\\".join(station.station_name for station in _shown(context, station_ids, modality) if station.station_name)
+    return "\\".join(
+        station.station_name for station in stations_of(context, station_ids, modality) if station.station_name
+    )
 
 
 def step_location(context: Context, location: str, station_ids: str | None, modality: str) -> str:
     """The step's own location, or else the station's."""
     if location:
         return location
-    return next((station.location for station in _shown(context, station_ids, modality) if station.location), "")
+    return next((station.location for station in stations_of(context, station_ids, modality) if station.location), "")
 
 
 def one_code(_context: Context, value: str, scheme: str, version: str, meaning: str) -> list[tuple[str, ...]]:

@@ -72,6 +72,15 @@ def test_dicom_json_and_the_short_form_say_the_same(ris: Caller) -> None:
     assert (short["PregnancyStatus"], short["PatientWeight"]) == (1, 72.5)
 
 
+def test_a_step_for_any_station_stays_so_when_what_was_read_is_sent_back(ris: Caller) -> None:
+    make_station()
+    ris.post(WORKLIST, entry(step()))
+    shown = ris.get(ENTRY).json()
+    assert "ScheduledStationAETitle" not in shown[STEPS][0]
+    assert ris.put(ENTRY, shown).status_code == 200
+    assert not ScheduledProcedureStep.objects.get().stations.exists()
+
+
 def test_what_was_read_can_be_sent_back_and_changes_nothing(ris: Caller) -> None:
     make_station()
     make_procedure()
