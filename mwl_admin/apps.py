@@ -11,7 +11,7 @@ class WorklistConfig(AppConfig):
 
     def ready(self) -> None:
         # Registers the checks, and what follows the saving of an entry and a login; models are not loaded before.
-        from mwl_admin import checks, first_password, open_doors  # noqa: F401
+        from mwl_admin import checks, first_password, formerids, open_doors  # noqa: F401
         from mwl_admin.changes import installing  # noqa: F401
         from mwl_admin.exchange import linking, reconciliation, registry  # noqa: F401
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 KEYWORDS = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex")
 """What a person is known and confirmed by."""
 
+IDENTIFIERS = ("PatientID", "IssuerOfPatientID")
+"""What names a record; the others confirm it."""
+
 _LABELS = {
     "PatientID": _("patient ID"),
     "IssuerOfPatientID": _("issuer"),

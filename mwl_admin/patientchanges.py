@@ -32,11 +32,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PatientChange:
-    """``study_instance_uids`` are those of the orders that changed hands; none of an update."""
+    """``record`` is the primary key of the record that ``after`` is of.
+
+    ``study_instance_uids`` are those of the orders that changed hands; none of an update.
+    """
 
     kind: Kind
     before: Person
     after: Person
+    record: int
     study_instance_uids: tuple[str, ...] = ()
 
 

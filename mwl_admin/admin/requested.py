@@ -26,7 +26,7 @@ from mwl_admin.admin.exchange import EntryExchange
 from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.admin.readsteps import ReadOrderForm, ReadStepForm
 from mwl_admin.admin.scheduled import state
-from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
+from mwl_admin.models import FormerPatientID, Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.similar import probable_duplicates
 
 NEW_PATIENT_FIELDS = (
@@ -133,7 +133,12 @@ class EntryForm(ReadOrderForm):
         """Refuse a patient ID that has a record already: under another spelling of the department's issuer too."""
         known = identity.find(Patient.objects.all(), patient.patient_id, patient.issuer_of_patient_id)
         if known is None:
-            return False
+            former = FormerPatientID.objects.of(patient.patient_id, patient.issuer_of_patient_id)
+            if former is None or not former.is_closed_to(identity.of_record(patient)):
+                return False
+            text = _("This patient ID is no longer in use: pick %(patient)s above.")
+            self.add_error(f"{_NEW}patient_id", text % {"patient": former.record})
+            return True
         differs = identity.contradictions(identity.of_record(known), identity.of_record(patient), by_id_alone=True)
         if differs:
             self.add_error(f"{_NEW}patient_id", identity.refusal(differs))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mwl_admin.api import entryschema, preconditions, receiverschema, resultschema
+from mwl_admin.api import entryschema, patientschema, preconditions, receiverschema, resultschema
 from mwl_admin.api.dicomjson import MEDIA_TYPE
 from mwl_admin.api.parameters import MAX_VALUE
 from mwl_admin.api.rehearsal import HEADER
@@ -34,7 +34,8 @@ SCHEMAS = {
 }
 _BODIES = {"make_entry": "NewEntry", "put_entry": "Entry", "change_entry": "Entry"}
 _ENTRIES = ("make_entry", "read_entry", "put_entry", "change_entry", "cancel_entry")
-_CONDITIONAL = ("put_entry", "change_entry", "cancel_entry")
+_PATIENTS = ("read_patient", "put_patient")
+_CONDITIONAL = ("put_entry", "change_entry", "cancel_entry", "put_patient")
 _TAG = {"type": "string", "pattern": r'^"[^"]*"$', "example": '"3-1-7.2"'}
 
 
@@ -45,6 +46,7 @@ def complete(document: Document) -> Document:
     document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update({name: schema() for name, schema in SCHEMAS.items()})
+    components["schemas"].update(patientschema.schemas())
     components["securitySchemes"] = {**components.get("securitySchemes", {}), **_SECURITY}
     for path, method, operation in operations(document):
         _Completed(path, method, operation).complete()
@@ -93,7 +95,7 @@ class _Completed:
                 parameter["schema"] = {"type": "string", "maxLength": MAX_VALUE}
         if self.name in _CONDITIONAL:
             parameters.append(_header("If-Match", "The entity tags of which the entry must have one, or *: else 412"))
-        if self.name == "put_entry":
+        if self.name in {"put_entry", "put_patient"}:
             parameters.append(
                 _header("If-None-Match", "* makes only: 412 where there is one; or entity tags that it must not have")
             )
@@ -127,11 +129,14 @@ class _Completed:
             if self.name in _ENTRIES:
                 answer["content"] = _entry_content()
                 headers["ETag"] = {"description": "The entry's tag, for If-Match; not with dry_run", "schema": _TAG}
+            elif self.name in _PATIENTS:
+                answer["content"] = _patient_content()
+                headers["ETag"] = {"description": "The record's tag, for If-Match; not with dry_run", "schema": _TAG}
             elif self.name in _CONTENT and status == "200":
                 answer["content"] = _CONTENT[self.name]()
             if status == "201":
                 headers["Location"] = {
-                    "description": "Where the entry can be read; not with dry_run",
+                    "description": "Where it can be read; not with dry_run",
                     "schema": {"type": "string", "format": "uri"},
                 }
             if not self.signed:
@@ -201,9 +206,18 @@ def _search_content() -> dict[str, Any]:
     return {form.partition(";")[0]: found if form in FORMS[:2] else binary for form in FORMS}
 
 
+def _patient_content() -> dict[str, Any]:
+    return {_JSON: {"schema": _ref("Patient")}, MEDIA_TYPE: _list_of("DataSet", minItems=1, maxItems=1)}
+
+
+def _patients_content() -> dict[str, Any]:
+    return {_JSON: _list_of("Patient"), MEDIA_TYPE: _list_of("DataSet")}
+
+
 _CONTENT: dict[str, Callable[[], dict[str, Any]]] = {
     "search_steps": _search_content,
     "list_entries": _entries_content,
+    "list_patients": _patients_content,
     "read_results": lambda: {_JSON: {"schema": _ref("Results")}},
     "study_complete": lambda: {_JSON: {"schema": receiverschema.TAKEN}},
     "devices": lambda: {_JSON: {"schema": receiverschema.DEVICES}},
@@ -251,6 +265,39 @@ _PARAMETERS: dict[tuple[str, str], dict[str, Any]] = {
         "schema": {"type": "string", "maxLength": 64, "default": ""},
         "example": "P-1001",
     },
+    ("", "patient_id"): {
+        "description": "Patient ID (0010,0020)",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[^\\\x00-\x1f\x7f]+$"},
+        "example": "P-1001",
+    },
+    ("", "issuer"): {
+        "description": "Issuer of Patient ID (0010,0021), where it is not the department",
+        "schema": {"type": "string", "maxLength": 64, "default": ""},
+        "example": "HOSPITAL",
+    },
+    ("list_patients", "patient_id"): {
+        "description": "Patient ID (0010,0020)",
+        "schema": {"type": "string", "maxLength": 64, "default": ""},
+        "example": "P-1001",
+    },
+    ("list_patients", "q"): {
+        "description": "Words, each a part of the name or of the patient ID",
+        "schema": {"type": "string", "maxLength": MAX_VALUE, "default": ""},
+        "example": "doe jane",
+    },
+    ("list_patients", "birth_date"): {
+        "description": "Patient's Birth Date (0010,0030)",
+        "schema": {"type": "string", "pattern": f"^({_DAY})?$", "default": ""},
+        "example": "19710228",
+    },
+    ("list_patients", "limit"): {
+        "description": "How many patients at most",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 500, "default": 100},
+    },
+    ("list_patients", "offset"): {
+        "description": "How many to skip",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999, "default": 0},
+    },
     ("list_entries", "date"): {
         "description": "Entries with a step on this day, or on one of these days",
         "schema": {"type": "string", "pattern": f"^({_DAY})?-?({_DAY})?$", "default": ""},
@@ -280,6 +327,7 @@ _PARAMETERS: dict[tuple[str, str], dict[str, Any]] = {
 _TAGS = {
     "DICOMweb": "Search of the worklist by PS3.18 section 14.",
     "Entries": "Orders with their steps, known by accession number.",
+    "Patients": "Records of patients, known by patient ID and issuer; merges, changes of ID, orders moved.",
     "Receiver": "What the image receiver asks and tells, signed with the shared secret.",
 }
 _SIGNED_BY = {"study_complete": ("Signature", "Timestamp")}

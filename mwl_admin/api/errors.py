@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from django.http import HttpResponse
 
-from mwl_admin.exchange.problems import ConflictError, EntryError, Problem, UnknownEntryError
+from mwl_admin.exchange.problems import ConflictError, EntryError, Problem, UnknownEntryError, UnknownPatientError
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -45,9 +45,16 @@ def of_entry(error: EntryError) -> Refused:
     """Return the refusal of an entry."""
     if isinstance(error, UnknownEntryError):
         return Refused(HTTPStatus.NOT_FOUND, "There is no such entry.", error.problems)
+    if isinstance(error, UnknownPatientError):
+        return Refused(HTTPStatus.NOT_FOUND, "There is no such patient.", error.problems)
     if isinstance(error, ConflictError):
         return Refused(HTTPStatus.CONFLICT, "The entry contradicts what the worklist holds.", error.problems)
     return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "The entry can't be taken as it is.", error.problems)
+
+
+def _told(problem: Problem) -> dict[str, str]:
+    told = {"attribute": problem.attribute, "message": problem.message, "code": problem.code}
+    return told | ({"known": problem.known} if problem.known else {})
 
 
 def response(refused: Refused) -> HttpResponse:
@@ -56,10 +63,7 @@ def response(refused: Refused) -> HttpResponse:
         "title": refused.status.phrase,
         "status": int(refused.status),
         "detail": refused.detail,
-        "problems": [
-            {"attribute": problem.attribute, "message": problem.message, "code": problem.code}
-            for problem in refused.problems
-        ],
+        "problems": [_told(problem) for problem in refused.problems],
     }
     return HttpResponse(
         json.dumps(body, ensure_ascii=False),

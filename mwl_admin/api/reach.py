@@ -76,6 +76,12 @@ class Reach:
         found = versions.filter(**{"requested_procedure_id__in": list(entries), stations: self.station})
         return set(found.values_list("requested_procedure_id", flat=True))
 
+    def patients(self) -> QuerySet[Patient]:
+        """Return the patients that are seen: those with an entry that is."""
+        if not self.limited:
+            return Patient.objects.all()
+        return Patient.objects.filter(Exists(self.orders().filter(patient=OuterRef("pk"))))
+
     # --- changes, within their transaction
 
     def check_entry(self, entry: Entry, mode: Mode) -> None:

@@ -128,6 +128,7 @@ def problem() -> Schema:
             "attribute": {**_TEXT, "description": "keyword along its path, items counted from one, or a parameter"},
             "message": _TEXT,
             "code": {**_TEXT, "example": "required"},
+            "known": {**_TEXT, "description": "the value that the record has; only for who may read it"},
         },
         *("attribute", "message", "code"),
     )

@@ -10,7 +10,19 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, ValidationError
 from ninja.openapi.docs import Swagger
 
-from mwl_admin.api import changing, document, errors, following, notices, outcome, receiver, schema
+from mwl_admin.api import (
+    changing,
+    document,
+    errors,
+    following,
+    notices,
+    outcome,
+    patients,
+    receiver,
+    reconciliation,
+    schema,
+    whoknows,
+)
 from mwl_admin.api.asked import client_of
 from mwl_admin.api.errors import Refused
 from mwl_admin.api.insiders import insiders_only
@@ -37,7 +49,7 @@ api = _API(
     docs_decorator=insiders_only,
 )
 api.add_decorator(known_parameters)
-for part in (receiver, notices, following, changing, outcome):
+for part in (receiver, notices, following, changing, outcome, patients, reconciliation):
     api.add_router("", part.router)
 
 
@@ -48,7 +60,7 @@ def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
 
 @api.exception_handler(EntryError)
 def _entry_refused(request: HttpRequest, error: EntryError) -> HttpResponse:
-    return errors.response(errors.of_entry(error))
+    return errors.response(errors.of_entry(whoknows.with_values(error, request)))
 
 
 @api.exception_handler(AuthenticationError)

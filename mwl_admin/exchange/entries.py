@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from mwl_admin import examinations, identity
+from mwl_admin.exceptions import StaleError
 from mwl_admin.exchange import attributes, persons, turns, values
 from mwl_admin.exchange.attributes import (
     COLUMNS,
@@ -27,7 +28,7 @@ from mwl_admin.exchange.problems import DIFFERS, ConflictError, InvalidEntryErro
 from mwl_admin.exchange.steps import StepWriter
 from mwl_admin.exchange.writing import Record, required
 from mwl_admin.fields import normalise
-from mwl_admin.models import Patient, Procedure, RequestedProcedure, ScheduledProcedureStep
+from mwl_admin.models import FormerPatientID, Patient, Procedure, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.models.base import because
 from mwl_admin.models.status import WAITING
 from mwl_admin.prepared import PreparedInstances
@@ -53,6 +54,7 @@ _PATIENT_OF = PreparedInstances(
     Patient, lambda pk: Patient.objects.select_for_update(no_key=True).filter(pk=pk).order_by(), int
 )
 
+T = TypeVar("T")
 ATTEMPTS = 3
 """How often an entry is tried when others write the same one at the same moment."""
 
@@ -134,14 +136,14 @@ def store(
     return attempted(write, source)
 
 
-def attempted(write: Callable[[], Stored], source: str) -> Stored:
+def attempted(write: Callable[[], T], source: str) -> T:
     """Write in one transaction; again when others have made the same patient or order in between."""
     for attempt in range(ATTEMPTS):
         try:
             with turns.writing(), transaction.atomic(), because(source):
                 return write()
-        except IntegrityError as error:
-            # Somebody else made the same patient or order since we looked: now it is there to be found.
+        except (IntegrityError, StaleError) as error:
+            # Somebody else made or changed the same patient or order since we looked: now it is there to be found.
             if attempt + 1 == ATTEMPTS:
                 raise ConflictError([Problem("", _("Others keep changing this entry; try again."), "busy")]) from error
     raise AssertionError  # pragma: no cover - the loop returns or raises
@@ -156,6 +158,7 @@ class EntryWriter:
         self.update_patient = update_patient
         self.problems: list[Problem] = []
         self.conflicts: list[Problem] = []
+        self.contradicted: int | None = None
 
     def write(self) -> Stored:
         """Make or change the entry; raise an :class:`EntryError` when it can't be."""
@@ -185,7 +188,7 @@ class EntryWriter:
         if self.problems:
             raise InvalidEntryError(self.problems)
         if self.conflicts:
-            raise ConflictError(self.conflicts)
+            raise ConflictError(self.conflicts, self.contradicted)
 
     def find_order(self) -> RequestedProcedure | None:
         """Return the order that the entry is about, locked; None when there is none yet."""
@@ -194,8 +197,11 @@ class EntryWriter:
 
     @staticmethod
     def locked_orders() -> QuerySet[RequestedProcedure]:
-        """Orders that stay locked until the end: of two who write the same, the second sees what the first has done."""
-        return RequestedProcedure.objects.select_for_update(of=("self",), no_key=True).select_related("patient")
+        """Orders that stay locked until the end: of two who write the same, the second sees what the first has done.
+
+        Without their patients: PostgreSQL finds no row that is joined to another one by the time it gets the lock.
+        """
+        return RequestedProcedure.objects.select_for_update(no_key=True)
 
     # --- patient
 
@@ -243,7 +249,17 @@ class EntryWriter:
         if not patient_id:
             return None
         found = (_PATIENT.first(normalise(patient_id), normalise(known)) for known in identity.issuers(issuer))
-        return next((patient for patient in found if patient is not None), None)
+        patient = next((patient for patient in found if patient is not None), None)
+        if patient is None:
+            self._refuse_former(patient_id, issuer)
+        return patient
+
+    def _refuse_former(self, patient_id: str, issuer: str) -> None:
+        """Make no second record of a person under an ID that is no longer in use."""
+        former = FormerPatientID.objects.of(patient_id, issuer)
+        if former is not None and former.is_closed_to(persons.told(self.entry.values)):
+            self.contradicted = former.record_id
+            self.conflicts.append(Problem("PatientID", persons.out_of_use(), persons.MERGED))
 
     def _refuse_another(self, patient: Patient, *, by_id_alone: bool) -> None:
         if self.update_patient:
@@ -252,6 +268,7 @@ class EntryWriter:
         differs = identity.contradictions(identity.of_record(patient), told, by_id_alone=by_id_alone)
         if not differs or any(problem.code == "other_patient" for problem in self.conflicts):
             return
+        self.contradicted = patient.pk
         self.conflicts.append(Problem("PatientID", identity.refusal(differs), "other_patient"))
         self.conflicts += [
             Problem(keyword, _("differs from what is known of this patient."), DIFFERS)

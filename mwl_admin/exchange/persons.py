@@ -15,6 +15,14 @@ from mwl_admin.fields import normalise
 from mwl_admin.models import Patient
 from mwl_admin.prepared import Prepared
 
+MERGED = "merged"
+"""Code of a patient ID that is no longer in use."""
+
+
+def out_of_use() -> str:
+    """Return why nobody is entered under a patient ID that became another, in words for staff."""
+    return _("is no longer in use: it was corrected, or its record was merged into another.")
+
 
 def told(given: Mapping[str, Any], known: Patient | None = None) -> identity.Person:
     """Return who an entry says that it is about; ``known`` stands in for ID and issuer where it gives neither.

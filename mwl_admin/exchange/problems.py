@@ -22,6 +22,8 @@ class Problem:
     attribute: str
     message: str
     code: str = "invalid"
+    known: str = ""
+    """What the worklist holds there: for those only who may read it."""
 
     def __str__(self) -> str:
         return f"{self.attribute}: {self.message}" if self.attribute else self.message
@@ -40,8 +42,20 @@ class InvalidEntryError(EntryError):
 
 
 class ConflictError(EntryError):
-    """The entry contradicts what the worklist holds, such as an accession number that belongs to somebody else."""
+    """The entry contradicts what the worklist holds, such as an accession number that belongs to somebody else.
+
+    ``record`` is the primary key of the patient whom it contradicts, where that is why. Only who may read that patient
+    may be told what is known of it.
+    """
+
+    def __init__(self, problems: Iterable[Problem], record: int | None = None) -> None:
+        super().__init__(problems)
+        self.record = record
 
 
 class UnknownEntryError(EntryError):
     """No entry has this accession number."""
+
+
+class UnknownPatientError(EntryError):
+    """No record has this patient ID."""

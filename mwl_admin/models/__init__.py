@@ -9,6 +9,7 @@ from mwl_admin.models.catalogue import Procedure, ProtocolCode
 from mwl_admin.models.changed import ChangeFeed, EntryChange
 from mwl_admin.models.client import APIClient
 from mwl_admin.models.downtime import DowntimeRecord
+from mwl_admin.models.former import FormerPatientID
 from mwl_admin.models.outgoing import OutgoingChange
 from mwl_admin.models.patient import MergedPatient, Patient
 from mwl_admin.models.performed import PerformedProcedureStep
@@ -29,6 +30,7 @@ __all__ = [
     "Enrolment",
     "EntryChange",
     "FirstPassword",
+    "FormerPatientID",
     "KeptOut",
     "MergedPatient",
     "OutgoingChange",

@@ -95,8 +95,13 @@ _reason: ContextVar[str] = ContextVar("reason", default="")
 
 
 @contextmanager
-def because(reason: str) -> Iterator[None]:
-    """Have the history of all that is changed meanwhile say why, or by which system: nobody is logged in there."""
+def because(reason: str, *, besides: bool = False) -> Iterator[None]:
+    """Have the history of all that is changed meanwhile say why, or by which system: nobody is logged in there.
+
+    ``besides``: what was to be said already is said before it.
+    """
+    if besides and _reason.get():
+        reason = f"{_reason.get()}; {reason}"
     token = _reason.set(reason[:_REASON_LENGTH] or _reason.get())
     try:
         yield

@@ -155,7 +155,8 @@ class Patient(EditedModel):
             super().save(*args, update_fields=update_fields, **kwargs)
             after = identity.of_record(self)
             if before is not None and before != after:
-                patientchanges.tell(patientchanges.PatientChange(patientchanges.Kind.UPDATED, before, after))
+                change = patientchanges.PatientChange(patientchanges.Kind.UPDATED, before, after, self.pk)
+                patientchanges.tell(change)
         self._as_read = after
 
     def clean(self) -> None:

@@ -6,12 +6,13 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.cache import cache
 from django.db import models, transaction
-from django.db.models import F, Q, Value
+from django.db.models import Exists, F, OuterRef, Q, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.fields import UIDField
+from mwl_admin.models.former import FormerPatientID
 from mwl_admin.models.requested import RequestedProcedure
 from mwl_admin.models.scheduled import ScheduledProcedureStep
 from mwl_admin.prepared import Prepared
@@ -49,14 +50,18 @@ class ReceivedStudyQuerySet(models.QuerySet["ReceivedStudy"]):
         """Those whose patient ID, or name, is not that of their entry.
 
         Names are compared by family and given name, without regard to case and accents: what a modality copies from the
-        worklist, or has typed. Where images name nobody there is nothing to compare. Images of different patients under
-        one Study Instance UID are mixed up whatever the entry says.
+        worklist, or has typed. Where images name nobody there is nothing to compare. What a patient was called before,
+        under a stopgap's ID or one that was merged, is no other patient. Images of different patients under one Study
+        Instance UID are mixed up whatever the entry says.
         """
         patient = "requested_procedure__patient__"
         whole = Concat(F(f"{patient}name_folded"), Value("^^"))
         other_id = ~Q(patient_id="") & ~Q(patient_id=F(f"{patient}patient_id"))
         other_name = ~Q(name_folded="") & ~Q(entry_name__startswith=F("name_folded"))
         has_entry = Q(requested_procedure__isnull=False)
+        former = FormerPatientID.objects.filter(record=OuterRef(f"{patient}pk"), patient_id=OuterRef("patient_id"))
+        other_id = other_id & ~Q(Exists(former))
+        other_name = other_name & ~Q(Exists(former.filter(merged=True)))
         return self.annotate(entry_name=whole).filter(Q(several_patients=True) | has_entry & (other_id | other_name))
 
     def mixed_up_of_late(self) -> Self:

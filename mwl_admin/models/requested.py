@@ -1,12 +1,12 @@
 """Requested procedures: what was ordered."""
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Self
 
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import names
+from mwl_admin import identity, names, patientchanges
 from mwl_admin.fields import CodeStringField, LongStringField, PersonNameField, ShortStringField, UIDField
 from mwl_admin.models import identifiers
 from mwl_admin.models.base import EditedModel, PreparedQuerySet, history
@@ -72,6 +72,8 @@ class RequestedProcedure(CodedEntry, EditedModel):
 
     objects = RequestedProcedureQuerySet.as_manager()
 
+    _owner_as_read: int | None = None
+
     derived_fields = (
         "referring_physician_name_key",
         "referring_physician_name_folded",
@@ -112,6 +114,35 @@ class RequestedProcedure(CodedEntry, EditedModel):
             entry.requesting_physician_folded = names.folded(entry.requesting_physician)
         identifiers.fill(entries, "accession_number", "A")
         identifiers.fill(entries, "requested_procedure_id", "R")
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> Self:
+        entry = super().from_db(db, field_names, values, **options)
+        entry._owner_as_read = entry.__dict__.get("patient_id")
+        return entry
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Save the entry, and tell who has to follow when it is another patient's now."""
+        before = self._owner_as_read
+        if before in {None, self.patient_id}:
+            super().save(*args, update_fields=update_fields, **kwargs)
+        else:
+            with transaction.atomic():
+                owner = identity.of_record(Patient.objects.get(pk=before))
+                super().save(*args, update_fields=update_fields, **kwargs)
+                self._tell_moved(owner)
+        self._owner_as_read = self.patient_id
+
+    def _tell_moved(self, owner: identity.Person) -> None:
+        kind, after = patientchanges.Kind.MOVED, identity.of_record(self.patient)
+        change = patientchanges.PatientChange(kind, owner, after, self.patient_id, (self.study_instance_uid,))
+        patientchanges.tell(change)
+
+    def merge_into(self, patient: Patient) -> None:
+        """Become an entry of the record that the entry's own is merged into; the merge is told as a whole."""
+        self.patient = patient
+        self._owner_as_read = patient.pk
+        self.save()
 
     def fill_from_catalogue(self) -> None:
         """Take from the procedure that was picked what this entry leaves empty."""

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from mwl_admin import reading
 from mwl_admin.downtime import entering, listing
@@ -25,7 +25,7 @@ _FORMAT = "%Y-%m-%dT%H:%M"
 
 
 @page("view_scheduledprocedurestep", "view_patient")
-@require_GET
+@require_safe
 def downtime_list(request: HttpRequest) -> HttpResponse:
     """Show a day and the next as they are printed for a downtime."""
     try:
@@ -60,7 +60,7 @@ class TimesForm(forms.Form):
 
 
 @page("change_scheduledprocedurestep", "view_patient")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def done_in_downtime(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask when a step was really done, complete it, and keep these times."""
     step = get_object_or_404(

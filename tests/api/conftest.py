@@ -35,12 +35,22 @@ class Caller:
         self._client = Client(raise_request_exception=False)
         self._token = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def call(self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        documented: bool = True,
+    ) -> Any:
+        """Send a request; ``documented`` is False where a fault of the site's own is staged, which no document has."""
         kind = (headers or {}).get("Content-Type", "application/json")
         data = body if isinstance(body, bytes | str) else json.dumps(body) if body is not None else ""
         sent = {**self._token, **(headers or {})}
         answer = self._client.generic(method, path, data, content_type=kind, headers=sent)
-        contract.check(method, answer)
+        if documented:
+            contract.check(method, answer)
         return answer
 
     def get(self, path: str, **headers: str) -> Any:

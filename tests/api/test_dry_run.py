@@ -85,6 +85,8 @@ def _called() -> dict[str, Any]:
     }  # fmt: skip
 
 
+_P1001, _P2002 = {"PatientID": "P-1001"}, {"PatientID": "P-2002"}
+
 WRITES: list[Callable[[], Write]] = [
     lambda: Write("make_entry", "POST", WORKLIST, _nobody(), 201),
     lambda: Write("make_entry", "POST", WORKLIST, entry(), 200),
@@ -104,6 +106,20 @@ WRITES: list[Callable[[], Write]] = [
     lambda: Write("change_entry", "PATCH", ENTRY, "x", 415, {"Content-Type": "text/plain"}),
     lambda: Write("cancel_entry", "DELETE", f"{ENTRY}?reason=double+order", None, 200),
     lambda: Write("cancel_entry", "DELETE", f"{ENTRY}?step=S-404", None, 404),
+    lambda: Write("put_patient", "PUT", "/api/patients/P-2002", {"PatientName": "Yamada^Tarou"}, 201),
+    lambda: Write("put_patient", "PUT", "/api/patients/P-1001", {"PatientName": "Yamada^Tarou"}, 409),
+    lambda: Write("merge_patient_records", "POST", "/api/patient-merges", {"kept": _P1001, "merged": _P1001}, 422),
+    lambda: Write("change_patient_id", "POST", "/api/patient-id-changes", {"patient": _P1001, "to": _P2002}, 200),
+    lambda: Write(
+        "identify_patient",
+        "POST",
+        "/api/patient-identifications",
+        {"temporary": _P1001, "patient": {**_P2002, "PatientName": "Yamada^Tarou"}},
+        200,
+    ),
+    lambda: Write(
+        "move_order", "POST", "/api/order-moves", {"AccessionNumber": "A-5001", "from": _P1001, "to": _P2002}, 404
+    ),
     lambda: Write("study_complete", "POST", "/api/notices/study-complete", notice(), 200),
     lambda: Write("study_complete", "POST", "/api/notices/study-complete", notice(event="x"), 422),
     lambda: Write("turned_away", "POST", "/api/receiver/turned-away", {"callers": [_called()]}, 204),

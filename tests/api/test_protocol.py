@@ -23,7 +23,8 @@ def operations() -> Iterator[tuple[str, str]]:
         for path, view in router.path_operations.items():
             for operation in view.operations:
                 for method in operation.methods:
-                    yield method, prefix + path.replace("{path:", "{").replace("{accession_number}", "A-5001")
+                    known = path.replace("{path:", "{").replace("{accession_number}", "A-5001")
+                    yield method, prefix + known.replace("{patient_id}", "P-1001")
 
 
 OPERATIONS = sorted(set(operations()))

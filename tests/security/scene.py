@@ -139,6 +139,8 @@ class Scene:
                 "api:cancel_entry",
                 "api:read_results",
             )
+            if name in {"api:read_patient", "api:put_patient"}:
+                return [self.patient.patient_id]
             return [self.step.requested_procedure.accession_number] if name in with_number else []
         record = self.record(name)
         versions = [record.history.earliest().pk] if name.endswith("_simple_history") else []

@@ -134,12 +134,25 @@ def test_tokens_do_what_they_may_and_nothing_else(scene: Scene, routes: dict[str
         known = scene.step.requested_procedure.accession_number
         number = known if address.endswith(known) else "A-NEW"
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
-            body = {} if method in {"GET", "HEAD"} else {"data": entry(number), "content_type": "application/json"}
-            answered = person.ask(method, address, headers=headers, **body)
-            # HEAD is GET without the body, by the same right.
+            query, sent = PATIENTS.get(address, ("", entry(number)))
+            if isinstance(sent, dict) and "from" in sent:
+                sent = {**sent, "AccessionNumber": known}
+            body = {} if method in {"GET", "HEAD"} else {"data": sent, "content_type": "application/json"}
+            answered = person.ask(method, address + (query if body else ""), headers=headers, **body)
             allowed = rights in [*may.get("GET" if method == "HEAD" else method, "")]
-            assert answered.served == allowed, (address, method)
-            assert answered.wrote == (allowed and method not in {"GET", "HEAD"}), (address, method)
+            assert answered.served == allowed, (address, method, answered.response.content)
+            assert answered.wrote == (allowed and bool(body)), (address, method)
+
+
+_ONE, _OTHER = {"PatientID": "P-1001"}, {"PatientID": "P-8"}
+PATIENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "/api/patients/P-1001": ("", {"PatientComments": "new"}),
+    "/api/patient-merges": ("?update_patient=1", {"kept": _ONE, "merged": _OTHER}),
+    "/api/patient-id-changes": ("", {"patient": _OTHER, "to": {"PatientID": "P-NEW"}}),
+    "/api/patient-identifications": ("", {"temporary": _OTHER, "patient": _ONE}),
+    "/api/order-moves": ("", {"from": _ONE, "to": _OTHER}),
+}
+"""What is sent to the addresses that take no entry."""
 
 
 def _token(scene: Scene, rights: str) -> str:
