@@ -19,11 +19,12 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from mwl_admin.exchange import values
-from mwl_admin.exchange.attributes import PROCEDURE_CODE, READ_ONLY, REASON_CODE, STEPS
+from mwl_admin.exchange.attributes import PROCEDURE_CODE, READ_ONLY, REASON_CODE, STATIONS, STEPS
 from mwl_admin.exchange.problems import Problem
 from mwl_admin.exchange.steps import STEP_ID
 from mwl_admin.validators import LO_LENGTH, SH_LENGTH, validate_uid
 from mwl_admin.wlfiles.errors import FileError
+from mwl_admin.wlfiles.marker import is_for_any_station
 from mwl_admin.worklist.attributes import ATTRIBUTES, Attribute
 from mwl_admin.worklist.identifier import Identifier, Key
 
@@ -61,6 +62,8 @@ def entry_of(ds: Identifier) -> FileEntry:
     entry.steps = entry.values.pop(STEPS, [])
     if not entry.steps:
         raise FileError(Problem("", _("holds no scheduled procedure step")))
+    if len(entry.steps) == 1 and is_for_any_station(ds, entry.steps[0].get(STATIONS) or []):
+        del entry.steps[0][STATIONS]
     _find_study(entry)
     return entry
 

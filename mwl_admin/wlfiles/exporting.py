@@ -17,6 +17,7 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 
 from mwl_admin.models.status import OPEN
+from mwl_admin.wlfiles import marker
 from mwl_admin.worklist import values
 from mwl_admin.worklist.attributes import ATTRIBUTES, PROTOCOL_CODES, STATION_IDS, STEP_ATTRIBUTES, STEP_SEQUENCE
 from mwl_admin.worklist.charset import DEFAULT_TERM, CharacterSet, split_terms
@@ -88,8 +89,8 @@ def write_files(
     export = Export()
     for row in select(conditions, plan.columns).iterator(chunk_size=500):
         charset.lost.clear()
-        data = header + plan.encode(row)
         column = dict(zip(plan.columns, row, strict=True))
+        data = header + plan.encode(row) + _marker(column, context)
         name = _write(folder, column, data)
         export.files.append(name)
         export.steps[column["scheduled_date"].isoformat(), column["modality"], column["status"]] += 1
@@ -102,6 +103,12 @@ def write_files(
     # wlmscpfs takes a folder only with this file in it.
     (folder / "lockfile").touch()
     return export
+
+
+def _marker(column: dict[str, Any], context: Context) -> bytes:
+    if column[STATION_IDS]:
+        return b""
+    return marker.of_any_station(values.station_ae_titles(context, "", column["modality"]))
 
 
 _OPTIONAL = frozenset(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from mwl_admin.models import Patient, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
@@ -159,6 +159,27 @@ def test_our_own_export_of_all_comes_back_as_it_was(tmp_path: Path) -> None:
         after = ScheduledProcedureStep.objects.order_by("scheduled_procedure_step_id").values_list(*_ALL_OF_STEP)
         assert list(after) == before
         assert list(RequestedProcedure.objects.order_by("accession_number").values_list(*_ALL_OF_ORDER)) == orders
+
+
+def test_a_step_for_any_station_comes_back_so_unless_its_file_was_changed(tmp_path: Path) -> None:
+    make_station("CT1")
+    make_station("SCANNER2")
+    make_step(requested={"accession_number": "A-ANY"})
+    make_step(requested={"accession_number": "A-CHANGED"})
+    Run("export_wl", tmp_path)
+    files = {ds.AccessionNumber: (path, ds) for path in tmp_path.glob("*.wl") for ds in (dcmread(path),)}
+    path, changed = files["A-CHANGED"]
+    assert list(changed.ScheduledProcedureStepSequence[0].ScheduledStationAETitle) == ["CT1", "SCANNER2"]
+    changed.ScheduledProcedureStepSequence[0].ScheduledStationAETitle = "CT1"
+    changed.save_as(path)
+    RequestedProcedure.objects.all().delete()
+    for _ in range(2):
+        assert run(tmp_path).status == 0
+        stations = {
+            step.requested_procedure.accession_number: [station.ae_title for station in step.stations.all()]
+            for step in ScheduledProcedureStep.objects.all()
+        }
+        assert stations == {"A-ANY": [], "A-CHANGED": ["CT1"]}
 
 
 _ALL_OF_STEP = (
