@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -48,12 +49,29 @@ def body_of(request: HttpRequest) -> Any:
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body must be application/json or {MEDIA_TYPE}.")
     body = bytes_of(request)
     try:
-        content = json.loads(body)
+        content = json.loads(body, object_pairs_hook=_members, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         raise bad_request("The body is not JSON.") from None
     if isinstance(content, list) and len(content) == 1:
         return content[0]  # DICOM JSON of one data set is a list of one (PS3.18 section F.2.1)
     return content
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; one that names a member twice says two things, of which nobody may choose one."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise bad_request("is named twice in one object.", twice[:64])
+    return members
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def bytes_of(request: HttpRequest) -> bytes:

@@ -51,10 +51,18 @@ def is_same(element: dict[str, Any], other: dict[str, Any] | None) -> bool:
 
 def _said(element: dict[str, Any]) -> Any:
     """Return what an element says: its values, without what is empty in its items and whatever VR it came with."""
+    if element.get("vr") == "TM":
+        return [_moment(value) for value in element.get("Value", []) if value not in (None, "")] or None
     if element.get("vr") != "SQ":
         return [value for value in element.get("Value", []) if value not in (None, "")] or element.get("InlineBinary")
     items = ({tag: said for tag, child in item.items() if (said := _said(child))} for item in element.get("Value", []))
     return [item for item in items if item] or None
+
+
+def _moment(value: Any) -> str:
+    """Return a time with all its parts: `1200`, `120000` and `120000.000` are one (PS3.5 section 6.2, VR TM)."""
+    whole, _, fraction = str(value).strip(" ").replace(":", "").partition(".")
+    return f"{whole:0<6}.{fraction:0<6}" if whole.isdigit() else str(value)
 
 
 def _to_json(identifier: Identifier) -> DataSet:

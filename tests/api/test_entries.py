@@ -428,6 +428,53 @@ def test_a_put_with_fewer_steps_turns_none_into_another(ris: Caller) -> None:
         }
 
 
+ALIKE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "stations": ({"ScheduledStationAETitle": ["CT1"]}, {"ScheduledStationAETitle": ["CT2"]}),
+    "times": ({"ScheduledProcedureStepStartTime": "1200"}, {"ScheduledProcedureStepStartTime": "14:00"}),
+    "both": (
+        {"ScheduledStationAETitle": "CT1", "ScheduledProcedureStepStartTime": "1200"},
+        {"ScheduledStationAETitle": "CT2", "ScheduledProcedureStepStartTime": "1400"},
+    ),
+}
+
+
+@pytest.mark.parametrize("told", ALIKE)
+def test_of_alike_steps_a_put_means_the_one_at_that_station_and_time(ris: Caller, told: str) -> None:
+    for ae_title in ("CT1", "CT2", "CT3"):
+        make_station(ae_title=ae_title)
+    first, second = (described("CT", "x", **values) for values in ALIKE[told])
+    made = ris.put(ENTRY, entry(first, second)).json()[STEPS]
+    assert ris.put(ENTRY, entry(second, first)).status_code == 200
+    assert sorted(map(_known, ris.get(ENTRY).json()[STEPS])) == sorted(map(_known, made)), "the order says nothing"
+    elsewhere = {"ScheduledStationAETitle": "CT3", "ScheduledProcedureStepStartTime": "1900"}
+    refused = ris.put(ENTRY, entry(described("CT", "x", **elsewhere)))
+    assert refused.status_code == 422
+    assert list(problems(refused).values()) == ["ambiguous"]
+    assert ris.put(ENTRY, entry(second)).status_code == 200
+    after = {one["ScheduledProcedureStepID"]: one for one in ris.get(ENTRY).json()[STEPS]}
+    assert [after[one["ScheduledProcedureStepID"]]["ScheduledProcedureStepStatus"] for one in made] == [
+        "CANCELLED",
+        "SCHEDULED",
+    ]
+    assert _known(after[made[1]["ScheduledProcedureStepID"]]) == _known(made[1])
+
+
+def _known(one: dict[str, Any]) -> tuple[str, ...]:
+    names = ("ScheduledProcedureStepID", "ScheduledStationAETitle", "ScheduledProcedureStepStartTime")
+    return tuple(str(one.get(name)) for name in names)
+
+
+def test_what_is_named_twice_or_is_no_number_is_refused(ris: Caller) -> None:
+    body = json.dumps(entry())
+    twice = body.replace('"PatientID"', '"PatientID": "DUP9", "PatientID"', 1)
+    refused = ris.put(ENTRY, twice)
+    assert refused.status_code == 400
+    assert "PatientID" in problems(refused)
+    for number in ("1e999", "-1e999", "NaN", "Infinity"):
+        assert ris.put(ENTRY, body.replace('"P-1001"', number)).status_code == 400
+    assert not RequestedProcedure.objects.exists()
+
+
 def test_a_put_that_may_mean_one_step_or_another_is_refused(ris: Caller) -> None:
     before = by_id(ris.put(ENTRY, entry(described("CT", "thorax"), described("MR", "knee"), described("CT", "head"))))
     for unclear in ([step()], [described("CT", "abdomen"), described("MR", "knee")]):

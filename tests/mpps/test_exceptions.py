@@ -310,6 +310,15 @@ def test_values_that_are_repeated_unchanged_are_taken(ct: Modality) -> None:
     assert stored(uid).notes == "Values that are given once, at the start, were sent again unchanged."
 
 
+@pytest.mark.parametrize("spelling", ["1030", "103000", "103000.0", "103000.000000"])
+def test_a_time_that_is_repeated_in_another_spelling_is_unchanged(ct: Modality, spelling: str) -> None:
+    ds = creation(make_step(patient=JANE))
+    ds.PerformedProcedureStepStartTime = "103000"
+    uid = started(ct, ds)
+    assert ct.set(final(PerformedProcedureStepStartTime=spelling), uid).status == 0x0000
+    assert stored(uid).performed_procedure_step_status == "COMPLETED"
+
+
 def test_of_values_that_are_repeated_the_changed_ones_are_named(ct: Modality) -> None:
     step = make_step(patient=JANE)
     uid = started(ct, creation(step))

@@ -161,7 +161,9 @@ def test_an_answer_that_a_scanner_cannot_use_is_told_by_the_exit_status(day: Pro
     assert "does not offer Modality Worklist" in told(lines, "stopped")[0]
 
 
-@pytest.mark.parametrize("option", [["--station", "CT1:xyz"], ["--images", "0"], ["--station", "X" * 17]])
+@pytest.mark.parametrize(
+    "option", [["--station", "CT1:xyz"], ["--images", "0"], ["--station", "X" * 17], ["--listen", "99999"]]
+)
 def test_wrong_options_are_told(option: list[str]) -> None:
     with pytest.raises(CommandError, match=option[-1]):
         call_command("simulate_modality", *option)

@@ -44,7 +44,7 @@ class Command(PlainCommand):
         peers.add_argument("--mpps-ae", help="its AE title [as --mwl-ae]")
         peers.add_argument("--pacs", help="image receiver [as PACS_BIND says]")
         peers.add_argument("--pacs-ae", help="its AE title [PACS_AE_TITLE]")
-        peers.add_argument("--listen", type=int, metavar="PORT", help="take commitment results here too")
+        peers.add_argument("--listen", type=_port, metavar="PORT", help="take commitment results here too")
         scanner = parser.add_argument_group("the scanner")
         scanner.add_argument(
             "--station", action="append", metavar="AE[:PROFILE]", help="may be given several times [CT1:ct]"
@@ -133,6 +133,12 @@ def _amount(option: str, text: str | float) -> float:
         return addresses.amount(str(text))
     except ValueError as error:
         raise _wrong(option, error) from None
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to 65535")
+    return int(text)
 
 
 def _peer(option: str, text: str | None, ae_title: str | None, ours: Peer) -> Peer | None:
