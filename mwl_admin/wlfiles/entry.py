@@ -31,6 +31,10 @@ from mwl_admin.worklist.identifier import Identifier, Key
 START_DATE, START_TIME = "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"
 JOINED = ("Allergies", "MedicalAlerts")
 """What is true of a patient whichever file tells it: all of it together."""
+_WHO_AND_WHAT = frozenset({
+    "PatientID", "IssuerOfPatientID", "PatientName", "AccessionNumber", "StudyInstanceUID", "ScheduledProcedureStepID"
+})  # fmt: skip
+"""What says whose entry it is, and which one: of several values, one may be somebody else's."""
 
 _WHOLE_VRS = frozenset({"LT", "ST", "UT"})
 """VRs in which backslash and line break are text."""
@@ -110,6 +114,8 @@ class _Reader:
         if attribute.multiple:
             return parts if attribute.keyword == "ScheduledStationName" else [part for part in parts if part]
         given = [part for part in parts if part]
+        if len(set(given)) > 1 and attribute.keyword in _WHO_AND_WHAT:
+            raise FileError(Problem(keyword, _("has several values, and nobody can say which one is meant.")))
         if len(given) > 1:
             told = _("has %(n)d values, and only the first was taken: %(first)s")
             self._entry.notes.append(Problem(keyword, told % {"n": len(given), "first": given[0]}))
