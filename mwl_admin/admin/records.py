@@ -40,6 +40,8 @@ PAGES = (
     gettext_noop("received study deletion"),
     gettext_noop("notice"),
     gettext_noop("notice list"),
+    gettext_noop("downtime list"),
+    gettext_noop("done in a downtime"),
     gettext_noop("notice history"),
     gettext_noop("notice deletion"),
     gettext_noop("delivery"),

@@ -42,7 +42,6 @@ _TAG = {"type": "string", "pattern": r'^"[^"]*"$', "example": '"3-1-7.2"'}
 def complete(document: Document) -> Document:
     """Return the document that the framework made, with all that it doesn't know."""
     document["info"]["contact"] = {"name": "The department that runs this Gateway"}
-    document["servers"] = [{"url": "/", "description": "This site"}]
     document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update({name: schema() for name, schema in SCHEMAS.items()})

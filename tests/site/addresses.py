@@ -66,7 +66,7 @@ DATA = {
     "entry_procedure", "admin:autocomplete", "admin:jsi18n", "texts", "health", "api:openapi-json", "api:api-root",
     "api:search_steps", "api:list_entries", "api:make_entry", "api:read_entry", "api:put_entry", "api:change_entry",
     "api:list_patients", "api:read_patient", "api:put_patient", "api:merge_patient_records", "api:change_patient_id",
-    "api:identify_patient", "api:move_order",
+    "api:identify_patient", "api:move_order", "api:read_results", "api:follow_changes",
     "api:cancel_entry", "api:study_complete", "api:devices", "api:turned_away",
     *admin("requestedprocedure", "template_csv", "template_xlsx"),
 }  # fmt: skip

@@ -173,12 +173,14 @@ def test_the_second_of_two_browsers_is_told(browser: Browser, live_server: Any) 
     ben = enter(browser.new_context().browser, live_server.url, "ben")  # type: ignore[arg-type]
     for page, words in ((anna, "from Anna"), (ben, "from Ben")):
         page.goto(address)
-        page.locator("#id_requested_procedure_description").fill(words)
+        page.locator("#id_reason_for_the_requested_procedure").fill(words)
     anna.get_by_role("button", name="Save", exact=True).click()
     anna.get_by_text("was changed successfully").wait_for()
     ben.get_by_role("button", name="Save", exact=True).click()
     ben.get_by_text("This entry was changed by anna").wait_for()
-    found = in_database("SELECT requested_procedure_description FROM mwl_admin_requestedprocedure WHERE id = %s", entry)
+    found = in_database(
+        "SELECT reason_for_the_requested_procedure FROM mwl_admin_requestedprocedure WHERE id = %s", entry
+    )
     assert found == [("from Anna",)]
 
 

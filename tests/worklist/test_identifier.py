@@ -94,7 +94,7 @@ def nested(depth: int) -> bytes:
     [
         (b"\x10", IMPLICIT_LITTLE, "The identifier ends inside an element"),
         (b"\x10\x00\x10\x00\x08\x00\x00\x00Doe", IMPLICIT_LITTLE, "(0010,0010) is longer than what holds it"),
-        (b"\x10\x00\x10\x00\x00\x00\x00\x00", EXPLICIT_LITTLE, "(0010,0010) has no valid VR"),
+        (b"\x10\x00\x10\x00??\x00\x00", EXPLICIT_LITTLE, "(0010,0010) has no valid VR"),
         (b"\x10\x00\x10\x00PN\x08\x00Doe", EXPLICIT_LITTLE, "(0010,0010) is longer than what holds it"),
         (
             b"\xfe\xff\x00\xe0\x00\x00\x00\x00",
