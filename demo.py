@@ -33,9 +33,9 @@ _OF_ITS_OWN = ("PACS_STORAGE_DIR", "PACS_PEERS_FILE", "MWL_ALLOWED_CALLING_AE", 
 def main() -> int:
     """Prepare, start, let the scanners work, wait for Ctrl-C; return the exit status."""
     parser = argparse.ArgumentParser(description="A synthetic day with three simulated scanners. Ctrl-C ends it.")
-    parser.add_argument("--entries", default="24", help="of the day's list [%(default)s]")
-    parser.add_argument("--rate", default="4", help="images a second on each scanner [%(default)s]")
-    parser.add_argument("--pause", default="3", help="seconds between two patients [%(default)s]")
+    parser.add_argument("--entries", default="24", type=_counted, help="of the day's list [%(default)s]")
+    parser.add_argument("--rate", default="4", type=_amount, help="images a second on each scanner [%(default)s]")
+    parser.add_argument("--pause", default="3", type=_amount, help="seconds between two patients [%(default)s]")
     options = parser.parse_args()
     keep_private()
     folder = Path(tempfile.mkdtemp(prefix="gateway-demo-"))
@@ -46,6 +46,22 @@ def main() -> int:
         return 0  # ended as it is meant to end
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _counted(text: str) -> str:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1")
+    return text
+
+
+def _amount(text: str) -> str:
+    from mwl_admin.simulator.addresses import amount
+
+    try:
+        amount(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _interrupt(*_: object) -> None:

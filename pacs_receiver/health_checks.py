@@ -28,10 +28,21 @@ _BLOCK = 4096
 
 
 class NowAndThen:
-    """A check that is made every few seconds however often it is asked for, and waited for ``patience`` seconds."""
+    """A check that is made every few seconds however often it is asked for, and waited for ``patience`` seconds.
 
-    def __init__(self, check: Callable[[], str], *, every: float = _EVERY, patience: float = _PATIENCE) -> None:
+    ``glance`` is cheap, and made each time; it raises what it finds. After that the whole check is due.
+    """
+
+    def __init__(
+        self,
+        check: Callable[[], str],
+        *,
+        glance: Callable[[], object] | None = None,
+        every: float = _EVERY,
+        patience: float = _PATIENCE,
+    ) -> None:
         self._check = check
+        self._glance = glance
         self._every = every
         self._patience = patience
         self._lock = threading.Lock()
@@ -45,28 +56,33 @@ class NowAndThen:
 
     def __call__(self) -> str:
         with self._lock:
-            if not self._is_running and time.monotonic() >= self._next:
+            is_due = time.monotonic() >= self._next
+            if not self._is_running and (is_due or self._glance is not None):
                 self._is_running = True
                 self._began = time.monotonic()
                 self._ended.clear()
-                threading.Thread(target=self._run, name="health-check", daemon=True).start()
+                threading.Thread(target=self._run, args=(is_due,), name="health-check", daemon=True).start()
         if not self._ended.wait(self._patience):
             raise Unwell(f"a write has not ended for {time.monotonic() - self._began:.0f} seconds")
         if self._problem is not None:
             raise self._problem.with_traceback(self._raised_at)  # or it would grow with each answer
         return self._detail
 
-    def _run(self) -> None:
-        problem: Exception | None = None
-        detail = ""
+    def _run(self, is_due: bool) -> None:
+        problem, detail, wait = self._problem, self._detail, 0.0
         try:
-            detail = self._check()
+            if self._glance is not None:
+                self._glance()
+            if is_due:
+                problem, detail, wait = None, self._check(), self._every
         except Exception as exc:  # noqa: BLE001 - it is raised where somebody asks
-            problem = exc
+            problem, detail = exc, ""
+            wait = _EVERY_WHEN_UNWELL if is_due else 0.0
             self._raised_at = exc.__traceback__
         with self._lock:
+            if is_due or problem is not self._problem:
+                self._next = time.monotonic() + wait
             self._detail, self._problem = detail, problem
-            self._next = time.monotonic() + (self._every if problem is None else _EVERY_WHEN_UNWELL)
             self._is_running = False
             self._ended.set()
 
@@ -89,12 +105,21 @@ def write_index(config: PacsConfig) -> str:
     return "can be written"
 
 
-def write_storage(config: PacsConfig) -> str:
-    """Write a block among the files that come in, where there is space above the reserve. Raises :class:`Unwell`."""
+def look_at_space(config: PacsConfig) -> int:
+    """Return how many bytes are free. Raises :class:`Unwell` below the reserve, where instances are refused."""
     try:
         free = shutil.disk_usage(config.storage_dir).free
-        if free < config.min_free_bytes:
-            raise Unwell(f"{free} bytes free, below the reserve of {config.min_free_bytes}")
+    except OSError as exc:
+        raise Unwell(f"the storage folder can't be read: {exc.strerror}") from exc
+    if free < config.min_free_bytes:
+        raise Unwell(f"{free} bytes free, below the reserve of {config.min_free_bytes}")
+    return free
+
+
+def write_storage(config: PacsConfig) -> str:
+    """Write a block among the files that come in, where there is space above the reserve. Raises :class:`Unwell`."""
+    free = look_at_space(config)
+    try:
         folder = config.storage_dir / INCOMING
         folder.mkdir(mode=0o700, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:

@@ -36,7 +36,9 @@ def serve(config: PacsConfig) -> int:
     commands = workers.listen(config.command_bind, "PACS_COMMAND_BIND")
     checks = {
         "index": health_checks.NowAndThen(partial(health_checks.write_index, config)),
-        "storage": health_checks.NowAndThen(partial(health_checks.write_storage, config)),
+        "storage": health_checks.NowAndThen(
+            partial(health_checks.write_storage, config), glance=partial(health_checks.look_at_space, config)
+        ),
     }
     companion = workers.Companion("background", partial(background.run, config, commands))
     return workers.run(config.listener, partial(handlers.build, config), health_checks=checks, companions=[companion])

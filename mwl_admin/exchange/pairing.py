@@ -82,7 +82,7 @@ def _assigned(indexes: Sequence[int], items: Sequence[Item], steps: Sequence[Ste
                 found[index] = fitting[0]
                 free.remove(fitting[0])
     rest = [index for index in indexes if index not in found]
-    if rest and free and len(rest) != len(free) and len({(str(places[s.pk]), moments[s.pk]) for s in free}) > 1:
+    if rest and free and len(rest) != len(free) and len({(places[step.pk], moments[step.pk]) for step in free}) > 1:
         raise AmbiguousError(rest[0])
     return found | dict(zip(rest, free, strict=False))
 

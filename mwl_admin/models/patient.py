@@ -151,7 +151,7 @@ class Patient(EditedModel):
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Save the record, and tell who has to follow when it is another person's now, or the person's otherwise."""
         before = self._as_read
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):  # as Django's own save: it fails as a whole with what it is part of
             super().save(*args, update_fields=update_fields, **kwargs)
             after = identity.of_record(self)
             if before is not None and before != after:

@@ -73,13 +73,15 @@ def import_files(
     """
     report = Report(applied=not dry_run)
     claimed: frozenset[int] = frozenset()
+    named: frozenset[int] = frozenset()
     with transaction.atomic() if dry_run else nullcontext():
         for path in paths:
             source = (_("import of %(file)s") % {"file": path.name})[:100]
-            outcome = _import(path, assumed, Manner(placeholder_ids, source, claimed))
+            outcome = _import(path, assumed, Manner(placeholder_ids, source, claimed, named))
             report.files.append(outcome)
             if outcome.taken is not None:
                 claimed |= {step.pk for step in outcome.taken.steps}
+                named |= outcome.taken.named
             progress()
         if dry_run:
             transaction.set_rollback(True)

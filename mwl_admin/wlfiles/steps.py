@@ -35,12 +35,14 @@ class FileStepWriter(StepWriter):
     """Writes the steps of a file's order. A step is its ID within the order (and the order its Study Instance UID).
 
     ``claimed`` are the primary keys of steps that other files of this run stand for: the same ID in two files of one
-    order, with another examination or another time, is two steps.
+    order, with another examination or another time, is two steps. ``named`` are those of them that a file of this run
+    stands for by their own ID: what has another ID is no copy of them.
     """
 
-    def __init__(self, *args: Any, claimed: frozenset[int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, claimed: frozenset[int], named: frozenset[int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._claimed = set(claimed)
+        self._named = set(named)
         self._renamed: list[tuple[StepWrite, str]] = []
         self.notes: list[Problem] = []
         self.new_stations: dict[str, Station] = {}
@@ -55,13 +57,15 @@ class FileStepWriter(StepWriter):
         step = self._of_same_id(item, step_id)
         if step is not None:
             self._claimed.add(step.pk)
+            self._named.add(step.pk)
             return item, step
         if step_id and step_id not in taken:
             taken.add(step_id)
             return item, None
         unnamed = {keyword: value for keyword, value in item.items() if keyword != STEP_ID}
         # Under a doubled ID the same again is a copy; without any ID it may well be a second step.
-        free = self.existing if step_id else [step for step in self.existing if step.pk not in self._claimed]
+        others = self._named if step_id else self._claimed
+        free = [step for step in self.existing if step.pk not in others]
         step = next((step for step in free if _is_same(item, step)), None)
         if step is not None:
             self._claimed.add(step.pk)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from mwl_admin import identity
 from mwl_admin.exchange.entries import Entry, EntryWriter, Mode, Stored, attempted
 from mwl_admin.exchange.problems import EntryError, InvalidEntryError, Problem
+from mwl_admin.exchange.steps import STEP_ID
 from mwl_admin.exchange.writing import Record
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Sequence
 from mwl_admin.wlfiles.entry import JOINED, START_DATE, FileEntry
@@ -28,6 +29,8 @@ class Taken:
     """What became of a file's entry."""
 
     steps: list[ScheduledProcedureStep] = field(default_factory=list)
+    named: frozenset[int] = frozenset()
+    """Those of the steps that have the ID that the file gives them."""
     notes: list[Problem] = field(default_factory=list)
     stations: list[str] = field(default_factory=list)
     created: int = 0
@@ -37,11 +40,12 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How files are taken. ``claimed`` are the steps that other files of the run stand for."""
+    """How files are taken. ``claimed`` are the steps that other files of the run stand for, ``named`` those by ID."""
 
     placeholder_ids: bool = False
     source: str = ""
     claimed: frozenset[int] = frozenset()
+    named: frozenset[int] = frozenset()
 
 
 def take(entry: FileEntry, manner: Manner) -> Taken:
@@ -72,6 +76,8 @@ def _take(entry: FileEntry, manner: Manner) -> Taken:
 
     stored = attempted(write, manner.source)
     taken.steps = stored.steps
+    own = {item.get(STEP_ID) for item in entry.steps}
+    taken.named = frozenset(step.pk for step in stored.steps if step.scheduled_procedure_step_id in own)
     taken.created = stored.steps_created
     taken.unchanged = 0 if stored.changed else len(stored.steps) - stored.steps_created
     taken.notes = [*entry.notes, *stored.notes]
@@ -169,6 +175,7 @@ class FileWriter(EntryWriter):
             replace=False,
             lenient=True,
             claimed=self._manner.claimed,
+            named=self._manner.named,
         )
         self.step_writer.notes += self._notes
         self.step_writer.take(self.entry.steps)

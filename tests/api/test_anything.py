@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +41,11 @@ values = st.recursive(
 )
 
 
+def _numbers(body: Any) -> str:
+    """Return the JSON of a body, its texts left out."""
+    return re.sub(r'"(?:[^"\\]|\\.)*"', "", json.dumps(body))
+
+
 class _Undo(Exception):
     pass
 
@@ -65,8 +72,10 @@ def ris(database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[Caller]:
 def test_any_entry(ris: Caller, changes: dict[str, Any], step_changes: dict[str, Any], method: str) -> None:
     body = {**entry(step(**step_changes)), **changes}
     answer = ris.call(method, WORKLIST if method == "POST" else ENTRY, body)
-    # 400: JSON has neither NaN nor Infinity
-    assert answer.status_code in {200, 201, 400, 404, 409, 422}, answer.content
+    if "NaN" in (sent := _numbers(body)) or "Infinity" in sent:
+        assert answer.status_code == 400, "JSON has neither"
+    else:
+        assert answer.status_code in {200, 201, 404, 409, 422}, answer.content
     assert ris.get(ENTRY).status_code in {200, 404}
     assert ris.get(f"{SEARCH}?includefield=all").status_code in {200, 204}
 

@@ -21,7 +21,7 @@ from tests.api.conftest import Caller, caller
 from tests.waiting import wait_until
 
 KINDS: dict[str, tuple[str, str, dict[str, Any], int]] = {
-    "a new patient": ("POST", WORKLIST, entry(AccessionNumber="A-2", PatientID="P-2", PatientName="Roe^Jane"), 22),
+    "a new patient": ("POST", WORKLIST, entry(AccessionNumber="A-2", PatientID="P-2", PatientName="Roe^Jane"), 21),
     "a known patient": ("POST", WORKLIST, entry(AccessionNumber="A-2"), 16),
     "an update": ("PUT", ENTRY, entry(RequestedProcedureDescription="CT head"), 19),
 }

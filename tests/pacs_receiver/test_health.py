@@ -83,6 +83,36 @@ def test_a_check_is_made_now_and_then_only() -> None:
     assert [rarely(), rarely()] == ["made 2", "made 3"]
 
 
+def test_a_glance_is_made_each_time_and_what_it_finds_is_looked_into_at_once() -> None:
+    found: list[str] = []
+    made: list[int] = []
+
+    def glance() -> None:
+        if found:
+            raise Unwell(found[0])
+
+    def check() -> str:
+        made.append(1)
+        return "well"
+
+    both = NowAndThen(check, glance=glance, every=3600)
+    assert [both(), both()] == ["well", "well"]
+    found.append("full")
+    for _ in range(3):
+        with pytest.raises(Unwell, match="full"):
+            both()
+    found.clear()
+    wait_until(lambda: _tells_well(both), timeout=10, what="it is well again")
+    assert len(made) == 2
+
+
+def _tells_well(check: NowAndThen) -> bool:
+    try:
+        return check() == "well"
+    except Unwell:
+        return False
+
+
 def test_a_write_that_hangs_is_told_and_no_second_is_begun() -> None:
     release = threading.Event()
     begun: list[int] = []

@@ -79,3 +79,13 @@ def test_the_demonstration_works_through_the_list_and_ends_with_ctrl_c(folder: P
 def _done(demo: subprocess.Popen[bytes], output: Path) -> bool:
     assert demo.poll() is None, output.read_text()
     return "The list is done" in output.read_text()
+
+
+@pytest.mark.parametrize("option", ["--rate=fast", "--rate=-1", "--pause=nan", "--entries=0"])
+def test_a_wrong_option_is_told_before_anything_starts(option: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "demo.py"), option], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 2
+    assert option.partition("=")[2] in done.stderr.splitlines()[-1]
+    assert not done.stdout

@@ -339,6 +339,21 @@ def test_a_step_id_that_is_doubled_in_its_order_is_replaced_and_told_and_reading
     assert ScheduledProcedureStep.objects.count() == 3
 
 
+@pytest.mark.parametrize("names", ["abc", "acb", "cab"])
+def test_a_doubled_step_id_is_no_copy_of_a_step_of_another_id(tmp_path: Path, names: str) -> None:
+    mr = {**STEP, "Modality": "MR"}
+    steps = (STEP, {**mr, "ScheduledProcedureStepID": "2"}, mr)
+    for name, step in zip(names, steps, strict=True):
+        write(tmp_path / f"{name}.wl", step)
+    done = run(tmp_path)
+    assert done.status == 0
+    assert done.out.count("is another step's of this order; S") == 1
+    assert ScheduledProcedureStep.objects.count() == 3
+    assert {"1", "2"} < {*ScheduledProcedureStep.objects.values_list("scheduled_procedure_step_id", flat=True)}
+    assert "0 steps made, 3 updated" in run(tmp_path).out
+    assert ScheduledProcedureStep.objects.count() == 3
+
+
 def test_steps_without_an_id_get_one_and_are_known_again(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wl", {**STEP, "ScheduledProcedureStepID": ""})
     run(path)
