@@ -70,10 +70,11 @@ _IS_THERE = frozenset({Outcome.ADDED, Outcome.SAME})
 
 
 class _Pending:
-    __slots__ = ("came", "error", "outcome", "record")
+    __slots__ = ("came", "error", "key", "outcome", "record")
 
     def __init__(self, record: Record) -> None:
         self.record = record
+        self.key = key_of(record)
         self.came = time.monotonic()
         self.outcome: Outcome | None = None
         self.error: IndexUnavailable | None = None
@@ -124,7 +125,7 @@ class IndexWriter:
                 batch.append(self._queue.popleft())
         # One order for all writers, so that PostgreSQL's locks do not wait in a circle. Where the same instance reaches
         # two receivers at once they still may: PostgreSQL then ends one of the transactions, and it is tried again.
-        batch.sort(key=lambda pending: (*key_of(pending.record), pending.record.sop_instance_uid))
+        batch.sort(key=lambda pending: (*pending.key, pending.record.sop_instance_uid))
         try:
             self._with_retries(batch)
         except self._dbapi_error() as exc:
@@ -171,16 +172,21 @@ class IndexWriter:
 
     def _write(self, batch: list[_Pending]) -> list[Outcome]:
         if self._statements.insert_and_count:
-            known = [self._known_series.get(key_of(pending.record)) for pending in batch]
+            known = [self._known_series.get(pending.key) for pending in batch]
             if None not in known:
                 return self._write_at_once(batch, [ids for ids in known if ids])
         found: dict[Key, Ids] = {}
         with self._transaction() as cursor:
-            for key, record in sorted({key_of(p.record): p.record for p in batch}.items(), key=itemgetter(0)):
-                found[key] = self._known(cursor, key) or self._make(cursor, record)
-            outcomes = [self._insert(cursor, pending.record, found[key_of(pending.record)]) for pending in batch]
-            here = {key_of(p.record) for p, outcome in zip(batch, outcomes, strict=True) if outcome in _IS_THERE}
-            mixed = [key[0] for key in sorted(here) if index_parents.link(cursor, self._statements, found[key])]
+            linked: set[Key] = set()  # those that are known are: it was asked with the rest
+            for key, record in sorted({p.key: p.record for p in batch}.items(), key=itemgetter(0)):
+                known_ids = self._known(cursor, key)
+                if known_ids is not None:
+                    linked.add(key)
+                found[key] = known_ids or self._make(cursor, record)
+            outcomes = [self._insert(cursor, pending.record, found[pending.key]) for pending in batch]
+            here = {p.key for p, outcome in zip(batch, outcomes, strict=True) if outcome in _IS_THERE}
+            new = sorted(here - linked)
+            mixed = [key[0] for key in new if index_parents.link(cursor, self._statements, found[key])]
             self._count(cursor, batch, outcomes, found)
         index_parents.tell(mixed)
         if len(self._known_series) > _KNOWN_LIMIT:
@@ -284,7 +290,7 @@ class IndexWriter:
         by_study: dict[int, _Total] = {}
         for pending, outcome in zip(batch, outcomes, strict=True):
             if outcome is Outcome.ADDED:
-                ids = found[key_of(pending.record)]
+                ids = found[pending.key]
                 by_series.setdefault((ids.study, ids.series), _Total()).add(pending.record)
                 by_study.setdefault(ids.study, _Total()).add(pending.record)
         for (study_id, series_id), total in sorted(by_series.items()):
