@@ -134,8 +134,8 @@ class CommitmentJobs:
             log.error("gave up reporting a storage commitment to %s: %s", row.ae_title, reason)
             self._close(row.id)
             return
-        log.warning("a storage commitment result for %s waits: %s", row.ae_title, reason)
         jobs.try_again(self.engine, commitment, row.id, time.time(), row.attempts)
+        log.warning("a storage commitment result for %s waits: %s", row.ae_title, reason)
 
     def _set_requested(self, row_id: int, at: float) -> None:
         with self.engine.begin() as connection:

@@ -145,6 +145,10 @@ class Toy:
         length = int.from_bytes(request.data[4:8], "little")
         word = request.data[8 : 8 + length].decode("ascii", "replace").strip()
         try:
+            if word == "READ UNTIL CANCELLED":
+                while not request.cancelled:
+                    association.poll(0.05)
+                return
             yield from self._obey(word, request)
         finally:
             self.events.append(f"find {word} closed")

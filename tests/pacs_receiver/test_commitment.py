@@ -178,9 +178,9 @@ def test_a_pending_request_survives_a_restart_and_is_tried_again(start_receiver:
     assert ask(receiver, wish((CT, stored))) == 0
     wait_until(lambda: "waits: it could not be reached" in receiver.log.read_text())
     receiver.kill()
-    receiver.start()
     reports = Reports()
     with listening(reports, port):
+        receiver.start()
         assert reports.wait()[0] == 1
     assert len(reports.received) == 1
 

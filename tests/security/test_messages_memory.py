@@ -257,13 +257,13 @@ def test_a_message_that_never_ends_is_cut_off_however_briskly_it_comes(listen: L
 def test_complete_messages_that_wait_for_their_turn_count_too(listen: Listen) -> None:
     listener = listen(messages=200_000)
     with listener.associated() as peer:
-        peer.send_message(5, find(1), identifier("WAIT"))
-        assert peer.read_message().status == 0xFF00
+        peer.send_message(5, find(1), identifier("READ UNTIL CANCELLED"))
         for message_id in range(2, 6):
             peer.send_message(5, find(message_id), bytes(48_000))
-        listener.toy.flag("go").touch()
+        # it comes after the four, so that all of them wait when the first is over
+        peer.send_message(5, cancel(1))
         statuses = [peer.read_message().status for _ in range(5)]
-        assert statuses[0] == 0
+        assert statuses[0] == 0xFE00
         assert statuses[1:].count(0xA700) == 2, "half of the budget is one address's"
         peer.echo()
         wait_until(lambda: listener.seats.memory.used() == 0)

@@ -153,6 +153,8 @@ def pick(page: Page, typed: str, expected: str) -> None:
     page.keyboard.type(typed)
     page.locator(".select2-results__option--highlighted", has_text=expected).wait_for()
     page.keyboard.press("Enter")
+    # select2 gives the focus back by a timer: it would take it from the field that is focused next
+    expect(page.locator(".select2-selection:focus")).to_have_count(1)
 
 
 def test_a_probable_duplicate_is_offered_and_taken(browser: Browser, live_server: Any) -> None:
