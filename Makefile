@@ -40,7 +40,7 @@ run: $(RUN_STAMP)
 	@exec $(BIN)/python embedded.py
 
 demo: $(RUN_STAMP)
-	@exec $(BIN)/python demo.py
+	@exec $(BIN)/python -m simulator.demo
 
 status: $(RUN_STAMP)
 	@exec $(BIN)/python embedded.py status

@@ -53,6 +53,8 @@ INSTALLED_APPS = [
     # For the page of the API, whose script and style it brings.
     "ninja",
     "csp",
+    # Only for its commands: `demo_day` and `simulate_modality`.
+    "simulator",
 ]
 
 STATIC_URL = "static/"

@@ -18,6 +18,7 @@ PACKAGES = (
     "mwl_admin",
     "mwl_scp",
     "pacs_receiver",
+    "simulator",
 )
 FIXED = (*PACKAGES, "tests", "benchmarks", "docs", "compose.yaml", "Dockerfile", "Makefile", "manage.py", "README.md")
 MAY_IMPORT = {
@@ -28,6 +29,7 @@ MAY_IMPORT = {
     "mwl_admin": {"gateway_link", "gateway_settings"},
     "mwl_scp": {"mwl_admin", "dicom_listener", "gateway_settings"},
     "pacs_receiver": {"dicom_listener", "gateway_link", "gateway_settings"},
+    "simulator": {"mwl_admin", "gateway_settings", "embedded"},
 }
 
 

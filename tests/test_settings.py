@@ -38,7 +38,7 @@ import mwl_admin.gunicorn
 import gateway_certificates.cli, mwl_scp.config, pacs_receiver.config
 from gateway_settings.environment import environment
 mwl_scp.config.load(environment())
-from mwl_admin.simulator import addresses
+from simulator import addresses
 addresses.worklist_provider(environment()), addresses.receiver(environment())
 pacs_receiver.config.load(environment())
 gateway_certificates.cli.store()
@@ -82,7 +82,15 @@ def read_by_the_code(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 def read_by_literal_name() -> set[str]:
     """Return the variables that any module reads by a literal name, such as those read by one command only."""
     pattern = re.compile(r"""\b_?read\(\s*(?:[\w.()]+,\s*)?["']([A-Z][A-Z0-9_]+)["']""")
-    packages = ("mwl_admin", "mwl_scp", "pacs_receiver", "dicom_listener", "gateway_settings", "gateway_certificates")
+    packages = (
+        "mwl_admin",
+        "mwl_scp",
+        "pacs_receiver",
+        "dicom_listener",
+        "gateway_settings",
+        "gateway_certificates",
+        "simulator",
+    )
     sources = [path.read_text() for name in packages for path in (ROOT / name).rglob("*.py")]
     return {name for text in sources for name in pattern.findall(text)}
 

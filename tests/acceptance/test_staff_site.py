@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from mwl_admin.simulator.examination import Examination
-from mwl_admin.simulator.images import image
-from mwl_admin.simulator.network import Peer, Results, Scanner
+from simulator.examination import Examination
+from simulator.images import image
+from simulator.network import Peer, Results, Scanner
 from tests.acceptance.department import NEXT_REFRESH, Department, open_department, row, status, step_of
 from tests.clients import dcmtk
 from tests.components import requires

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from mwl_admin.models import APIClient
 from mwl_admin.plaintext import plain
-from mwl_admin.simulator.account import Account
 from mwl_admin.terminal import PlainCommand
+from simulator.account import Account
 from tests.processes import ROOT, clean_environment
 from tests.worklist.cast import make_station
 
@@ -26,7 +26,11 @@ C1 = "".join(map(chr, range(0x80, 0xA0)))
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 HIDDEN = "\u200b\u2060\ufeff\u2028\u2029\U000e0041"
 EVIL = "\x1b]0;x\x07" + C0 + C1 + BIDI + HIDDEN
-COMMANDS = sorted(path.stem for path in (ROOT / "mwl_admin" / "management" / "commands").glob("[a-z]*.py"))
+COMMANDS = sorted(
+    f"{package}.management.commands.{path.stem}"
+    for package in ("mwl_admin", "simulator")
+    for path in (ROOT / package / "management" / "commands").glob("[a-z]*.py")
+)
 
 
 def steers(text: str) -> set[str]:
@@ -48,7 +52,7 @@ def test_json_stays_json(text: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_writes_plain_output(name: str) -> None:
-    command = import_module(f"mwl_admin.management.commands.{name}").Command
+    command = import_module(name).Command
     assert issubclass(command, PlainCommand)
     out, err = io.StringIO(), io.StringIO()
     made = command(stdout=out, stderr=err)

@@ -41,7 +41,8 @@ def test_the_demonstration_works_through_the_list_and_ends_with_ctrl_c(folder: P
                 "env",
                 "--default-signal=INT",
                 sys.executable,
-                str(ROOT / "demo.py"),
+                "-m",
+                "simulator.demo",
                 "--rate",
                 "0",
                 "--pause",
@@ -49,7 +50,7 @@ def test_the_demonstration_works_through_the_list_and_ends_with_ctrl_c(folder: P
                 "--entries",
                 "6",
             ],
-            env={**clean_environment({**settings, **foreign}), "TMPDIR": str(folder)},
+            env={**clean_environment({**settings, **foreign}), "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -84,7 +85,12 @@ def _done(demo: subprocess.Popen[bytes], output: Path) -> bool:
 @pytest.mark.parametrize("option", ["--rate=fast", "--rate=-1", "--pause=nan", "--entries=0"])
 def test_a_wrong_option_is_told_before_anything_starts(option: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "demo.py"), option], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "simulator.demo", option],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == 2
     assert option.partition("=")[2] in done.stderr.splitlines()[-1]

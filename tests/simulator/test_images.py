@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from mwl_admin.simulator.examination import Examination, faults, walk_in
-from mwl_admin.simulator.images import MODALITIES, image
-from mwl_admin.simulator.pattern import frame
+from simulator.examination import Examination, faults, walk_in
+from simulator.images import MODALITIES, image
+from simulator.pattern import frame
 from tests.components import requires
 
 STARTED = datetime.datetime(2026, 5, 4, 10, 30)  # noqa: DTZ001 - a scanner's wall clock

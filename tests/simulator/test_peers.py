@@ -12,8 +12,8 @@ from pydicom import dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from mwl_admin.simulator.images import MODALITIES
-from mwl_admin.simulator.profiles import PROFILES
+from simulator.images import MODALITIES
+from simulator.profiles import PROFILES
 from tests.components import requires
 from tests.ports import free_port
 from tests.simulator.test_command import simulate, told

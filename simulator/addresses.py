@@ -8,7 +8,7 @@ import socket
 from environs import FileAwareEnv
 
 from mwl_admin import environment
-from mwl_admin.simulator.network import Peer
+from simulator.network import Peer
 
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a service listens
 

@@ -16,14 +16,14 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from gateway_settings.environment import environment
-from mwl_admin.simulator import addresses
-from mwl_admin.simulator.account import Account
-from mwl_admin.simulator.examination import SYNTHETIC_PREFIX
-from mwl_admin.simulator.images import MODALITIES
-from mwl_admin.simulator.network import Peer
-from mwl_admin.simulator.profiles import PROFILES
-from mwl_admin.simulator.stations import Department, Plan, Station
 from mwl_admin.terminal import PlainCommand
+from simulator import addresses
+from simulator.account import Account
+from simulator.examination import SYNTHETIC_PREFIX
+from simulator.images import MODALITIES
+from simulator.network import Peer
+from simulator.profiles import PROFILES
+from simulator.stations import Department, Plan, Station
 
 
 class Command(PlainCommand):

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from mwl_admin.models import Patient, Procedure, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station
 from mwl_admin.models.requested import Priority
-from mwl_admin.simulator.examination import SYNTHETIC_PREFIX
+from simulator.examination import SYNTHETIC_PREFIX
 
 SCHEME = "99SYN"
 

@@ -9,8 +9,8 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from mwl_admin.simulator.examination import Examination, copy_codes, new_uid, step_of
-from mwl_admin.simulator.pattern import frame
+from simulator.examination import Examination, copy_codes, new_uid, step_of
+from simulator.pattern import frame
 
 CT_IMAGE = UID("1.2.840.10008.5.1.4.1.1.2")
 MR_IMAGE = UID("1.2.840.10008.5.1.4.1.1.4")

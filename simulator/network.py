@@ -13,7 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 
-from mwl_admin.simulator.examination import new_uid
+from simulator.examination import new_uid
 
 WORKLIST = UID("1.2.840.10008.5.1.4.31")
 PERFORMED_STEP = UID("1.2.840.10008.3.1.2.3.3")

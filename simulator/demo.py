@@ -20,7 +20,7 @@ from pathlib import Path
 import embedded
 from gateway_settings.private import keep_private
 
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parent.parent
 SCANNERS = ("CT1:ct", "MR1:mr", "US1:us")
 _START_SECONDS = 60
 _STOP_SECONDS = 60
@@ -55,7 +55,7 @@ def _counted(text: str) -> str:
 
 
 def _amount(text: str) -> str:
-    from mwl_admin.simulator.addresses import amount
+    from simulator.addresses import amount
 
     try:
         amount(text)

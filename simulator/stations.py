@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from mwl_admin.simulator.account import Account
-from mwl_admin.simulator.examination import Examination, faults, is_synthetic, key, new_uid, start, step_of, walk_in
-from mwl_admin.simulator.images import MODALITIES, image, sop_class_of
-from mwl_admin.simulator.network import Answer, NoAnswerError, NotOfferedError, Peer, Results, Scanner
-from mwl_admin.simulator.profiles import Profile
+from simulator.account import Account
+from simulator.examination import Examination, faults, is_synthetic, key, new_uid, start, step_of, walk_in
+from simulator.images import MODALITIES, image, sop_class_of
+from simulator.network import Answer, NoAnswerError, NotOfferedError, Peer, Results, Scanner
+from simulator.profiles import Profile
 
 
 @dataclass(frozen=True, slots=True)
