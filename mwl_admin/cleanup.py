@@ -9,8 +9,8 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 
 from mwl_admin.changes import feed
-from mwl_admin.exchange import reconciliation
-from mwl_admin.exchange.arrivals import prune_notices
+from mwl_admin.images import change_delivery
+from mwl_admin.images.arrivals import prune_notices
 
 
 def _refused_kept() -> datetime.timedelta:
@@ -26,7 +26,7 @@ def prune(now: datetime.datetime) -> dict[str, int]:
     return {
         "notices": prune_notices(now),
         "changes": feed.prune(now),
-        "told_changes": reconciliation.prune(now),
+        "told_changes": change_delivery.prune(now),
         "sessions": Session.objects.filter(expire_date__lt=now).delete()[0],
         "refused_logins": AccessAttempt.objects.filter(attempt_time__lt=now - _refused_kept()).delete()[0],
     }

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from gateway_settings.environment import environment as read_environment
 from mwl_admin import environment, languages
-from mwl_admin.exchange.limits import TableLimits
+from mwl_admin.entries.tables.limits import TableLimits
 from mwl_admin.web import headers
 from mwl_admin.web.limits import API_BODY_BYTES, Limits
 from mwl_admin.worklist import policy

@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 
 from django.db.models import Q
 
-from mwl_admin import names
+from gateway_link import names
 from mwl_admin.models import Patient
 
 ALIKE = 0.72

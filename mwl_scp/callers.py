@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from dicom_listener.access import Reason
 from dicom_listener.log import log_failure
-from mwl_admin.callers import Call, is_legal, note
+from mwl_admin.devices.callers import Call, is_legal, note
 from mwl_admin.models import Station
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.text import Text
 
-from mwl_admin.plaintext import plain
+from mwl_admin.management.plaintext import plain
 
 _STYLES = {True: "green", False: "bold red"}
 

@@ -20,13 +20,13 @@ from tablib import Dataset
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
 from mwl_admin import reading
-from mwl_admin.exchange import export
-from mwl_admin.exchange.columns import HEADINGS
-from mwl_admin.exchange.files import Table, read
-from mwl_admin.exchange.limits import TableError, TableLimits, refuse_large_file
-from mwl_admin.exchange.spreadsheets import write_csv, write_xlsx
-from mwl_admin.exchange.table import CREATE, ERROR, UNCHANGED, UPDATE, Row, check, import_table
-from mwl_admin.exchange.waiting import WaitingFiles
+from mwl_admin.entries.tables import export
+from mwl_admin.entries.tables.columns import HEADINGS
+from mwl_admin.entries.tables.files import Table, read
+from mwl_admin.entries.tables.limits import TableError, TableLimits, refuse_large_file
+from mwl_admin.entries.tables.rows import CREATE, ERROR, UNCHANGED, UPDATE, Row, check, import_table
+from mwl_admin.entries.tables.spreadsheets import write_csv, write_xlsx
+from mwl_admin.entries.tables.waiting import WaitingFiles
 from mwl_admin.models import ScheduledProcedureStep
 
 _TYPES = {
@@ -116,7 +116,7 @@ class EntryImportForm(ImportForm):  # type: ignore[misc]
 
 
 class EntryResource(Resource):  # type: ignore[misc]
-    """Entries as django-import-export sees them; what is done with them is `mwl_admin.exchange`'s."""
+    """Entries as django-import-export sees them; what is done with them is `mwl_admin.entries`'s."""
 
     locals().update({heading.name: Field(column_name=heading.name) for heading in HEADINGS})
 

@@ -9,9 +9,9 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
-from mwl_admin import finding
 from mwl_admin.admin.editing import EditedAdmin
 from mwl_admin.admin.readers import PatientDataAdmin
+from mwl_admin.entries import finding
 from mwl_admin.models import Patient
 
 

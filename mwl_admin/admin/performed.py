@@ -21,7 +21,7 @@ from mwl_admin import reading
 from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.admin.records import RecordAdmin
 from mwl_admin.exceptions import TransitionError
-from mwl_admin.exchange.alarms import images
+from mwl_admin.images.alarms import images
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
 from mwl_admin.models.performed import Doubt, PerformedStatus
 from mwl_admin.models.status import ENDED

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mwl_admin import examinations
 from mwl_admin.admin.editing import EditedForm
+from mwl_admin.entries import examinations
 from mwl_admin.models import ProtocolCode
 
 _FIELDS = {

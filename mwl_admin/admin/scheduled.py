@@ -14,10 +14,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import finding, preflight
+from mwl_admin import preflight
 from mwl_admin.admin.editing import EditedAdmin
 from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.admin.readsteps import ReadStepForm
+from mwl_admin.entries import finding
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import Procedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN

@@ -16,8 +16,8 @@ from mwl_admin.api.dicomjson import MEDIA_TYPE, to_keywords
 from mwl_admin.api.entries import shown_alone
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.reach import Reach
-from mwl_admin.exchange.jsonform import is_storable
-from mwl_admin.exchange.problems import Problem
+from mwl_admin.entries.jsonform import is_storable
+from mwl_admin.entries.problems import Problem
 from mwl_admin.models import APIClient, RequestedProcedure
 from mwl_admin.web.limits import API_BODY_BYTES
 

@@ -13,8 +13,8 @@ from django.db.models import Q, QuerySet
 from mwl_admin.api.dicomjson import DataSet, to_dicom_json
 from mwl_admin.api.parameters import everything
 from mwl_admin.models import RequestedProcedure, ScheduledProcedureStep
+from mwl_admin.models.prepared import Prepared
 from mwl_admin.models.status import ENDED
-from mwl_admin.prepared import Prepared
 from mwl_admin.worklist.attributes import STEP_SEQUENCE
 from mwl_admin.worklist.charset import DEFAULT_TERM, CharacterSet, split_terms
 from mwl_admin.worklist.directory import Directory

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from django.http import HttpResponse
 
-from mwl_admin.exchange.problems import ConflictError, EntryError, Problem, UnknownEntryError, UnknownPatientError
+from mwl_admin.entries.problems import ConflictError, EntryError, Problem, UnknownEntryError, UnknownPatientError
 
 CONTENT_TYPE = "application/problem+json"
 

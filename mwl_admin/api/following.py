@@ -16,7 +16,7 @@ from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.reach import Reach
 from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.changes.feed import Changes, Feed, UnknownCursor, one_moment
-from mwl_admin.exchange.problems import Problem
+from mwl_admin.entries.problems import Problem
 from mwl_admin.models import RequestedProcedure
 
 router = Router(tags=["Entries"])

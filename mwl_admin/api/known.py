@@ -11,7 +11,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from mwl_admin.api.errors import Refused
-from mwl_admin.exchange.problems import Problem
+from mwl_admin.entries.problems import Problem
 
 View = Callable[..., HttpResponse]
 

@@ -19,7 +19,7 @@ from mwl_admin.api.following import CHANGES
 from mwl_admin.api.reach import Reach
 from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.changes.feed import Feed, one_moment
-from mwl_admin.exchange.jsonform import is_storable
+from mwl_admin.entries.jsonform import is_storable
 from mwl_admin.models import RequestedProcedure, StepStatus
 from mwl_admin.validators import LO_LENGTH
 

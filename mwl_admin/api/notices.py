@@ -13,7 +13,7 @@ from ninja import Router
 from mwl_admin.api.asked import bytes_of
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.rehearsal import carry_out
-from mwl_admin.exchange import arrivals
+from mwl_admin.images import arrivals
 
 router = Router(tags=["Receiver"])
 

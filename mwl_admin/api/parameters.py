@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from django.http import QueryDict
 
 from mwl_admin.api.errors import bad_request
-from mwl_admin.exchange.attributes import STEP_KEYWORDS, keyword_of
+from mwl_admin.entries.attributes import STEP_KEYWORDS, keyword_of
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_SEQUENCE, Attribute, Matching
 from mwl_admin.worklist.identifier import Identifier, Key
 

@@ -12,7 +12,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from mwl_admin import finding, identity
 from mwl_admin.api import patientschema, whoknows
 from mwl_admin.api.asked import body_of, in_form, reach_of, source_of
 from mwl_admin.api.dicomjson import MEDIA_TYPE
@@ -22,11 +21,12 @@ from mwl_admin.api.patientsjson import shown, tag_of, values_of
 from mwl_admin.api.reach import Reach
 from mwl_admin.api.rehearsal import carry_out
 from mwl_admin.api.tokens import Scope, Token
-from mwl_admin.exchange import values
-from mwl_admin.exchange.jsonform import is_storable
-from mwl_admin.exchange.patients import Kept, keep
-from mwl_admin.exchange.problems import Problem
+from mwl_admin.entries import finding, values
+from mwl_admin.entries.jsonform import is_storable
+from mwl_admin.entries.patients import Kept, keep
+from mwl_admin.entries.problems import Problem
 from mwl_admin.models import FormerPatientID, Patient
+from mwl_admin.patients import identity
 
 router = Router(tags=["Patients"])
 PATIENTS = "/api/patients"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mwl_admin.api import entryschema, schema
-from mwl_admin.exchange.patients import KEYWORDS
+from mwl_admin.entries.patients import KEYWORDS
 
 PATIENT = {"$ref": "#/components/schemas/Patient"}
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

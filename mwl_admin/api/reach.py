@@ -19,13 +19,13 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from mwl_admin import identity
 from mwl_admin.api.errors import Refused
-from mwl_admin.exchange import persons
-from mwl_admin.exchange.attributes import STATIONS
-from mwl_admin.exchange.entries import Entry, Mode, Stored
-from mwl_admin.exchange.problems import ConflictError, Problem, UnknownEntryError
+from mwl_admin.entries import persons
+from mwl_admin.entries.attributes import STATIONS
+from mwl_admin.entries.entries import Entry, Mode, Stored
+from mwl_admin.entries.problems import ConflictError, Problem, UnknownEntryError
 from mwl_admin.models import APIClient, Patient, RequestedProcedure, ScheduledProcedureStep
+from mwl_admin.patients import identity
 from mwl_admin.worklist import scope
 from mwl_admin.worklist.directory import Directory
 from mwl_admin.worklist.matching import EVERYTHING, stations_q

@@ -17,11 +17,11 @@ from django.utils import timezone
 from ninja import Router
 
 from gateway_link.signature import Unsigned
-from mwl_admin import callers
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.rehearsal import carry_out
-from mwl_admin.callers import Call
-from mwl_admin.exchange import registry, signed
+from mwl_admin.devices import callers, registry
+from mwl_admin.devices.callers import Call
+from mwl_admin.images import signed
 from mwl_admin.models import Enrolment, KeptOut, ServiceName, Station
 
 router = Router(tags=["Receiver"])

@@ -18,7 +18,7 @@ from mwl_admin.api import dicomjson, nativexml
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.parameters import Search, parse
 from mwl_admin.api.reach import Reach
-from mwl_admin.exchange.problems import Problem
+from mwl_admin.entries.problems import Problem
 from mwl_admin.models import APIClient
 from mwl_admin.worklist import policy as policies
 from mwl_admin.worklist.errors import IdentifierError, MatchingKeyError, QueryError

@@ -12,6 +12,7 @@ from ninja.openapi.docs import Swagger
 
 from mwl_admin.api import (
     changing,
+    corrections,
     document,
     errors,
     following,
@@ -19,7 +20,6 @@ from mwl_admin.api import (
     outcome,
     patients,
     receiver,
-    reconciliation,
     schema,
     whoknows,
 )
@@ -29,7 +29,7 @@ from mwl_admin.api.insiders import insiders_only
 from mwl_admin.api.known import known_parameters
 from mwl_admin.api.search import search
 from mwl_admin.api.tokens import Scope, Token
-from mwl_admin.exchange.problems import EntryError, Problem
+from mwl_admin.entries.problems import EntryError, Problem
 
 
 class _API(NinjaAPI):
@@ -49,7 +49,7 @@ api = _API(
     docs_decorator=insiders_only,
 )
 api.add_decorator(known_parameters)
-for part in (receiver, notices, following, changing, outcome, patients, reconciliation):
+for part in (receiver, notices, following, changing, outcome, patients, corrections):
     api.add_router("", part.router)
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from django.http import HttpRequest
 
-from mwl_admin import identity
 from mwl_admin.api.asked import client_of, reach_of
-from mwl_admin.exchange import persons
-from mwl_admin.exchange.problems import DIFFERS, ConflictError, EntryError, Problem
+from mwl_admin.entries import persons
+from mwl_admin.entries.problems import DIFFERS, ConflictError, EntryError, Problem
 from mwl_admin.models import Patient
+from mwl_admin.patients import identity
 
 
 def with_values(error: EntryError, request: HttpRequest) -> EntryError:

@@ -11,8 +11,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from mwl_admin.models.prepared import PreparedInstances
 from mwl_admin.models.station import Station
-from mwl_admin.prepared import PreparedInstances
 
 TOKEN_MARK = "gw_"  # noqa: S105 - how each token begins, so that one in a wrong place is recognised
 WARNED_BEFORE = timedelta(days=14)

@@ -3,9 +3,9 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import identity
 from mwl_admin.fields import LongStringField
 from mwl_admin.models.patient import Patient
+from mwl_admin.patients import identity
 
 
 class FormerPatientIDQuerySet(models.QuerySet["FormerPatientID"]):

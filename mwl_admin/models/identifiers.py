@@ -11,8 +11,8 @@ from functools import cache
 
 from django.db import models
 
+from mwl_admin.models.prepared import Prepared
 from mwl_admin.models.sequence import Sequence
-from mwl_admin.prepared import Prepared
 
 CHUNK = 500
 """How many identifiers are looked up by one statement; SQLite takes only so many parameters."""

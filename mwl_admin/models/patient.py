@@ -9,9 +9,11 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import identity, names, patientchanges, validators
+from gateway_link import names
+from mwl_admin import validators
 from mwl_admin.fields import LongStringField, LongStringsField, LongTextField, NameComponentField, NameGroupField
 from mwl_admin.models.base import EditedModel, PreparedQuerySet, history
+from mwl_admin.patients import change_signal, identity
 
 
 class Sex(models.TextChoices):
@@ -155,8 +157,8 @@ class Patient(EditedModel):
             super().save(*args, update_fields=update_fields, **kwargs)
             after = identity.of_record(self)
             if before is not None and before != after:
-                change = patientchanges.PatientChange(patientchanges.Kind.UPDATED, before, after, self.pk)
-                patientchanges.tell(change)
+                change = change_signal.PatientChange(change_signal.Kind.UPDATED, before, after, self.pk)
+                change_signal.tell(change)
         self._as_read = after
 
     def clean(self) -> None:

@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from mwl_admin.fields import UIDField
 from mwl_admin.models.former import FormerPatientID
+from mwl_admin.models.prepared import Prepared
 from mwl_admin.models.requested import RequestedProcedure
 from mwl_admin.models.scheduled import ScheduledProcedureStep
-from mwl_admin.prepared import Prepared
 
 ALARM_DAYS = 30
 """How long a study that does not fit is shown, unless somebody settles it before."""

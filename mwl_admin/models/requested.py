@@ -6,13 +6,14 @@ from typing import Any, Self
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import identity, names, patientchanges
+from gateway_link import names
 from mwl_admin.fields import CodeStringField, LongStringField, PersonNameField, ShortStringField, UIDField
 from mwl_admin.models import identifiers
 from mwl_admin.models.base import EditedModel, PreparedQuerySet, history
 from mwl_admin.models.catalogue import Procedure
 from mwl_admin.models.codes import CodedEntry, require_whole_code
 from mwl_admin.models.patient import Patient
+from mwl_admin.patients import change_signal, identity
 
 NAME_HELP = _("E.g. Adams^John^^Dr: family^given^middle^prefix^suffix.")
 
@@ -134,9 +135,9 @@ class RequestedProcedure(CodedEntry, EditedModel):
         self._owner_as_read = self.patient_id
 
     def _tell_moved(self, owner: identity.Person) -> None:
-        kind, after = patientchanges.Kind.MOVED, identity.of_record(self.patient)
-        change = patientchanges.PatientChange(kind, owner, after, self.patient_id, (self.study_instance_uid,))
-        patientchanges.tell(change)
+        kind, after = change_signal.Kind.MOVED, identity.of_record(self.patient)
+        change = change_signal.PatientChange(kind, owner, after, self.patient_id, (self.study_instance_uid,))
+        change_signal.tell(change)
 
     def merge_into(self, patient: Patient) -> None:
         """Become an entry of the record that the entry's own is merged into; the merge is told as a whole."""

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import names
+from gateway_link import names
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.fields import CodeStringField, LongStringField, LongTextField, PersonNameField, ShortStringField
 from mwl_admin.models import identifiers

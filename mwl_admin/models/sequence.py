@@ -3,7 +3,7 @@
 from django.db import connection, models, transaction
 from django.utils.translation import gettext_lazy
 
-from mwl_admin.prepared import Prepared
+from mwl_admin.models.prepared import Prepared
 
 
 class Sequence(models.Model):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mwl_admin import identity, names
+from gateway_link import names
 from mwl_admin.models import MergedPatient, Patient, RequestedProcedure
 from mwl_admin.mpps.dataset import DataSet
 from mwl_admin.mpps.report import date, text
+from mwl_admin.patients import identity
 
 
 def differences(ds: DataSet, order: RequestedProcedure) -> tuple[str, ...]:

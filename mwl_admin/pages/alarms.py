@@ -8,8 +8,8 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils.translation import ngettext
 
-from mwl_admin.exchange import alarms
-from mwl_admin.exchange.alarms import Alarm, Kind
+from mwl_admin.images import alarms
+from mwl_admin.images.alarms import Alarm, Kind
 from mwl_admin.models import PerformedProcedureStep
 from mwl_admin.models.performed import Doubt
 

@@ -12,8 +12,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from mwl_admin import finding
-from mwl_admin.exchange.alarms import images
+from mwl_admin.entries import finding
+from mwl_admin.images.alarms import images
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.patient import PregnancyStatus
 from mwl_admin.models.status import OPEN, SOURCES, WAITING

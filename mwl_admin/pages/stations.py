@@ -17,7 +17,7 @@ from pydicom import Dataset
 from pydicom.filereader import read_dataset
 
 from mwl_admin import reading
-from mwl_admin.echo import echo
+from mwl_admin.devices.echo import echo
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, WorklistQuery
 from mwl_admin.pages import callers
 from mwl_admin.pages.keys import readable

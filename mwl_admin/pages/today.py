@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from mwl_admin import reading
 from mwl_admin.exceptions import TransitionError
-from mwl_admin.exchange import reconciliation
+from mwl_admin.images import change_delivery
 from mwl_admin.models import ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.pages import day as days
 from mwl_admin.pages.alarms import Alarms
@@ -121,7 +121,7 @@ def _list(request: HttpRequest, filters: days.Filters) -> _List:
         ],
         "total": len(everything),
         "all_address": _address("today", filters, status=""),
-        "late_changes": reconciliation.late(),
+        "late_changes": change_delivery.late(),
         "elsewhere": days.rows(elsewhere, now, alarms.mixed_up),
         "too_many": len(elsewhere) == days.FOUND_ELSEWHERE,
         "unmatched": unmatched,

@@ -1,4 +1,4 @@
-"""From a data set to an entry: values by keyword, as the exchange takes them.
+"""From a data set to an entry: values by keyword, as `mwl_admin.entries` takes them.
 
 Files of other systems hold odd values. What is not needed to know who, what and when is left out with a note, so that
 nobody stays off the list for the sake of a priority.
@@ -18,10 +18,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from mwl_admin.exchange import values
-from mwl_admin.exchange.attributes import PROCEDURE_CODE, READ_ONLY, REASON_CODE, STATIONS, STEPS
-from mwl_admin.exchange.problems import Problem
-from mwl_admin.exchange.steps import STEP_ID
+from mwl_admin.entries import values
+from mwl_admin.entries.attributes import PROCEDURE_CODE, READ_ONLY, REASON_CODE, STATIONS, STEPS
+from mwl_admin.entries.problems import Problem
+from mwl_admin.entries.steps import STEP_ID
 from mwl_admin.validators import LO_LENGTH, SH_LENGTH, validate_uid
 from mwl_admin.wlfiles.errors import FileError
 from mwl_admin.wlfiles.marker import is_for_any_station

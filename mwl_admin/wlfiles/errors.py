@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mwl_admin.exchange.problems import DIFFERS, Problem
+from mwl_admin.entries.problems import DIFFERS, Problem
 
 
 class FileError(Exception):

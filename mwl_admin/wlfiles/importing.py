@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mwl_admin.exchange.problems import Problem
+from mwl_admin.entries.problems import Problem
 from mwl_admin.wlfiles.entry import entry_of
 from mwl_admin.wlfiles.errors import FileError
 from mwl_admin.wlfiles.reading import read_file

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.utils.translation import gettext as _
 
-from mwl_admin.exchange.problems import Problem
+from mwl_admin.entries.problems import Problem
 from mwl_admin.wlfiles.errors import FileError
 from mwl_admin.worklist.attributes import ATTRIBUTES, Attribute
 from mwl_admin.worklist.charset import CharacterSet

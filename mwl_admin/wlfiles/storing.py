@@ -8,12 +8,12 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from mwl_admin import identity
-from mwl_admin.exchange.entries import Entry, EntryWriter, Mode, Stored, attempted
-from mwl_admin.exchange.problems import EntryError, InvalidEntryError, Problem
-from mwl_admin.exchange.steps import STEP_ID
-from mwl_admin.exchange.writing import Record
+from mwl_admin.entries.entries import Entry, EntryWriter, Mode, Stored, attempted
+from mwl_admin.entries.problems import EntryError, InvalidEntryError, Problem
+from mwl_admin.entries.steps import STEP_ID
+from mwl_admin.entries.writing import Record
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Sequence
+from mwl_admin.patients import identity
 from mwl_admin.wlfiles.entry import JOINED, START_DATE, FileEntry
 from mwl_admin.wlfiles.errors import FileError
 from mwl_admin.wlfiles.steps import FileStepWriter, step_of

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mwl_admin.models import Station
-from mwl_admin.prepared import Prepared
+from mwl_admin.models.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)

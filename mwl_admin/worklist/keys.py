@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mwl_admin import names
+from gateway_link import names
 
 T = TypeVar("T", datetime.date, datetime.time)
 

@@ -14,8 +14,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from mwl_admin.exchange import alarms, arrivals
-from mwl_admin.exchange.alarms import Kind
+from mwl_admin.images import alarms, arrivals
+from mwl_admin.images.alarms import Kind
 from mwl_admin.models import (
     PerformedProcedureStep,
     ReceivedStudy,

@@ -11,7 +11,7 @@ from django.db.models.signals import post_save
 from django.utils import timezone
 
 from mwl_admin.models import Patient, ReceivedStudy, RequestedProcedure, ScheduledProcedureStep
-from mwl_admin.patientchanges import Kind, PatientChange, patient_changed
+from mwl_admin.patients.change_signal import Kind, PatientChange, patient_changed
 from tests.api.bodies import ENTRY, WORKLIST, entry, problems
 from tests.api.conftest import Caller, caller
 from tests.mwl_admin.cast import make_station

@@ -13,9 +13,9 @@ from django.db.models.functions import Upper
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mwl_admin.exchange.turns import Turns
+from mwl_admin.entries.turns import Turns
 from mwl_admin.models import APIClient, Patient, RequestedProcedure, ScheduledProcedureStep, Sequence
-from mwl_admin.prepared import Prepared, PreparedInstances
+from mwl_admin.models.prepared import Prepared, PreparedInstances
 from tests.api.bodies import ENTRY, WORKLIST, entry
 from tests.api.conftest import Caller, caller
 from tests.waiting import wait_until

@@ -20,12 +20,11 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
-from mwl_admin import merging
 from mwl_admin.changes import feed
 from mwl_admin.changes.feed import Feed, UnknownCursor, one_moment
 from mwl_admin.changes.installing import install, remove
 from mwl_admin.changes.sources import SOURCES
-from mwl_admin.exchange.entries import Entry, Mode, cancel, store
+from mwl_admin.entries.entries import Entry, Mode, cancel, store
 from mwl_admin.models import (
     ChangeFeed,
     EntryChange,
@@ -38,6 +37,7 @@ from mwl_admin.models import (
     Station,
     StepStatus,
 )
+from mwl_admin.patients import merging
 from mwl_admin.worklist.attributes import ATTRIBUTES, PROTOCOL_CODES, STATION_IDS, STEP_ATTRIBUTES
 from tests.databases import database
 

@@ -30,12 +30,12 @@ from hypothesis.stateful import (
 from pydicom.uid import generate_uid
 
 from mwl_admin.api.tokens import BUCKETS
-from mwl_admin.exchange.files import read
-from mwl_admin.exchange.table import import_table
-from mwl_admin.identity import is_placeholder
-from mwl_admin.merging import merge
+from mwl_admin.entries.tables.files import read
+from mwl_admin.entries.tables.rows import import_table
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.mpps import dataset, operations
+from mwl_admin.patients.identity import is_placeholder
+from mwl_admin.patients.merging import merge
 from mwl_admin.wlfiles.importing import import_files
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE

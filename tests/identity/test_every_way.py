@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mwl_admin.exchange.files import Table
-from mwl_admin.exchange.table import Report, import_table
+from mwl_admin.entries.tables.files import Table
+from mwl_admin.entries.tables.rows import Report, import_table
 from mwl_admin.models import Patient, RequestedProcedure
 from tests.api.bodies import ENTRY, WORKLIST, entry, problems
 from tests.api.conftest import Caller, full_buckets, ris

@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from mwl_admin.exchange.files import read
-from mwl_admin.exchange.table import import_table
+from mwl_admin.entries.tables.files import read
+from mwl_admin.entries.tables.rows import import_table
 from mwl_admin.models import (
     ProtocolCode,
     RequestedProcedure,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mwl_admin.identity import Person, Verdict, contradictions, is_placeholder, judge
+from mwl_admin.patients.identity import Person, Verdict, contradictions, is_placeholder, judge
 
 BORN = datetime.date(1950, 7, 1)
 JANE = Person("P-1", "", "Doe^Jane", BORN, "F")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from mwl_admin.exchange.entries import Entry, Mode, store
-from mwl_admin.merging import merge
+from mwl_admin.entries.entries import Entry, Mode, store
 from mwl_admin.models import Patient, RequestedProcedure
-from mwl_admin.patientchanges import Kind, PatientChange, patient_changed
+from mwl_admin.patients.change_signal import Kind, PatientChange, patient_changed
+from mwl_admin.patients.merging import merge
 from tests.api.bodies import ENTRY, WORKLIST, entry
 from tests.api.conftest import Caller, full_buckets, ris
 

@@ -12,11 +12,11 @@ from pydicom.config import disable_value_validation
 from pydicom.sr import codes
 from pydicom.uid import generate_uid
 
-from mwl_admin.exchange.alarms import Alarm, Kind, alarms
-from mwl_admin.merging import merge
+from mwl_admin.images.alarms import Alarm, Kind, alarms
 from mwl_admin.models import Patient, PerformedProcedureStep, ScheduledProcedureStep, StepStatus
 from mwl_admin.mpps.doubts import doubts
 from mwl_admin.mpps.reasons import _WORDS
+from mwl_admin.patients.merging import merge
 from tests.mpps.scu import Modality, changes, creation, final, modality, offered, step_item
 from tests.mwl_scp.conftest import Provider
 from tests.worklist.cast import make_station, make_step

@@ -17,7 +17,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_listener.access import Caller, Reason, Rejected
-from mwl_admin.callers import Call, note
+from mwl_admin.devices.callers import Call, note
 from mwl_admin.models import ServiceName, Station, UnknownCaller
 from mwl_scp import callers
 from mwl_scp.callers import Callers, write
@@ -136,7 +136,7 @@ def test_what_is_no_ae_title_is_not_remembered(database: str, title: str) -> Non
 def test_ever_new_names_fill_no_table_and_old_ones_are_forgotten(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mwl_admin.callers.KEPT", 10)
+    monkeypatch.setattr("mwl_admin.devices.callers.KEPT", 10)
     write([call("OLD", at=timezone.now() - datetime.timedelta(days=15))])
     write(call(f"NEW{number}") for number in range(15))
     assert UnknownCaller.objects.count() == 10

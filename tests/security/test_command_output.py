@@ -14,9 +14,9 @@ from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mwl_admin.management.plaintext import plain
+from mwl_admin.management.terminal import PlainCommand
 from mwl_admin.models import APIClient
-from mwl_admin.plaintext import plain
-from mwl_admin.terminal import PlainCommand
 from simulator.account import Account
 from tests.processes import ROOT, clean_environment
 from tests.worklist.cast import make_station

@@ -22,11 +22,11 @@ from import_export.admin import ExportMixin
 from openpyxl import load_workbook
 
 from mwl_admin.admin.exchange import EntryExchange
-from mwl_admin.exchange import cells, export
-from mwl_admin.exchange.columns import HEADINGS
-from mwl_admin.exchange.files import read
-from mwl_admin.exchange.spreadsheets import harmless, restored, write_csv, write_xlsx
-from mwl_admin.exchange.table import UNCHANGED, import_table
+from mwl_admin.entries.tables import cells, export
+from mwl_admin.entries.tables.columns import HEADINGS
+from mwl_admin.entries.tables.files import read
+from mwl_admin.entries.tables.rows import UNCHANGED, import_table
+from mwl_admin.entries.tables.spreadsheets import harmless, restored, write_csv, write_xlsx
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.validators import validate_long_string
 from tests.worklist.cast import make_step

@@ -190,7 +190,7 @@ LARGE = (models.JSONField, models.TextField, models.BinaryField)
 SHOWN_AND_BOUNDED = {
     # A list shows these; each is bounded where it is written.
     ("mwl_admin_patientread", "patient_identifiers"): "the patient IDs of one page, 64 characters each",
-    ("mwl_admin_receivedstudy", "modalities"): "100 texts of 64 characters at most (exchange/arrivals.py)",
+    ("mwl_admin_receivedstudy", "modalities"): "100 texts of 64 characters at most (images/arrivals.py)",
 }
 AXES = {("axes_accessattempt", "get_data"), ("axes_accessattempt", "post_data")}
 """Cut at 1,024 characters by the package that writes and lists them."""

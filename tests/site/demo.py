@@ -184,7 +184,7 @@ def _performed(now: datetime.datetime, step: Any) -> None:
 
 def _images(steps: list[Any]) -> None:
     """Tell, as the image receiver does, of what arrived: three as they should be, one mixed up, one of nobody."""
-    from mwl_admin.exchange.arrivals import Notice, folded, take
+    from mwl_admin.images.arrivals import Notice, folded, take
 
     def arrived(number: int, minutes: int, images: int, **values: Any) -> None:
         from django.utils import timezone

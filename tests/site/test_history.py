@@ -13,9 +13,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from mwl_admin.exchange import arrivals
-from mwl_admin.exchange.entries import Mode, cancel, store
-from mwl_admin.exchange.jsonform import entry_from_json
+from mwl_admin.entries.entries import Mode, cancel, store
+from mwl_admin.entries.jsonform import entry_from_json
+from mwl_admin.images import arrivals
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.models.base import because
 from mwl_admin.mpps import operations

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mwl_admin import reading
-from mwl_admin.exchange import export
+from mwl_admin.entries.tables import export
 from mwl_admin.models import (
     Patient,
     PatientRead,

@@ -16,7 +16,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 import dicom_listener.access
 import dicom_listener.devices
-from mwl_admin.echo import echo
+from mwl_admin.devices.echo import echo
 from mwl_admin.models import (
     Enrolment,
     KeptOut,

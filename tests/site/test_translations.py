@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import formats, timezone
 from pydicom.datadict import dictionary_description
 
-from mwl_admin.exchange.columns import HEADINGS
+from mwl_admin.entries.tables.columns import HEADINGS
 from mwl_admin.models import ReceivedStudy, ScheduledProcedureStep, Station
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES
 from tests.components import demand

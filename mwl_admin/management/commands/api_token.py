@@ -7,8 +7,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 
+from mwl_admin.management.terminal import PlainCommand
 from mwl_admin.models import APIClient, Station
-from mwl_admin.terminal import PlainCommand
 
 
 class Command(PlainCommand):

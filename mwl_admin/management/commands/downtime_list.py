@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from mwl_admin.downtime import listing
-from mwl_admin.terminal import PlainCommand
+from mwl_admin.management.terminal import PlainCommand
 
 
 class Command(PlainCommand):

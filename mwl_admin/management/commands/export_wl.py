@@ -8,9 +8,9 @@ from django.core.management.base import CommandError, CommandParser
 from django.db.models import Q
 from django.utils.dateparse import parse_date
 
+from mwl_admin.management.plaintext import plain
+from mwl_admin.management.terminal import PlainCommand
 from mwl_admin.models.status import OPEN
-from mwl_admin.plaintext import plain
-from mwl_admin.terminal import PlainCommand
 from mwl_admin.wlfiles.exporting import Export, count, write_files
 from mwl_admin.wlfiles.terminal import character_set, progress, steps_table
 from mwl_admin.worklist.charset import DEFAULT_TERM

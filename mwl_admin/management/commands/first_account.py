@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from gateway_settings.environment import environment as read_environment
 from mwl_admin import environment, first_password
-from mwl_admin.terminal import PlainCommand
+from mwl_admin.management.terminal import PlainCommand
 
 USERNAME = "admin"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from mwl_admin.plaintext import plain
-from mwl_admin.terminal import PlainCommand
+from mwl_admin.management.plaintext import plain
+from mwl_admin.management.terminal import PlainCommand
 from mwl_admin.wlfiles.errors import told
 from mwl_admin.wlfiles.importing import Report, import_files
 from mwl_admin.wlfiles.reading import worklist_files

@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from mwl_admin.exchange.files import read
-from mwl_admin.exchange.limits import TableError, TableLimits, refuse_large_file
-from mwl_admin.exchange.table import CREATE, ERROR, UNCHANGED, UPDATE, Report, import_table
-from mwl_admin.terminal import PlainCommand
+from mwl_admin.entries.tables.files import read
+from mwl_admin.entries.tables.limits import TableError, TableLimits, refuse_large_file
+from mwl_admin.entries.tables.rows import CREATE, ERROR, UNCHANGED, UPDATE, Report, import_table
+from mwl_admin.management.terminal import PlainCommand
 
 ROWS_WRONG = 1
 FILE_WRONG = 2

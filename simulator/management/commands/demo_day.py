@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from mwl_admin.terminal import PlainCommand
+from mwl_admin.management.terminal import PlainCommand
 from simulator import department
 
 

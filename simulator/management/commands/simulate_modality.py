@@ -16,7 +16,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from gateway_settings.environment import environment
-from mwl_admin.terminal import PlainCommand
+from mwl_admin.management.terminal import PlainCommand
 from simulator import addresses
 from simulator.account import Account
 from simulator.examination import SYNTHETIC_PREFIX

@@ -1,5 +1,0 @@
-"""Fixtures of the exchange's tests."""
-
-from tests.databases import database
-
-__all__ = ["database"]
