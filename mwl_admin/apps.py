@@ -11,11 +11,12 @@ class WorklistConfig(AppConfig):
 
     def ready(self) -> None:
         # Registers the checks, and what follows the saving of an entry and a login; models are not loaded before.
-        from mwl_admin import checks, first_password, open_doors  # noqa: F401
+        from mwl_admin import checks  # noqa: F401
         from mwl_admin.changes import installing  # noqa: F401
         from mwl_admin.devices import registry  # noqa: F401
         from mwl_admin.images import change_delivery, linking  # noqa: F401
         from mwl_admin.patients import former_ids  # noqa: F401
+        from mwl_admin.site import first_password, open_doors  # noqa: F401
 
         _show_json_plainly()
 

@@ -57,8 +57,8 @@ def on_starting(server: object) -> None:
 
 def post_worker_init(worker: object) -> None:
     """Begin what each worker does besides serving: telling the receiver of changes, and writing the downtime list."""
-    from mwl_admin.downtime.listing import lister
     from mwl_admin.images.change_delivery import deliverer  # models are loaded with the application
+    from mwl_admin.site.downtime.listing import lister
 
     deliverer.start()
     lister.start()

@@ -9,8 +9,9 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from gateway_settings.environment import environment as read_environment
-from mwl_admin import environment, languages
+from mwl_admin import environment
 from mwl_admin.entries.tables.limits import TableLimits
+from mwl_admin.site import languages
 from mwl_admin.web import headers
 from mwl_admin.web.limits import API_BODY_BYTES, Limits
 from mwl_admin.worklist import policy
@@ -65,7 +66,7 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
 MIDDLEWARE = [
     # Before whatever asks for the client's address or the scheme.
-    "mwl_admin.proxies.TrustedProxies",
+    "mwl_admin.web.proxies.TrustedProxies",
     # Before the others, so that it sees every answer.
     "mwl_admin.api.access.AccessLog",
     # Before the one that sets the length of an answer.
@@ -82,8 +83,8 @@ MIDDLEWARE = [
     "mwl_admin.web.bodies.BodyLimit",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "mwl_admin.sessions.SessionMiddleware",
-    "mwl_admin.first_password.FirstPasswordMiddleware",
+    "mwl_admin.site.sessions.SessionMiddleware",
+    "mwl_admin.site.first_password.FirstPasswordMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     # The last: it turns a login that was refused into the page that says so.
     "axes.middleware.AxesMiddleware",
@@ -96,7 +97,7 @@ AXES_COOLOFF_TIME = timedelta(
 )
 # Both together: nobody locks out a colleague at another desk, and a whole department may sit behind one address.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_HANDLER = "mwl_admin.logins.LoginHandler"
+AXES_HANDLER = "mwl_admin.site.logins.LoginHandler"
 WEB_LOGIN_FAILURES_PER_ADDRESS = environment.read(
     _env, "WEB_LOGIN_FAILURES_PER_ADDRESS", environment.whole_number(1, 100_000), "50"
 )
@@ -105,7 +106,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_TEMPLATE = "mwl_admin/locked_out.html"
 AXES_VERBOSE = False
-# Its pages let a superuser delete what they show: ours are in mwl_admin.admin.logins.
+# Its pages let a superuser delete what they show: ours are in mwl_admin.site.admin.logins.
 AXES_ENABLE_ADMIN = False
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address"]
 
@@ -138,19 +139,19 @@ UNFOLD = {
     "SITE_HEADER": _("Worklist"),
     "SITE_SYMBOL": "calendar_month",
     "SITE_URL": "/",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "mwl_admin.navigation.icon"}],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "mwl_admin.site.navigation.icon"}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": ["mwl_admin.navigation.style", "mwl_admin.navigation.colours"],
+    "STYLES": ["mwl_admin.site.navigation.style", "mwl_admin.site.navigation.colours"],
     "SCRIPTS": [
-        "mwl_admin.navigation.expressions",
-        "mwl_admin.navigation.texts",
-        "mwl_admin.navigation.script",
+        "mwl_admin.site.navigation.expressions",
+        "mwl_admin.site.navigation.texts",
+        "mwl_admin.site.navigation.script",
     ],
     # None here: the theme would write them into each page, which the policy forbids. They are in a file, as all style.
-    "COLORS": "mwl_admin.navigation.no_colours",
+    "COLORS": "mwl_admin.site.navigation.no_colours",
     "THEME": "light",
-    "SIDEBAR": {"show_search": False, "navigation": "mwl_admin.navigation.sidebar"},
+    "SIDEBAR": {"show_search": False, "navigation": "mwl_admin.site.navigation.sidebar"},
 }
 
 # When examinations are booked: free times are offered within.
@@ -161,13 +162,13 @@ DATE_STYLE = environment.read(_env, "DATE_STYLE", environment.choice("d/m/Y", "d
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "mwl_admin.static.StaticStorage"},
+    "staticfiles": {"BACKEND": "mwl_admin.site.static_files.StaticStorage"},
 }
 WHITENOISE_USE_FINDERS = DEBUG
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "mwl_admin.first_password.OwnPasswordValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "mwl_admin.site.first_password.OwnPasswordValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]

@@ -6,10 +6,10 @@ from django.views.decorators.cache import cache_control
 from django.views.generic import RedirectView
 from django.views.i18n import JavaScriptCatalog
 
-from mwl_admin.admin import readers
 from mwl_admin.api.site import api
-from mwl_admin.health import health
-from mwl_admin.pages import delivery, downtime, entry, keeping_out, merge, reschedule, settle, stations, today
+from mwl_admin.site.admin import readers
+from mwl_admin.site.health import health
+from mwl_admin.site.pages import delivery, downtime, entry, keeping_out, merge, reschedule, settle, stations, today
 
 # The same for everybody until the site is updated.
 texts = cache_control(public=True, max_age=3600)(JavaScriptCatalog.as_view(packages=["mwl_admin"]))

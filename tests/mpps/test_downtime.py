@@ -9,8 +9,8 @@ import pytest
 from django.utils import timezone
 from pydicom.uid import generate_uid
 
-from mwl_admin.downtime import entering
 from mwl_admin.models import DowntimeRecord, ScheduledProcedureStep
+from mwl_admin.site.downtime import entering
 from tests.mpps.scu import Modality, creation, final, modality
 from tests.mwl_admin.cast import make_step
 from tests.mwl_scp.conftest import Provider

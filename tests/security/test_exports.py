@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from import_export.admin import ExportMixin
 from openpyxl import load_workbook
 
-from mwl_admin.admin.exchange import EntryExchange
 from mwl_admin.entries.tables import cells, export
 from mwl_admin.entries.tables.columns import HEADINGS
 from mwl_admin.entries.tables.files import read
 from mwl_admin.entries.tables.rows import UNCHANGED, import_table
 from mwl_admin.entries.tables.spreadsheets import harmless, restored, write_csv, write_xlsx
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
+from mwl_admin.site.admin.tables import EntryExchange
 from mwl_admin.validators import validate_long_string
 from tests.worklist.cast import make_step
 

@@ -25,11 +25,11 @@ from django.utils import timezone
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
 
-from mwl_admin import cleanup
 from mwl_admin.models import PerformedProcedureStep, WorklistQuery
 from mwl_admin.mpps import operations
 from mwl_admin.mpps.attributes import MANDATORY_AT_CREATION
 from mwl_admin.mpps.errors import TooLargeError
+from mwl_admin.site import cleanup
 from mwl_admin.worklist.cutting import MARK, cut
 from mwl_admin.worklist.identifier import Identifier, Key, parse
 from mwl_admin.worklist.jsonmodel import to_json

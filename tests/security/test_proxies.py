@@ -9,7 +9,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from mwl_admin.proxies import TrustedProxies
+from mwl_admin.web.proxies import TrustedProxies
 
 PROXY, STRANGER = "172.20.0.9", "198.51.100.7"
 TRUSTED = [ipaddress.ip_network("172.20.0.0/24"), ipaddress.ip_network("fd00::/64")]

@@ -154,7 +154,7 @@ def _step(patient: Any, procedure: Any, now: datetime.datetime, number: int) -> 
 
 def _keys(modality: str, title: str, day: datetime.date) -> dict[str, Any]:
     from mwl_admin.models import Station
-    from mwl_admin.pages.stations import usual_keys
+    from mwl_admin.site.pages.stations import usual_keys
 
     return usual_keys(Station(ae_title=title, modality=modality), day)
 

@@ -16,13 +16,13 @@ from django.utils import timezone
 
 from mwl_admin.api import resultschema
 from mwl_admin.api.results import results
-from mwl_admin.downtime import entering, listing
 from mwl_admin.entries.tables import export
 from mwl_admin.entries.tables.columns import DOWNTIME
 from mwl_admin.entries.tables.files import Table
 from mwl_admin.entries.tables.rows import import_table
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import DowntimeRecord, PerformedProcedureStep, ScheduledProcedureStep, StepStatus
+from mwl_admin.site.downtime import entering, listing
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
 from tests.site.test_today import make_today, shown
 

@@ -9,9 +9,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from mwl_admin import preflight, slots
 from mwl_admin.models import Patient, PatientRead, RequestedProcedure, ScheduledProcedureStep, StepStatus
-from mwl_admin.similar import probable_duplicates
+from mwl_admin.site import preflight, slots
+from mwl_admin.site.similar import probable_duplicates
 from tests.mwl_admin.cast import make_patient, make_procedure, make_requested, make_station, make_step
 from tests.mwl_admin.pages import ADD_ENTRY, STEP, add_entry, errors, form_values
 

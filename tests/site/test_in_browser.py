@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from mwl_admin.pages import today
+from mwl_admin.site.pages import today
 from tests import components
 from tests.site import demo
 

@@ -19,8 +19,8 @@ import pytest
 from django.contrib.admin import site
 from django.utils import dateformat
 
-from mwl_admin import languages
-from mwl_admin.admin.records import PAGES as PAGES_READ
+from mwl_admin.site import languages
+from mwl_admin.site.admin.records import PAGES as PAGES_READ
 from tests.components import demand
 from tests.site.pseudo import OURS as ENGLISH
 

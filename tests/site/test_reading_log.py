@@ -11,7 +11,6 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from mwl_admin import reading
 from mwl_admin.entries.tables import export
 from mwl_admin.models import (
     Patient,
@@ -23,7 +22,8 @@ from mwl_admin.models import (
     WorklistDelivery,
     WorklistQuery,
 )
-from mwl_admin.pages.stations import usual_keys
+from mwl_admin.site import reading
+from mwl_admin.site.pages.stations import usual_keys
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
 from tests.site.conftest import Login
 

@@ -26,8 +26,8 @@ from mwl_admin.models import (
     WorklistDelivery,
     WorklistQuery,
 )
-from mwl_admin.pages.callers import REJECTIONS
-from mwl_admin.pages.stations import usual_keys
+from mwl_admin.site.pages.callers import REJECTIONS
+from mwl_admin.site.pages.stations import usual_keys
 from mwl_admin.worklist.policy import Policy
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
 

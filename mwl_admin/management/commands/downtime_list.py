@@ -8,8 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from mwl_admin.downtime import listing
 from mwl_admin.management.terminal import PlainCommand
+from mwl_admin.site.downtime import listing
 
 
 class Command(PlainCommand):

@@ -7,8 +7,9 @@ from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
 
 from gateway_settings.environment import environment as read_environment
-from mwl_admin import environment, first_password
+from mwl_admin import environment
 from mwl_admin.management.terminal import PlainCommand
+from mwl_admin.site import first_password
 
 USERNAME = "admin"
 

@@ -19,7 +19,6 @@ from import_export.results import Error, Result, RowResult
 from tablib import Dataset
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
-from mwl_admin import reading
 from mwl_admin.entries.tables import export
 from mwl_admin.entries.tables.columns import HEADINGS
 from mwl_admin.entries.tables.files import Table, read
@@ -28,6 +27,7 @@ from mwl_admin.entries.tables.rows import CREATE, ERROR, UNCHANGED, UPDATE, Row,
 from mwl_admin.entries.tables.spreadsheets import write_csv, write_xlsx
 from mwl_admin.entries.tables.waiting import WaitingFiles
 from mwl_admin.models import ScheduledProcedureStep
+from mwl_admin.site import reading
 
 _TYPES = {
     CREATE: RowResult.IMPORT_TYPE_NEW,

@@ -19,14 +19,14 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from mwl_admin import reading
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.images import change_delivery
 from mwl_admin.models import ScheduledProcedureStep, Station, StepStatus
-from mwl_admin.pages import day as days
-from mwl_admin.pages.alarms import Alarms
-from mwl_admin.pages.audit import note_change
-from mwl_admin.pages.page import by_script, page, render
+from mwl_admin.site import reading
+from mwl_admin.site.pages import day as days
+from mwl_admin.site.pages.alarms import Alarms
+from mwl_admin.site.pages.audit import note_change
+from mwl_admin.site.pages.page import by_script, page, render
 from mwl_admin.worklist import strangers
 
 REFRESH_SECONDS = 5

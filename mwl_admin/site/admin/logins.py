@@ -4,7 +4,7 @@ from axes import admin as pages
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 
-from mwl_admin.admin.records import RecordAdmin
+from mwl_admin.site.admin.records import RecordAdmin
 
 
 @admin.register(AccessAttempt)

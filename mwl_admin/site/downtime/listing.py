@@ -20,8 +20,8 @@ from django.utils import timezone, translation
 
 from gateway_settings.private import make_folder
 from mwl_admin.models import ScheduledProcedureStep, StepStatus
-from mwl_admin.pages import day as days
-from mwl_admin.pages.day import Filters, Group
+from mwl_admin.site.pages import day as days
+from mwl_admin.site.pages.day import Filters, Group
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from django.conf.global_settings import LANGUAGES
 from django.utils.translation import to_locale
 
-_HERE = Path(__file__).resolve().parent
+_HERE = Path(__file__).resolve().parent.parent
 
 
 def translated() -> frozenset[str]:

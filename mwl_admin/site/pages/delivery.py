@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 from pydicom.datadict import dictionary_description, tag_for_keyword
 
-from mwl_admin import preflight, reading
 from mwl_admin.models import ScheduledProcedureStep, Station, WorklistDelivery, WorklistQuery
-from mwl_admin.pages.keys import readable
-from mwl_admin.pages.page import page, render
+from mwl_admin.site import preflight, reading
+from mwl_admin.site.pages.keys import readable
+from mwl_admin.site.pages.page import page, render
 from mwl_admin.worklist.explain import Explanation, explain_recorded
 from mwl_admin.worklist.matching import Condition
 

@@ -14,18 +14,18 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import preflight
-from mwl_admin.admin.editing import EditedAdmin
-from mwl_admin.admin.readers import PatientDataAdmin
-from mwl_admin.admin.readsteps import ReadStepForm
 from mwl_admin.entries import finding
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import Procedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN
 from mwl_admin.mpps.doubts import doubts
 from mwl_admin.mpps.where import done_elsewhere
-from mwl_admin.pages import reschedule
-from mwl_admin.pages.day import status_note
+from mwl_admin.site import preflight
+from mwl_admin.site.admin.editing import EditedAdmin
+from mwl_admin.site.admin.readers import PatientDataAdmin
+from mwl_admin.site.admin.readsteps import ReadStepForm
+from mwl_admin.site.pages import reschedule
+from mwl_admin.site.pages.day import status_note
 
 
 def _stations() -> QuerySet[Station]:

@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from mwl_admin.admin.lists import LightListAdmin
 from mwl_admin.models import APIClient
 from mwl_admin.models.client import WARNED_BEFORE
+from mwl_admin.site.admin.lists import LightListAdmin
 
 
 @admin.register(APIClient)

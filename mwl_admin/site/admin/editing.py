@@ -16,8 +16,8 @@ from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from mwl_admin.admin.lists import LightListAdmin
 from mwl_admin.models.base import EditedModel
+from mwl_admin.site.admin.lists import LightListAdmin
 
 
 class VersionField(forms.IntegerField):

@@ -9,14 +9,14 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
-from mwl_admin.admin.lists import LightListAdmin
-from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.models import PatientRead, WorklistDelivery, WorklistQuery
 from mwl_admin.models.reading import SEPARATOR
+from mwl_admin.site.admin.lists import LightListAdmin
+from mwl_admin.site.admin.readers import PatientDataAdmin
 
 _IDENTIFIERS_SHOWN = 5
 
-# What pages are called in the log (`read_as`, and what `mwl_admin.reading` is told). It is kept in English.
+# What pages are called in the log (`read_as`, and what `mwl_admin.site.reading` is told). It is kept in English.
 PAGES = (
     gettext_noop("patient"),
     gettext_noop("patient list"),

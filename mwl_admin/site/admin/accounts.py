@@ -9,14 +9,14 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from mwl_admin.accounts import (
+from mwl_admin.roles import ROLES
+from mwl_admin.site.accounts import (
     grantable_permissions,
     grantable_roles,
     has_left_traces,
     may_manage_account,
     may_manage_role,
 )
-from mwl_admin.roles import ROLES
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

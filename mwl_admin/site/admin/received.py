@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin.admin.readers import PatientDataAdmin
-from mwl_admin.admin.records import RecordAdmin
 from mwl_admin.models import ReceivedStudy, StudyNotice
 from mwl_admin.models.received import ReceivedStudyQuerySet
+from mwl_admin.site.admin.readers import PatientDataAdmin
+from mwl_admin.site.admin.records import RecordAdmin
 
 
 class FitFilter(admin.SimpleListFilter):

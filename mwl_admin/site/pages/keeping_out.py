@@ -9,9 +9,9 @@ from django.views.decorators.http import require_POST
 
 from mwl_admin.devices.callers import is_legal
 from mwl_admin.models import Enrolment, KeptOut, Station
-from mwl_admin.pages import stations
-from mwl_admin.pages.audit import note_change
-from mwl_admin.pages.page import page
+from mwl_admin.site.pages import stations
+from mwl_admin.site.pages.audit import note_change
+from mwl_admin.site.pages.page import page
 
 
 @page("view_station", "change_station")

@@ -8,9 +8,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, ScheduledProcedureStep, SettledStep
-from mwl_admin.pages.audit import note_change
-from mwl_admin.pages.page import page
-from mwl_admin.pages.today import list_again
+from mwl_admin.site.pages.audit import note_change
+from mwl_admin.site.pages.page import page
+from mwl_admin.site.pages.today import list_again
 
 SEEN, UNDO = "seen", "undo"
 _NEEDED = ("view_scheduledprocedurestep", "view_patient", "view_receivedstudy", "change_receivedstudy")

@@ -16,12 +16,12 @@ from django.views.decorators.http import require_POST, require_safe
 from pydicom import Dataset
 from pydicom.filereader import read_dataset
 
-from mwl_admin import reading
 from mwl_admin.devices.echo import echo
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, WorklistQuery
-from mwl_admin.pages import callers
-from mwl_admin.pages.keys import readable
-from mwl_admin.pages.page import page, render
+from mwl_admin.site import reading
+from mwl_admin.site.pages import callers
+from mwl_admin.site.pages.keys import readable
+from mwl_admin.site.pages.page import page, render
 from mwl_admin.worklist.errors import QueryError
 from mwl_admin.worklist.identifier import Identifier
 from mwl_admin.worklist.jsonmodel import from_json

@@ -4,9 +4,9 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
-from mwl_admin.admin.editing import EditedAdmin
-from mwl_admin.admin.lists import LightListAdmin
 from mwl_admin.models import Procedure, ProtocolCode
+from mwl_admin.site.admin.editing import EditedAdmin
+from mwl_admin.site.admin.lists import LightListAdmin
 
 CODE_FIELDS = (("code_value", "coding_scheme_designator", "coding_scheme_version"), "code_meaning")
 

@@ -7,14 +7,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from mwl_admin import reading
 from mwl_admin.entries import finding
 from mwl_admin.exceptions import StaleError
 from mwl_admin.models import Patient, RequestedProcedure
-from mwl_admin.pages.audit import note_change
-from mwl_admin.pages.page import page, render
 from mwl_admin.patients.merging import differences, merge
-from mwl_admin.similar import probable_duplicates
+from mwl_admin.site import reading
+from mwl_admin.site.pages.audit import note_change
+from mwl_admin.site.pages.page import page, render
+from mwl_admin.site.similar import probable_duplicates
 
 
 @page("merge_patient", "view_patient")

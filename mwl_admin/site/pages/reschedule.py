@@ -13,12 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
-from mwl_admin import reading
 from mwl_admin.models import ScheduledProcedureStep, Station
 from mwl_admin.models.status import WAITING
-from mwl_admin.pages.audit import note_change
-from mwl_admin.pages.page import page, render
-from mwl_admin.preflight import warn
+from mwl_admin.site import reading
+from mwl_admin.site.pages.audit import note_change
+from mwl_admin.site.pages.page import page, render
+from mwl_admin.site.preflight import warn
 
 AT_ONCE = 500
 

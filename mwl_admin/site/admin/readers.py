@@ -11,8 +11,8 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
-from mwl_admin import reading
 from mwl_admin.models import Patient
+from mwl_admin.site import reading
 
 _RECENT = 10
 

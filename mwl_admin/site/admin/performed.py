@@ -17,9 +17,6 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin import reading
-from mwl_admin.admin.readers import PatientDataAdmin
-from mwl_admin.admin.records import RecordAdmin
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.images.alarms import images
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
@@ -27,6 +24,9 @@ from mwl_admin.models.performed import Doubt, PerformedStatus
 from mwl_admin.models.status import ENDED
 from mwl_admin.mpps import report
 from mwl_admin.mpps.where import done_elsewhere
+from mwl_admin.site import reading
+from mwl_admin.site.admin.readers import PatientDataAdmin
+from mwl_admin.site.admin.records import RecordAdmin
 
 SERIES_SHOWN = 200
 CHARACTERS_SHOWN = 2000

@@ -20,16 +20,16 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from mwl_admin import preflight
-from mwl_admin.admin.editing import EditedAdmin
-from mwl_admin.admin.exchange import EntryExchange
-from mwl_admin.admin.readers import PatientDataAdmin
-from mwl_admin.admin.readsteps import ReadOrderForm, ReadStepForm
-from mwl_admin.admin.scheduled import state
 from mwl_admin.entries import finding
 from mwl_admin.models import FormerPatientID, Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.patients import identity
-from mwl_admin.similar import probable_duplicates
+from mwl_admin.site import preflight
+from mwl_admin.site.admin.editing import EditedAdmin
+from mwl_admin.site.admin.readers import PatientDataAdmin
+from mwl_admin.site.admin.readsteps import ReadOrderForm, ReadStepForm
+from mwl_admin.site.admin.scheduled import state
+from mwl_admin.site.admin.tables import EntryExchange
+from mwl_admin.site.similar import probable_duplicates
 
 NEW_PATIENT_FIELDS = (
     "patient_id",

@@ -9,10 +9,10 @@ from django.utils.dateparse import parse_date
 from django.utils.formats import get_format
 from django.views.decorators.http import require_safe
 
-from mwl_admin import reading, slots
 from mwl_admin.models import Procedure, Station
-from mwl_admin.pages.page import page, render
-from mwl_admin.similar import probable_duplicates
+from mwl_admin.site import reading, slots
+from mwl_admin.site.pages.page import page, render
+from mwl_admin.site.similar import probable_duplicates
 
 STATIONS_OFFERED = 4
 

@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin.admin.editing import EditedAdmin
 from mwl_admin.models import Station
+from mwl_admin.site.admin.editing import EditedAdmin
 
 
 @admin.register(Station)

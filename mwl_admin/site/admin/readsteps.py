@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mwl_admin.admin.editing import EditedForm
 from mwl_admin.entries import examinations
 from mwl_admin.models import ProtocolCode
+from mwl_admin.site.admin.editing import EditedForm
 
 _FIELDS = {
     "Modality": "modality",

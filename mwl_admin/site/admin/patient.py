@@ -9,10 +9,10 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
-from mwl_admin.admin.editing import EditedAdmin
-from mwl_admin.admin.readers import PatientDataAdmin
 from mwl_admin.entries import finding
 from mwl_admin.models import Patient
+from mwl_admin.site.admin.editing import EditedAdmin
+from mwl_admin.site.admin.readers import PatientDataAdmin
 
 
 @admin.register(Patient)

@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from mwl_admin import reading
-from mwl_admin.downtime import entering, listing
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import ScheduledProcedureStep
-from mwl_admin.pages.audit import note_change
-from mwl_admin.pages.page import page, render
+from mwl_admin.site import reading
+from mwl_admin.site.downtime import entering, listing
+from mwl_admin.site.pages.audit import note_change
+from mwl_admin.site.pages.page import page, render
 
 _FORMAT = "%Y-%m-%dT%H:%M"
 
