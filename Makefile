@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SERVICE ?= *
+MARKDOWN := $(wildcard *.md) docs
 # not grouped by module: tests that empty the database come last on each worker, as pytest-django sorts them
 PYTEST_ARGS ?= -n 2 --durations 10
 APT_GET := $(if $(filter 0,$(shell id -u)),env,sudo env) DEBIAN_FRONTEND=noninteractive apt-get
@@ -29,7 +30,7 @@ help:
 	@echo "make reliability       kill the receiver and its database, and cut its disk's power; most of an hour, needs root"
 	@echo "make screenshots       pictures of the site's main pages, into docs/images/"
 	@echo "make messages          collect the site's texts for translators, and compile what they translated; needs gettext"
-	@echo "make format            format the code"
+	@echo "make format            format the code and the pages"
 	@echo "make audit             ask whether a pinned package has a known vulnerability; fails where nobody could tell"
 	@echo "make sbom              write the bill of materials (CycloneDX) to sbom.cdx.json"
 	@echo "make requirements      compile requirements*.in into requirements*.txt"
@@ -52,6 +53,7 @@ test: lint types tests
 
 benchmark: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks --docs docs --json docs/performance.json
+	$(BIN)/mdformat docs/performance.md
 
 # the figures of docs/reliability.md
 reliability: $(DEV_STAMP)
@@ -65,6 +67,7 @@ lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mdformat --check $(MARKDOWN)
 
 types: $(DEV_STAMP)
 	$(BIN)/mypy .
@@ -79,6 +82,7 @@ test-containers: $(DEV_STAMP)
 
 nightly: $(DEV_STAMP)
 	$(BIN)/python -m tests.nightly
+	$(BIN)/mdformat docs/nightly.md
 
 # The texts to be translated, of all languages there are; LANGUAGES="de fr" begins others. Needs gettext.
 TRANSLATED = $(sort $(LANGUAGES) $(filter-out en,$(notdir $(wildcard mwl_admin/locale/*))))
@@ -100,6 +104,7 @@ sbom: $(DEV_STAMP)
 format: $(DEV_STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/mdformat $(MARKDOWN)
 
 system-packages:
 	$(APT_GET) install -y --no-install-recommends \

@@ -175,7 +175,7 @@ def as_markdown(
         "## Targets",
         "",
         "| work and target | reached | |",
-        "|---|---|---|",
+        "| -- | -- | -- |",
     ]
     lines += [f"| {v.text} | {shown(v.reached)} | {'met' if v.met else '**missed**'} |" for v in found]
     lines += [
@@ -183,14 +183,14 @@ def as_markdown(
         "## Figures",
         "",
         "| work | server | median | all runs | what it does for that |",
-        "|---|---|---|---|---|",
+        "| -- | -- | -- | -- | -- |",
     ]
     for row in rows:
         for result in (result for result in results if result.row == row.key):
             name = f"**{result.server}**" if result.ours else result.server
             runs = ", ".join(shown(figure) for figure in result.figures)
             lines.append(f"| {row.title} | {name} | {shown(result.median)} {row.unit} | {runs} | {result.durability} |")
-    lines += ["", "## Machine", "", "| | |", "|---|---|"]
+    lines += ["", "## Machine", "", "|  |  |", "| -- | -- |"]
     lines += [f"| {name} | {value} |" for name, value in where.items()]
     return "\n".join(lines) + "\n"
 

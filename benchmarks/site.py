@@ -155,7 +155,7 @@ def main(argv: list[str]) -> int:
     console.print(table)
     if given.markdown:
         lines = [f"| {name} | {median:.0f} |" for name, median in medians.items()]
-        given.markdown.write_text("\n".join(["| page | median, ms |", "| --- | ---: |", *lines]) + "\n")
+        given.markdown.write_text("\n".join(["| page | median, ms |", "| -- | -: |", *lines]) + "\n")
     return 0 if given.sqlite or all(median <= TARGET for median in medians.values()) else 1
 
 

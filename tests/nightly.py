@@ -108,7 +108,7 @@ def report(outcomes: list[Outcome]) -> str:
         f"Written by `make nightly` on {today}: the long forms of tests, of which CI runs short ones.",
         "",
         "| part | subject | result | minutes |",
-        "| --- | --- | --- | --- |",
+        "| -- | -- | -- | -- |",
     ]
     for outcome in outcomes:
         result = outcome.summary if outcome.passed else f"**failed**: {outcome.summary}"

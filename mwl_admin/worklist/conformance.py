@@ -12,7 +12,7 @@ HEADER = ("attribute", "tag", "VR", "matching", "return")
 
 def attribute_table() -> str:
     """Return the table in Markdown; `>` marks the depth in sequences, as in PS3.4 Table K.6-1."""
-    rows = [HEADER, tuple("---" for _ in HEADER), *_rows(ATTRIBUTES, "")]
+    rows = [HEADER, tuple("--" for _ in HEADER), *_rows(ATTRIBUTES, "")]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 

@@ -286,7 +286,7 @@ def _row(disk: str, settings: Mapping[str, str], found: Figures) -> str:
 HEAD = (
     "| disk | cuts | acknowledged | stored besides | flushes | cached writes kept / torn / dropped | lost | changed "
     "| not indexed | damaged | rows without file | miscounted | left over | file system broken | s |\n"
-    "| --- |" + " ---: |" * 14
+    "| -- |" + " -: |" * 14
 )
 
 

@@ -203,7 +203,7 @@ def main() -> int:
     print(
         "| what | times | acknowledged | refused | stored | lost | changed | not indexed | miscounted | left over | s |"
     )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| -- | -: | -: | -: | -: | -: | -: | -: | -: | -: | -: |")
     for what, found in results.items():
         cells = (found.blows, found.acknowledged, found.refused, found.stored, found.lost, found.changed,
                  found.not_indexed, found.miscounted, found.leftovers, round(found.seconds))  # fmt: skip

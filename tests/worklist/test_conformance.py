@@ -10,6 +10,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "conformance-worklist.md"
 
 
 def test_the_conformance_statement_has_the_codes_table() -> None:
-    _, _, rest = PAGE.read_text().partition("<!-- attributes: begin -->\n")
-    table, _, _ = rest.partition("<!-- attributes: end -->")
+    _, _, rest = PAGE.read_text().partition("<!-- attributes: begin -->\n\n")
+    table, _, _ = rest.partition("\n<!-- attributes: end -->")
     assert table == attribute_table()
