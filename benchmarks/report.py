@@ -168,7 +168,7 @@ def as_markdown(
         "Made by `make benchmark`: every server in turn on one machine, in one run, with the same data and clients.",
         "Medians are shown, and every run behind them. A ratio is the peer's time divided by ours, and holds for this",
         "run alone; the load below tells whether the machine was idle. *Nothing kept* reads and throws away, so that",
-        "its time is the client's. Why some targets are missed is told in [ADR 2](adr/0002-where-the-time-goes.md).",
+        "its time is the client's. Why some targets are missed is told in [ADR 3](adr/0003-where-the-time-goes.md).",
         "",
         f"![Time of each server]({chart})",
         "",

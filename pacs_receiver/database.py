@@ -46,7 +46,7 @@ def database_files(url: URL) -> list[Path]:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    # In WAL mode a commit then survives kill -9 without an fsync; docs/adr tells what covers power loss.
+    # In WAL mode a commit then survives kill -9 without an fsync; docs/adr/0006 tells what covers power loss.
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
