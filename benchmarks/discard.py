@@ -10,6 +10,7 @@ import sys
 
 from dicom_listener import dimse
 from dicom_listener.access import Caller
+from dicom_listener.answers import encode_response
 from dicom_listener.negotiation import agree, read_request
 from dicom_listener.pdu import COMMAND, HEADER, LAST, PDV_HEADER, RELEASE_RESPONSE, PduType, p_data
 from dicom_listener.service import Response, Service
@@ -58,7 +59,7 @@ class Peer:
             if control & COMMAND:
                 command = dimse.decode(fragment)
             elif control & LAST and command is not None:
-                self._sock.sendall(p_data(context_id, COMMAND, dimse.encode_response(command, _SUCCESS), 16384))
+                self._sock.sendall(p_data(context_id, COMMAND, encode_response(command, _SUCCESS), 16384))
 
 
 def main(port: int) -> None:

@@ -1,20 +1,17 @@
 """One transport connection: a blocking socket behind one large buffer that is reused for everything received.
 
-The thread that owns a connection blocks in ``recv_into`` with no time-out of its own. It notes in
-:attr:`Connection.deadline` until when it may; whoever watches (:mod:`dicom_listener.server`) calls
-:meth:`Connection.expire` once that has passed. So a time limit costs no system call, and an idle connection costs
-nothing at all.
+The thread that owns a connection blocks in ``recv_into`` with no time-out of its own, until another thread calls
+:meth:`Connection.expire`, :meth:`Connection.stop_if_idle` or :meth:`Connection.cut`. When that is due is the matter of
+:mod:`dicom_listener.link`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import select
 import socket
 import ssl
 import threading
-import time
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
 
 BUFFER_SIZE = 256 * 1024
 """Bytes of the receive buffer: what one ``recv_into`` can take, whatever the size of a PDU."""
-
-NEVER = math.inf
 
 
 class PeerClosed(Ending):
@@ -64,7 +59,6 @@ class Connection:
         self._idle = False
         self._ending: _Ending | None = None
         self._lock = threading.Lock()
-        self.deadline = NEVER
 
     # -- receiving
 
@@ -102,11 +96,10 @@ class Connection:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         self._fill()
 
-    def wait(self, idle_seconds: float) -> None:
+    def wait(self) -> None:
         """Wait for the first byte of the next PDU, as an idle connection that may be stopped."""
         if self._start < self._end:
             return
-        self.deadline = time.monotonic() + idle_seconds
         with self._lock:
             if self.stopped:
                 raise Stopped
@@ -116,7 +109,6 @@ class Connection:
         finally:
             with self._lock:
                 self._idle = False
-            self.deadline = NEVER
         if self.stopped:
             raise Stopped
 
@@ -127,12 +119,6 @@ class Connection:
         begin = self._start
         self._start += count
         return self._view[begin : self._start]
-
-    def read(self, count: int) -> bytes:
-        """Return the next ``count`` bytes, of any number."""
-        parts = bytearray()
-        self.stream(count, parts.extend)
-        return bytes(parts)
 
     def stream(self, count: int, deliver: Callable[[memoryview], object]) -> None:
         """Hand the next ``count`` bytes to ``deliver``, piece by piece as they arrive."""
@@ -148,7 +134,7 @@ class Connection:
             deliver(self._view[begin : self._start])
 
     def drain(self) -> None:
-        """Drop whatever comes until the peer closes; ends with :class:`PeerClosed` or what :attr:`deadline` brings."""
+        """Drop whatever comes until the connection ends, with one of the exceptions above."""
         while True:
             self._start = self._end
             self._fill()
@@ -193,15 +179,12 @@ class Connection:
 
     # -- sending and ending
 
-    def send(self, data: bytes | bytearray, seconds: float) -> None:
-        """Send all of ``data``; a peer that does not take it within ``seconds`` is cut off."""
-        previous, self.deadline = self.deadline, time.monotonic() + seconds
+    def send(self, data: bytes | bytearray) -> None:
+        """Send all of ``data``."""
         try:
             self._sock.sendall(data)
         except OSError as error:
             raise self._ended() from error
-        finally:
-            self.deadline = previous
 
     def expire(self) -> None:
         """Wake the owner: its blocked call raises :class:`Expired`. Sending stays possible where receiving blocked."""
@@ -211,7 +194,6 @@ class Connection:
             else:
                 self._ending = _Ending.EXPIRED
                 how = socket.SHUT_RD
-            self.deadline = time.monotonic() + 1
             self._shutdown(how)
 
     def stop_if_idle(self) -> None:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dicom_listener.service import Response
-
 _ELEMENT = Struct("<HHL")
 _US = Struct("<H")
 _US_ELEMENT = Struct("<HHLH")
@@ -83,7 +81,7 @@ class Tag(IntEnum):
     MOVE_ORIGINATOR_MESSAGE_ID = 0x00001031
 
 
-_KEYWORDS = {
+KEYWORDS = {
     "AffectedSOPClassUID": Tag.AFFECTED_SOP_CLASS_UID,
     "RequestedSOPClassUID": Tag.REQUESTED_SOP_CLASS_UID,
     "Priority": Tag.PRIORITY,
@@ -167,14 +165,6 @@ class Command:
         return self.text(Tag.REQUESTED_SOP_INSTANCE_UID)
 
     @property
-    def move_originator_ae_title(self) -> str:
-        return self.text(Tag.MOVE_ORIGINATOR_AE_TITLE)
-
-    @property
-    def priority(self) -> int | None:
-        return self.number(Tag.PRIORITY)
-
-    @property
     def status(self) -> int | None:
         return self.number(Tag.STATUS)
 
@@ -250,37 +240,11 @@ def _encode_element(tag: int, value: str | int | tuple[int, ...]) -> bytes:
     return _padded(tag, value.encode("ascii", "replace"), b" " if is_text else b"\0")
 
 
-def encode_response(request: Command, response: Response) -> bytes:
-    """Encode the command set of a response to ``request`` (PS3.7 §9.3, §10.3).
-
-    The affected SOP class and instance are those that the request named, unless ``response.elements`` sets others.
-    """
-    elements: dict[int, str | int | tuple[int, ...]] = {
-        Tag.COMMAND_FIELD: request.field | RESPONSE,
-        Tag.MESSAGE_ID_BEING_RESPONDED_TO: request.message_id,
-        Tag.COMMAND_DATA_SET_TYPE: NO_DATA_SET if response.data is None else 0x0001,
-        Tag.STATUS: response.status,
-    }
-    if sop_class := request.affected_sop_class_uid or request.requested_sop_class_uid:
-        elements[Tag.AFFECTED_SOP_CLASS_UID] = sop_class
-    if instance := request.affected_sop_instance_uid or request.requested_sop_instance_uid:
-        elements[Tag.AFFECTED_SOP_INSTANCE_UID] = instance
-    if response.comment:
-        elements[Tag.ERROR_COMMENT] = response.comment[:64]
-    if response.error_id is not None:
-        elements[Tag.ERROR_ID] = response.error_id
-    if response.offending:
-        elements[Tag.OFFENDING_ELEMENT] = tuple(response.offending)
-    for keyword, value in response.elements.items():
-        elements[_KEYWORDS[keyword]] = value
-    return encode(elements.items())
-
-
 def encode_request(
     field: CommandField, message_id: int, elements: Mapping[str, str | int], *, has_data_set: bool
 ) -> bytes:
     """Encode the command set of a request of our own; ``elements`` maps keywords to values."""
-    command: dict[int, str | int | tuple[int, ...]] = {_KEYWORDS[keyword]: value for keyword, value in elements.items()}
+    command: dict[int, str | int | tuple[int, ...]] = {KEYWORDS[keyword]: value for keyword, value in elements.items()}
     command[Tag.COMMAND_FIELD] = field
     command[Tag.MESSAGE_ID] = message_id
     command[Tag.COMMAND_DATA_SET_TYPE] = 0x0001 if has_data_set else NO_DATA_SET

@@ -12,7 +12,9 @@ from dicom_listener.pdu import COMMAND, LAST, AbortReason, ProtocolViolation
 from dicom_listener.service import Collected, Context, Refused, Request, Response, Sink, Streamed
 
 if TYPE_CHECKING:
-    from dicom_listener.association import Association
+    from dicom_listener.link import Link
+    from dicom_listener.service import AcceptedAssociation
+    from dicom_listener.shared import Shared
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,9 @@ class Incoming:
         "_association",
         "_command_set",
         "_limit",
+        "_link",
         "_reserved",
+        "_shared",
         "cancelled",
         "command",
         "command_complete",
@@ -45,7 +49,7 @@ class Incoming:
         "until",
     )
 
-    def __init__(self, context: Context, association: Association) -> None:
+    def __init__(self, context: Context, association: AcceptedAssociation, link: Link, shared: Shared) -> None:
         self.context = context
         self.command_complete = False
         self.complete = False
@@ -55,10 +59,12 @@ class Incoming:
         self.sink: Sink | None = None
         self.failure: Response | None = None
         self._association = association
+        self._link = link
+        self._shared = shared
         self._command_set = bytearray()
-        self._limit = association.limits.identifier
+        self._limit = shared.limits.identifier
         self._reserved = 0
-        self.until = time.monotonic() + association.limits.idle
+        self.until = time.monotonic() + shared.limits.idle
 
     def fragment(self, context_id: int, control: int, size: int) -> None:
         """Take the next PDV of ``size`` bytes from the connection; ``control`` is its message control header."""
@@ -69,16 +75,16 @@ class Incoming:
             return
         if not self.command_complete:
             raise ProtocolViolation(AbortReason.UNEXPECTED_PARAMETER, "data set before the command set is complete")
-        self._association.connection.stream(size, self._deliver)
+        self._link.stream(size, self._deliver)
         self.complete = bool(control & LAST)
 
     def _command_fragment(self, size: int, *, last: bool) -> None:
         if self.command_complete:
             raise ProtocolViolation(AbortReason.UNEXPECTED_PARAMETER, "command set where a data set is due")
-        if len(self._command_set) + size > self._association.limits.command_set:
+        if len(self._command_set) + size > self._shared.limits.command_set:
             metrics.LIMITED.labels("command_set").inc()
             raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "command set is too long")
-        self._association.connection.stream(size, self._command_set.extend)
+        self._link.stream(size, self._command_set.extend)
         if last:
             self._command_complete()
 
@@ -90,7 +96,7 @@ class Incoming:
         self.command = command
         self.command_complete = True
         self.complete = not command.has_data_set
-        operation = self._association.service.operations.get(command.field)
+        operation = self._shared.service.operations.get(command.field)
         if isinstance(operation, Collected) and operation.max_bytes is not None:
             self._limit = operation.max_bytes
         if isinstance(operation, Streamed) and command.has_data_set:
@@ -119,7 +125,7 @@ class Incoming:
             return
         if len(self.data) + len(piece) > self._limit:
             self._refuse("identifier", f"Data set is longer than {self._limit} bytes")
-        elif not self._association.memory.reserve(self._association.address, len(piece)):
+        elif not self._shared.seats.memory.reserve(self._association.address, len(piece)):
             self._refuse("messages", "No memory for another data set, for now")
         else:
             self._reserved += len(piece)
@@ -135,7 +141,7 @@ class Incoming:
         reserved, self._reserved = self._reserved, 0
         self.data = bytearray()
         if reserved:
-            self._association.memory.release(self._association.address, reserved)
+            self._shared.seats.memory.release(self._association.address, reserved)
 
     def finish(self) -> Response:
         """End a streamed message: what its sink says, or why it could not take it."""

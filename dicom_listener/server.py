@@ -175,7 +175,7 @@ class Server:
         certificate = client_certificate(sock, any_title=self._any_title) if isinstance(sock, ssl.SSLSocket) else None
         association = Association(sock, arrival.address, arrival.port, certificate, self._shared)
         if self._stopping:
-            association.connection.stop_if_idle()
+            association.link.stop_if_idle()
         self._lobby.give_thread(arrival, association)
         self._associations.add(association)
         self._seats.note_load(len(self._associations))
@@ -203,8 +203,7 @@ class Server:
     def _watch(self, now: float) -> None:
         self._seats.beat(len(self._associations))
         for association in tuple(self._associations):
-            if association.connection.deadline < now:
-                association.connection.expire()
+            association.link.expire_if_due(now)
         self._reception.watch(now)
         if self._lobby.evicted:
             self._report_evictions()
@@ -230,7 +229,7 @@ class Server:
         logger.info("stopping", extra={"fields": {"associations": len(self._associations)}})
         while (self._associations or len(self._reception)) and time.monotonic() < until:
             for association in tuple(self._associations):
-                association.connection.stop_if_idle()
+                association.link.stop_if_idle()
             self._take_events(0.02)
             self._watch(time.monotonic())
         self._reception.close(silent_only=False)

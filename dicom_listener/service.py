@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from dicom_listener.access import AccessRule
-    from dicom_listener.association import Association
-    from dicom_listener.dimse import Command
+    from dicom_listener.config import Limits
+    from dicom_listener.dimse import Command, CommandField
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,64 @@ class Refused(Exception):
         self.response = Response(status, comment=comment, error_id=error_id, offending=offending)
 
 
+class PeerEnding(Exception):
+    """The peer released or aborted the association instead of answering a request of the service's."""
+
+
+class AcceptedAssociation(Protocol):
+    """All that a service may use of an association. The attributes are set when it is accepted, and stay.
+
+    ``id`` is unique within the process; ``address`` is the peer's IP address; the AE titles come without padding.
+    ``limits`` are those of the listener. ``is_own_health_check``: the health check of this very service opened it.
+    """
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def calling_ae(self) -> str: ...
+
+    @property
+    def called_ae(self) -> str: ...
+
+    @property
+    def is_own_health_check(self) -> bool: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether another request waits until the operation at work is done."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the listener was told to stop: the association ends when it is idle next."""
+
+    def peer(self, **more: object) -> dict[str, object]:
+        """Return the structured fields that name the peer in a log line, followed by ``more``."""
+
+    def poll(self, seconds: float = 0) -> None:
+        """Receive what the peer has sent; when it has sent nothing, wait for it, ``seconds`` at most.
+
+        Called by an operation while it works: a C-CANCEL shows in ``request.cancelled``, the next request in
+        :attr:`has_waiting`. What ends the association is raised, and not the operation's to handle.
+        """
+
+    def request(
+        self, field: CommandField, context: Context, elements: Mapping[str, str | int], data: bytes | None = None
+    ) -> tuple[Command, bytes]:
+        """Send a request to the peer and return its response: command set and encoded data set.
+
+        Called by an operation that has sent its final response, as for an N-EVENT-REPORT on the same association
+        (PS3.4 §J.3.3). ``elements`` are command elements, keyword to value. Raises :class:`PeerEnding`, which is not
+        the operation's to handle either.
+        """
+
+
 class Sink(Protocol):
     """Where the data set of one streamed request goes, fragment by fragment.
 
@@ -91,7 +149,7 @@ class Sink(Protocol):
 class CollectedOperation(Protocol):
     """An operation whose data set is small: it is collected in memory, within the identifier size limit."""
 
-    def __call__(self, association: Association, request: Request) -> Iterable[Response]:
+    def __call__(self, association: AcceptedAssociation, request: Request) -> Iterable[Response]:
         """Yield every response, the final one last.
 
         Each response is sent as it is yielded (several small ones may share a segment; the first never waits). After a
@@ -103,7 +161,7 @@ class CollectedOperation(Protocol):
 class StreamedOperation(Protocol):
     """An operation whose data set may be of any size: it never is in memory as a whole."""
 
-    def __call__(self, association: Association, request: Request) -> Sink:
+    def __call__(self, association: AcceptedAssociation, request: Request) -> Sink:
         """Called when the command set is complete, before any of the data set. May raise :class:`Refused`."""
 
 
@@ -141,9 +199,8 @@ class Service:
     """Answers a SOP Class Extended Negotiation (PS3.7 §D.3.3.5): SOP class and requestor's information in, ours out."""
     reload: Callable[[], None] | None = None
     """Called in each worker's main thread on SIGHUP."""
-    association_accepted: Callable[[Association], None] | None = None
-    association_ended: Callable[[Association], None] | None = None
-    echoed: Callable[[Association], None] | None = None
+    association_ended: Callable[[AcceptedAssociation], None] | None = None
+    echoed: Callable[[AcceptedAssociation], None] | None = None
     """Called when a C-ECHO has been answered, by the association's thread: it neither waits nor raises."""
     scu_roles: frozenset[str] = frozenset()
     """Abstract syntaxes for which the role selection may make the requestor an SCP and this side the SCU, or keep the

@@ -22,7 +22,7 @@ from mwl_admin.models import Station
 
 if TYPE_CHECKING:
     from dicom_listener.access import AccessRule, Caller, Rejected
-    from dicom_listener.association import Association
+    from dicom_listener.service import AcceptedAssociation
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Callers:
             self._some.set()
             self._thread.join(timeout=10)
 
-    def echoed(self, association: Association) -> None:
+    def echoed(self, association: AcceptedAssociation) -> None:
         """Take note of a C-ECHO that was answered. Never waits and never raises."""
         if not association.is_own_health_check:
             self._note(association.calling_ae, association.address)

@@ -22,14 +22,13 @@ from mwl_scp.pool import give_back
 from mwl_scp.recording import Record
 
 if TYPE_CHECKING:
-    from dicom_listener.association import Association
-    from dicom_listener.service import Request
+    from dicom_listener.service import AcceptedAssociation, Request
 
 logger = logging.getLogger(__name__)
 
 
 def find(
-    policy: Policy, record: Callable[[Record], None], association: Association, request: Request
+    policy: Policy, record: Callable[[Record], None], association: AcceptedAssociation, request: Request
 ) -> Iterator[Response]:
     """Answer one worklist query; what becomes of it is handed to ``record``, however it ends."""
     taken = Record(
@@ -58,7 +57,7 @@ def find(
         give_back()
 
 
-def _answer(policy: Policy, taken: Record, association: Association, request: Request) -> Iterator[Response]:
+def _answer(policy: Policy, taken: Record, association: AcceptedAssociation, request: Request) -> Iterator[Response]:
     close_old_connections()
     identifier = _identifier_of(policy, association, request)
     taken.identifier = identifier
@@ -82,7 +81,7 @@ def _answer(policy: Policy, taken: Record, association: Association, request: Re
     yield Response(statuses.SUCCESS)
 
 
-def _identifier_of(policy: Policy, association: Association, request: Request) -> Identifier:
+def _identifier_of(policy: Policy, association: AcceptedAssociation, request: Request) -> Identifier:
     """Read the identifier; what is wrong with it is told by the reader that knows of keys and of transfer syntaxes."""
     syntax = request.context.transfer_syntax
     try:
@@ -95,7 +94,7 @@ def _identifier_of(policy: Policy, association: Association, request: Request) -
     return parse(request.data, syntax, max_inflated=policy.max_inflated)
 
 
-def _log_answer(query: Query, identifier: Identifier, association: Association, taken: Record) -> None:
+def _log_answer(query: Query, identifier: Identifier, association: AcceptedAssociation, taken: Record) -> None:
     fields = {**association.peer(), "matches": len(taken.delivered), "keys": len(identifier.keys)}
     if query.truncated:
         logger.warning("worklist query answered; list cut at the maximum number of matches", extra={"fields": fields})
@@ -103,7 +102,7 @@ def _log_answer(query: Query, identifier: Identifier, association: Association, 
         logger.info("worklist query answered", extra={"fields": fields})
 
 
-def _log_refusal(error: Exception, association: Association, taken: Record) -> None:
+def _log_refusal(error: Exception, association: AcceptedAssociation, taken: Record) -> None:
     fields = association.peer(status=f"{taken.status:04X}", because=repr(taken.error_comment))
     if isinstance(error, QueryError):
         logger.warning("worklist query refused", extra={"fields": fields})

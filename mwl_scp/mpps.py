@@ -24,8 +24,7 @@ from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_scp.pool import give_back
 
 if TYPE_CHECKING:
-    from dicom_listener.association import Association
-    from dicom_listener.service import Request
+    from dicom_listener.service import AcceptedAssociation, Request
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +58,10 @@ _STATUSES: tuple[tuple[type[MPPSError], int], ...] = (
     (errors.TooLargeError, RESOURCE_LIMITATION),
 )
 
-Answer = Callable[["Association", "Request"], Response]
+Answer = Callable[["AcceptedAssociation", "Request"], Response]
 
 
-def _create(association: Association, request: Request) -> Response:
+def _create(association: AcceptedAssociation, request: Request) -> Response:
     ds = dataset.read(request.data, request.context.transfer_syntax)
     uid = request.command.affected_sop_instance_uid
     performed = operations.create(ds, uid, calling_ae=association.calling_ae)
@@ -70,7 +69,7 @@ def _create(association: Association, request: Request) -> Response:
     return Response(SUCCESS, elements={} if uid else {"AffectedSOPInstanceUID": performed.sop_instance_uid})
 
 
-def _set(association: Association, request: Request) -> Response:
+def _set(association: AcceptedAssociation, request: Request) -> Response:
     ds = dataset.read(request.data, request.context.transfer_syntax)
     uid = request.command.requested_sop_instance_uid
     performed = operations.modify(ds, uid, calling_ae=association.calling_ae)
@@ -78,7 +77,7 @@ def _set(association: Association, request: Request) -> Response:
     return Response(SUCCESS)
 
 
-def _get(association: Association, request: Request) -> Response:
+def _get(association: AcceptedAssociation, request: Request) -> Response:
     command = request.command
     try:
         tags = command.attribute_identifier_list
@@ -93,7 +92,7 @@ def _get(association: Association, request: Request) -> Response:
     return Response(ATTRIBUTES_NOT_SUPPORTED, data, comment, elements={"AttributeIdentifierList": unsupported})
 
 
-def _answered(sop_class: str, answer: Answer, association: Association, request: Request) -> Iterator[Response]:
+def _answered(sop_class: str, answer: Answer, association: AcceptedAssociation, request: Request) -> Iterator[Response]:
     command = request.command
     named = command.affected_sop_class_uid or command.requested_sop_class_uid
     try:
@@ -125,13 +124,13 @@ def _refused(error: Exception) -> Refused:
     return refused
 
 
-def _log(what: str, association: Association, performed: PerformedProcedureStep) -> None:
+def _log(what: str, association: AcceptedAssociation, performed: PerformedProcedureStep) -> None:
     steps = performed.scheduled_procedure_steps.count()
     status = performed.performed_procedure_step_status
     logger.info(what, extra={"fields": association.peer(state=repr(status), steps=steps)})
 
 
-def _log_refusal(error: Exception, response: Response, association: Association, request: Request) -> None:
+def _log_refusal(error: Exception, response: Response, association: AcceptedAssociation, request: Request) -> None:
     operation = name_of(request.command.field)
     fields = association.peer(operation=operation, status=f"{response.status:04X}", because=repr(response.comment))
     if isinstance(error, DatabaseError | InterfaceError):

@@ -9,9 +9,8 @@ from functools import partial
 from django.db import connections
 
 from dicom_listener.access import rule_from
-from dicom_listener.association import Association
 from dicom_listener.dimse import CommandField
-from dicom_listener.service import Collected, Service
+from dicom_listener.service import AcceptedAssociation, Collected, Service
 from mwl_admin.worklist.syntax import SYNTAXES
 from mwl_scp import handlers, mpps
 from mwl_scp.access import both, known_devices
@@ -57,7 +56,7 @@ def transfer_syntaxes(abstract_syntax: str, proposed: tuple[str, ...]) -> tuple[
     return tuple(uid for uid in SYNTAXES if uid in proposed)
 
 
-def _association_ended(_association: Association) -> None:
+def _association_ended(_association: AcceptedAssociation) -> None:
     # Each association has a thread of its own, and Django keeps a connection for each thread.
     connections.close_all()
 

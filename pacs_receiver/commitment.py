@@ -27,8 +27,7 @@ from pacs_receiver.sop_classes import STORAGE_COMMITMENT
 from pacs_receiver.statuses import Status
 
 if TYPE_CHECKING:
-    from dicom_listener.association import Association
-    from dicom_listener.service import Context, Request
+    from dicom_listener.service import AcceptedAssociation, Context, Request
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ class Commitments:
 
     # -- the request
 
-    def action(self, association: Association, request: Request) -> Iterator[Response]:
+    def action(self, association: AcceptedAssociation, request: Request) -> Iterator[Response]:
         """Answer an N-ACTION, then report on the same association if it stays open (PS3.4 §J.3.2, §J.3.3)."""
         command = request.command
         if not self.peers.may_store(association.calling_ae):
@@ -92,7 +91,7 @@ class Commitments:
             if connection.execute(waiting).scalar_one() + count > _OPEN_REQUESTS * self.max_references:
                 raise Refused(Status.RESOURCE_LIMITATION, "too many references wait for their result")
 
-    def _keep(self, association: Association, request: Request, transaction_uid: str, count: int) -> int:
+    def _keep(self, association: AcceptedAssociation, request: Request, transaction_uid: str, count: int) -> int:
         now = time.time()
         values = {
             "address": association.address,
@@ -123,7 +122,7 @@ class Commitments:
 
     # -- the report on the same association
 
-    def _report_here(self, association: Association) -> None:
+    def _report_here(self, association: AcceptedAssociation) -> None:
         """Report each result on the association of its request, unless its requestor ends it before.
 
         Another request that comes meanwhile is served first, and waits for the results of both. What is left when the
@@ -134,7 +133,7 @@ class Commitments:
         pause = _FIRST_PAUSE
         while pending and time.monotonic() - began < self.wait_seconds + _PATIENCE_SECONDS:
             association.poll(pause)  # raises when the requestor ends the association
-            if association.has_waiting or association.connection.stopped:
+            if association.has_waiting or association.is_stopping:
                 return
             pause = min(pause * 1.5, _LONGEST_PAUSE)
             if time.monotonic() - began >= self.wait_seconds and (ready := self._next_ready(pending)):
@@ -149,7 +148,7 @@ class Commitments:
             row_id = connection.execute(query).scalar_one_or_none()
         return None if row_id is None else by_id[row_id]
 
-    def _report(self, association: Association, pending: _Pending) -> None:
+    def _report(self, association: AcceptedAssociation, pending: _Pending) -> None:
         reported = False
         try:
             with reading(self.engine) as connection:
@@ -166,7 +165,7 @@ class Commitments:
         finally:
             self._hand_over([pending], reported_at=time.time() if reported else None)
 
-    def ended(self, association: Association) -> None:
+    def ended(self, association: AcceptedAssociation) -> None:
         """The association has ended: what it was not told is told elsewhere, at once."""
         pending = self._pending.pop(association.id, None)
         if pending:

@@ -22,8 +22,7 @@ from pacs_receiver.storage import Incoming, Storage, Stored, read_stored, relati
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from dicom_listener.association import Association
-    from dicom_listener.service import Request
+    from dicom_listener.service import AcceptedAssociation, Request
     from pacs_receiver.config import DuplicatePolicy
     from pacs_receiver.peer_book import PeerBook
 
@@ -44,14 +43,14 @@ class Receiver:
     inflated_limit: int = INFLATED_LIMIT
     refuse_odd: bool = False
 
-    def open(self, association: Association, request: Request) -> Reception:
+    def open(self, association: AcceptedAssociation, request: Request) -> Reception:
         """Begin to receive the instance of a C-STORE request (PS3.4 §B.2). Raises :class:`Refused`."""
         try:
             return self._open(association, request)
         except ReceiverError as exc:
             raise _refused(association.calling_ae, refusal(exc)) from exc
 
-    def _open(self, association: Association, request: Request) -> Reception:
+    def _open(self, association: AcceptedAssociation, request: Request) -> Reception:
         sop_class = request.command.affected_sop_class_uid or ""
         sop_instance = request.command.affected_sop_instance_uid or ""
         if sop_class != request.context.abstract_syntax:
@@ -85,7 +84,7 @@ class Reception:
     """One instance on its way in: the sink of one C-STORE request."""
 
     def __init__(
-        self, receiver: Receiver, file: Incoming, meta: bytes, association: Association, request: Request
+        self, receiver: Receiver, file: Incoming, meta: bytes, association: AcceptedAssociation, request: Request
     ) -> None:
         self._began = time.perf_counter()
         self._receiver = receiver

@@ -107,9 +107,10 @@ def test_a_fault_of_the_service_is_an_abort_and_leaves_nothing(
         raise RuntimeError("secret")
 
     shared = listener.server._shared
-    failing = replace(shared, service=replace(shared.service, association_accepted=fail))
+    failing = replace(shared, service=replace(shared.service, echoed=fail))
     monkeypatch.setattr(listener.server, "_shared", failing)
     with listener.associated() as peer:
+        peer.echo()
         assert peer.read_pdu().abort == (2, 0)
     listener.wait_until_at_rest()
     failing = replace(shared, service=replace(shared.service, transfer_syntaxes=fail))
@@ -163,7 +164,4 @@ def test_associations_are_numbered(listener: Listening) -> None:
         assert association.id > 0
         assert (association.calling_ae, association.called_ae) == ("RAW", "TOY")
         assert (association.address, association.port) == peer.sock.getsockname()
-        assert association.implementation_uid == "1.2.3.4"
-        assert association.implementation_version == "RAW_1"
-        assert association.peer_max_pdu == 16384
-        assert list(association.contexts) == [1]
+        assert association.link.peer_max_pdu == 16384

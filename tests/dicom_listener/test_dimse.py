@@ -10,6 +10,7 @@ from pynetdicom.dsutils import decode as decode_data_set
 from pynetdicom.dsutils import encode as encode_data_set
 
 from dicom_listener import dimse
+from dicom_listener.answers import encode_response
 from dicom_listener.dimse import CommandField, MalformedCommand, Tag
 from dicom_listener.service import Response
 from tests.clients.raw import action, command_set, element, find, store
@@ -22,7 +23,7 @@ def decoded(data: bytes) -> Dataset:
 def test_a_response_is_what_pynetdicom_would_read() -> None:
     request = dimse.decode(store(513, "1.2.840.7"))
     response = Response(0xB000, comment="x" * 70, error_id=3, offending=(0x00100010, 0x00080018))
-    ds = decoded(dimse.encode_response(request, response))
+    ds = decoded(encode_response(request, response))
     assert ds.CommandField == 0x8001
     assert ds.MessageIDBeingRespondedTo == 513
     assert ds.Status == 0xB000
@@ -31,12 +32,12 @@ def test_a_response_is_what_pynetdicom_would_read() -> None:
     assert ds.ErrorID == 3
     assert list(ds.OffendingElement) == [0x00100010, 0x00080018]
     assert ds.CommandDataSetType == 0x0101
-    assert ds.CommandGroupLength == len(dimse.encode_response(request, response)) - 12
+    assert ds.CommandGroupLength == len(encode_response(request, response)) - 12
     assert [element.tag for element in ds] == sorted(element.tag for element in ds)
 
 
 def test_a_normalized_response_names_the_requested_instance_as_affected() -> None:
-    ds = decoded(dimse.encode_response(dimse.decode(action(1)), Response(0, b"data", elements={"ActionTypeID": 1})))
+    ds = decoded(encode_response(dimse.decode(action(1)), Response(0, b"data", elements={"ActionTypeID": 1})))
     assert ds.AffectedSOPClassUID == "1.2.840.10008.1.20.1"
     assert ds.AffectedSOPInstanceUID == "1.2.840.10008.1.20.1.1"
     assert ds.ActionTypeID == 1
@@ -61,15 +62,15 @@ def test_what_pynetdicom_writes_is_read() -> None:
     assert (command.field, command.message_id, command.has_data_set) == (1, 65535, True)
     assert command.affected_sop_class_uid == ds.AffectedSOPClassUID
     assert command.affected_sop_instance_uid == "1.2.3"
-    assert command.move_originator_ae_title == "MOVER"
-    assert command.priority == 2
+    assert command.text(Tag.MOVE_ORIGINATOR_AE_TITLE) == "MOVER"
+    assert command.number(Tag.PRIORITY) == 2
 
 
 def test_absent_elements_are_empty_or_none() -> None:
     command = dimse.decode(command_set({0x0100: 0x20, 0x0110: 1, 0x0800: 0x0101, 0x0700: b""}))
     assert command.affected_sop_class_uid == ""
     assert command.requested_sop_instance_uid == ""
-    assert command.priority is command.status is command.action_type_id is command.event_type_id is None
+    assert command.number(Tag.PRIORITY) is command.status is command.action_type_id is command.event_type_id is None
     assert command.attribute_identifier_list == ()
     assert command.get(Tag.ERROR_COMMENT) is None
 

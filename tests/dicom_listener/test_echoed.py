@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dicom_listener.association import Association
+from dicom_listener.service import AcceptedAssociation
 from tests.dicom_listener.listening import config_with, listening
 from tests.dicom_listener.toy_service import Toy
 
@@ -15,7 +16,8 @@ def test_each_echo_is_told_after_it_was_answered(tmp_path: Path) -> None:
 
     told: list[tuple[str, int]] = []
 
-    def echoed(association: Association) -> None:
+    def echoed(association: AcceptedAssociation) -> None:
+        assert isinstance(association, Association)
         told.append((association.calling_ae, association._exchange.answered))
 
     toy = Toy(tmp_path / "own")

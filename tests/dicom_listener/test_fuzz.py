@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dicom_listener import dimse
+from dicom_listener.answers import encode_response
 from dicom_listener.negotiation import MalformedRequest, agree, read_request
 from dicom_listener.service import Response
 from dicom_listener.structure import MalformedDataSet, check_nesting
@@ -163,7 +164,7 @@ def test_the_reader_of_command_sets_fails_as_it_says() -> None:
         assert 0 <= command.field <= 0xFFFF
         assert 0 <= command.message_id <= 0xFFFF
         assert command.affected_sop_class_uid.isascii()
-        answer = dimse.decode(dimse.encode_response(command, Response(0xC001, comment="why \xe9 not")))
+        answer = dimse.decode(encode_response(command, Response(0xC001, comment="why \xe9 not")))
         assert answer.field == command.field | 0x8000
         assert answer.message_id == command.message_id
         assert answer.status == 0xC001
@@ -190,8 +191,8 @@ def test_what_is_encoded_is_read_back() -> None:
         command = dimse.decode(dimse.encode(elements.items()))
         assert (command.field, command.message_id, command.has_data_set) == (field, message_id, False)
         assert command.affected_sop_class_uid == more[dimse.Tag.AFFECTED_SOP_CLASS_UID]
-        assert command.priority == more[dimse.Tag.PRIORITY]
-        assert command.move_originator_ae_title == more[dimse.Tag.MOVE_ORIGINATOR_AE_TITLE]
+        assert command.number(dimse.Tag.PRIORITY) == more[dimse.Tag.PRIORITY]
+        assert command.text(dimse.Tag.MOVE_ORIGINATOR_AE_TITLE) == more[dimse.Tag.MOVE_ORIGINATOR_AE_TITLE]
 
     encode()
 

@@ -96,7 +96,7 @@ def test_a_request_and_all_that_follows_may_come_in_one_segment(listener: Listen
     assert peer.read_pdu() == Pdu(6, bytes(4))
     peer.sock.close()
     listener.wait_until_at_rest()
-    assert listener.toy.events == ["accepted", "ended"]
+    assert listener.toy.events == ["ended"]
 
 
 # -- Sta6: the association is open
@@ -186,7 +186,7 @@ def test_what_comes_after_the_release_is_ignored(listen: Listen, sent: bytes) ->
         peer.send(sent)
         assert peer.is_ended()  # AA-6, then ARTIM: AA-2
     listener.wait_until_at_rest()
-    assert listener.toy.events == ["accepted", "ended"]
+    assert listener.toy.events == ["ended"]
 
 
 @pytest.mark.parametrize("sent", [association_request(), pdu(0x09, b"abc")], ids=["request", "unknown"])

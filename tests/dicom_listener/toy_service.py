@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from dicom_listener.access import AccessRule, Caller, Rejected
-    from dicom_listener.association import Association
+    from dicom_listener.service import AcceptedAssociation
 
 ACTION_LIMIT = 80_000
 SECRET = "DOE^JANE"
@@ -109,7 +109,6 @@ class Toy:
             extended_negotiation=self._extended,
             reload=self._reload,
             association_ended=lambda _: self.events.append("ended"),
-            association_accepted=lambda _: self.events.append("accepted"),
             scu_roles=frozenset({STORAGE_COMMITMENT}),
         )
 
@@ -138,10 +137,10 @@ class Toy:
             raise ValueError("cannot be read")
         self.flag(f"reloaded-{os.getpid()}").touch()
 
-    def _store(self, association: Association, request: Request) -> Kept:
+    def _store(self, association: AcceptedAssociation, request: Request) -> Kept:
         return Kept(self.folder, request)
 
-    def _find(self, association: Association, request: Request) -> Iterator[Response]:
+    def _find(self, association: AcceptedAssociation, request: Request) -> Iterator[Response]:
         length = int.from_bytes(request.data[4:8], "little")
         word = request.data[8 : 8 + length].decode("ascii", "replace").strip()
         try:
@@ -183,7 +182,7 @@ class Toy:
             yield Response(0xFF00, request.data)
         yield Response(0)
 
-    def _act(self, association: Association, request: Request) -> Iterator[Response]:
+    def _act(self, association: AcceptedAssociation, request: Request) -> Iterator[Response]:
         yield Response(0)
         elements: dict[str, str | int] = {
             "AffectedSOPClassUID": STORAGE_COMMITMENT,
@@ -234,8 +233,7 @@ def main() -> int:
 
         @contextmanager
         def build() -> Iterator[Service]:
-            service = Toy(Path("toy")).service(_rule(rule_from(config)))
-            yield replace(service, association_accepted=None)
+            yield Toy(Path("toy")).service(_rule(rule_from(config)))
             Path("toy/flags", f"closed-{os.getpid()}").touch()
 
         return workers.run(config, build, companions=[workers.Companion("mate", be_companion)])

@@ -12,8 +12,8 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_ui
 from dicom_listener.service import Context, Request, Response
 
 if TYPE_CHECKING:
-    from dicom_listener.association import Association
     from dicom_listener.dimse import Command
+    from dicom_listener.service import AcceptedAssociation
     from pacs_receiver.receive import Receiver
 
 PREFIX = "2.25.4711."
@@ -87,7 +87,7 @@ def store(
     request = Request(
         cast("Command", _Store(sop_class, instance)), Context(1, abstract_syntax or sop_class, transfer_syntax)
     )
-    sink = receiver.open(cast("Association", _Peer(calling_ae)), request)
+    sink = receiver.open(cast("AcceptedAssociation", _Peer(calling_ae)), request)
     try:
         for start in range(0, len(data), piece):
             sink.write(memoryview(data)[start : start + piece])
