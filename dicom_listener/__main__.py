@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from dicom_listener.config import ae_title
+from dicom_listener.ae_titles import ae_title
 from dicom_listener.credentials import PasscodeHash
 
 _SHORTEST = 8

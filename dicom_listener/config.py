@@ -15,6 +15,8 @@ from typing import Any, NoReturn, TypeVar
 
 from environs import EnvError, FileAwareEnv
 
+from dicom_listener import credentials
+from dicom_listener.ae_titles import ae_title, ae_titles
 from gateway_settings.environment import BadSetting
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -110,21 +112,6 @@ def choice(*allowed: str) -> Callable[[str], str]:
         raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
 
     return parse
-
-
-def ae_title(text: str) -> str:
-    """Parse an AE title (VR AE, PS3.5 §6.2): 1 to 16 characters of the default repertoire, no backslash, no control."""
-    title = text.strip(" ")
-    if not 1 <= len(title) <= 16:
-        raise ValueError(f"{text!r} is not an AE title: it needs 1 to 16 characters")
-    if any(not " " <= character <= "~" or character == "\\" for character in title):
-        raise ValueError(f"{text!r} is not an AE title: only printable ASCII without backslash")
-    return title
-
-
-def ae_titles(text: str) -> frozenset[str]:
-    """Parse a comma-separated list of AE titles; empty means no restriction."""
-    return frozenset(ae_title(part) for part in text.split(",") if part.strip())
 
 
 def networks(text: str) -> tuple[Network, ...]:
@@ -285,8 +272,6 @@ def _tls(env: FileAwareEnv, setting: Callable[[str, Callable[[str], Any], str], 
 def _user_identities(
     setting: Callable[[str, Callable[[str], Any], str], Any], prefix: str, *, required: bool
 ) -> Path | None:
-    from dicom_listener import credentials  # reads AE titles as this module does
-
     def usable(text: str) -> Path | None:
         path = optional_file(text)
         if path is not None:

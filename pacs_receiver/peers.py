@@ -21,7 +21,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dicom_listener.config import ae_title, networks
+from dicom_listener.ae_titles import ae_title
+from dicom_listener.config import networks
 from dicom_listener.devices import Device
 from pacs_receiver.sop_classes import sop_class_named
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dicom_listener.config import ae_title
+from dicom_listener.ae_titles import ae_title
 from dicom_listener.devices import Device, Network
 from pacs_receiver.peers import RIGHTS, Peer, fingerprints
 from pacs_receiver.site_link import SiteAway, SiteLink

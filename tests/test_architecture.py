@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +34,10 @@ MAY_IMPORT = {
 }
 
 
+MAY_HAVE_CIRCLES = {"mwl_admin", "pacs_receiver"}
+"""Packages in which modules still import each other in a circle; no other may begin to."""
+
+
 def imports_of(package: str) -> dict[str, Path]:
     """Return the top-level names that a package's modules import, with one module that does."""
     found: dict[str, Path] = {}
@@ -57,6 +62,33 @@ def test_the_layout_is_the_designs(name: str) -> None:
 def test_a_package_imports_only_those_that_it_may(package: str) -> None:
     ours = imports_of(package).keys() & {*PACKAGES, "tests", "benchmarks", "embedded"}
     assert ours - {package} <= MAY_IMPORT[package]
+
+
+def circles_of(package: str) -> list[set[str]]:
+    """Return the groups of modules that import each other in a circle, imports for type checking included."""
+    graph = grimp.build_graph(package, cache_dir=None)
+    ahead = {module: graph.find_upstream_modules(module) for module in graph.modules}
+    together = {frozenset({module, *(other for other in ahead[module] if module in ahead[other])}) for module in ahead}
+    return [set(group) for group in together if len(group) > 1]
+
+
+@pytest.mark.parametrize("package", sorted(set(PACKAGES) - MAY_HAVE_CIRCLES))
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    assert circles_of(package) == []
+
+
+def test_a_circle_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "with_a_circle"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "one.py").write_text("from with_a_circle import two\n")
+    (package / "two.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from with_a_circle.three import Three\n"
+    )
+    (package / "three.py").write_text("def late():\n    import with_a_circle.one\n")
+    (package / "apart.py").write_text("import with_a_circle.one\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert circles_of("with_a_circle") == [{f"with_a_circle.{name}" for name in ("one", "two", "three")}]
 
 
 @pytest.mark.parametrize("package", ["dicom_listener", "pacs_receiver"])
