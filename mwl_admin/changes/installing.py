@@ -7,8 +7,6 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models.signals import post_migrate, pre_migrate
-from django.dispatch import receiver
 
 from mwl_admin.changes import triggers
 from mwl_admin.changes.sources import ENTRIES, SOURCES, table
@@ -78,16 +76,16 @@ def _note_all(cursor: Any, vendor: str, *, position: int | None, is_first: bool 
     )
 
 
-@receiver(pre_migrate)
-def _before(sender: Any, using: str, plan: Any = (), **_: Any) -> None:
+def before_migration(sender: Any, using: str, plan: Any = (), **_: Any) -> None:
+    """Take the triggers away from tables that SQLite is about to make anew."""
     connection = connections[using]
     # Renaming a table, which is how SQLite changes one, fails on triggers of other tables that name it.
     if sender.name == "mwl_admin" and plan and connection.vendor == "sqlite":
         remove(connection)
 
 
-@receiver(post_migrate)
-def _after(sender: Any, using: str, **_: Any) -> None:
+def after_migration(sender: Any, using: str, **_: Any) -> None:
+    """Put the triggers in place when all tables that they need are there."""
     if sender.name != "mwl_admin":
         return
     needed = {_LOG, table(ChangeFeed), *(source.table for source in SOURCES)}

@@ -6,8 +6,6 @@ import json
 from typing import Any
 
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
-from django.dispatch import receiver
 
 from mwl_admin.images import commands
 from mwl_admin.models import Enrolment, KeptOut, Station
@@ -39,17 +37,15 @@ def _device(station: Station) -> dict[str, Any]:
     }
 
 
-@receiver(post_save, sender=Station)
-def _station_saved(instance: Station, **_: object) -> None:
-    # That is the answer for whom it was waited, and takes back that it was kept out.
+def station_saved(instance: Station, **_: object) -> None:
+    """Tell the receiver, and end what waited for this station's AE title: its enrolment, and that it was kept out."""
     for waiting in (Enrolment, KeptOut):
         waiting._base_manager.filter(ae_title=instance.ae_title).delete()
     _tell()
 
 
-@receiver(post_delete, sender=Station)
-@receiver((post_save, post_delete), sender=KeptOut)
-def _changed(**_: object) -> None:
+def changed(**_: object) -> None:
+    """Tell the receiver that the registry has changed."""
     _tell()
 
 

@@ -15,14 +15,13 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q
-from django.dispatch import receiver
 from django.utils import timezone
 
 from mwl_admin.images.commands import CommandError, send
 from mwl_admin.models import OutgoingChange, RequestedProcedure
 from mwl_admin.models.received import ALARM_DAYS
 from mwl_admin.patients import identity
-from mwl_admin.patients.change_signal import Kind, PatientChange, patient_changed
+from mwl_admin.patients.change_signal import Kind, PatientChange
 from mwl_admin.patients.identity import Person
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,6 @@ _LOOK_SECONDS = 2.0
 _NEVER = frozenset({400, 409, 413, 422})
 
 
-@receiver(patient_changed, dispatch_uid="tell the receiver")
 def note(change: PatientChange, **_: Any) -> None:
     """Write a change down for the receiver, in the transaction of the change."""
     OutgoingChange.objects.create(

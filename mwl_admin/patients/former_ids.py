@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from django.dispatch import receiver
-
 from mwl_admin.models import FormerPatientID, Patient
-from mwl_admin.patients.change_signal import Kind, PatientChange, patient_changed
+from mwl_admin.patients.change_signal import Kind, PatientChange
 
 
-@receiver(patient_changed)
 def remember(change: PatientChange, **_: Any) -> None:
     """Note the old ID of an updated record; a merge notes its own."""
     before, after = change.before, change.after

@@ -14,10 +14,8 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.password_validation import MinimumLengthValidator
-from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -91,9 +89,8 @@ def _is_due(user: Any) -> bool:
     return user is not None and user.pk is not None and FirstPassword.objects.filter(account=user.pk).exists()
 
 
-@receiver(user_logged_in, dispatch_uid="first_password")
-def _note_login(sender: Any, request: HttpRequest, user: Any, **named: Any) -> None:
-    # Kept in the session, so that nobody else's requests ask the database.
+def note_login(sender: Any, request: HttpRequest, user: Any, **named: Any) -> None:
+    """Remember a login with a first password in its session, so that nobody else's requests ask the database."""
     if _is_due(user):
         request.session[_SESSION_KEY] = True
 
