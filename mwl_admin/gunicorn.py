@@ -56,12 +56,17 @@ def on_starting(server: object) -> None:
 
 
 def post_worker_init(worker: object) -> None:
-    """Begin what each worker does besides serving: telling the receiver of changes, and writing the downtime list."""
+    """Begin what each worker does besides serving.
+
+    It tells the receiver of changes, writes the downtime list, and deletes what the site has no use for any more.
+    """
     from mwl_admin.images.change_delivery import deliverer  # models are loaded with the application
+    from mwl_admin.site.cleanup import cleaner
     from mwl_admin.site.downtime.listing import lister
 
     deliverer.start()
     lister.start()
+    cleaner.start()
 
 
 # Here and not in the settings, which commands read too: what a command has to say is for the person who gave it.

@@ -19,7 +19,6 @@ from prometheus_client import Counter
 
 from dicom_listener.log import log_failure
 from mwl_admin.models import Station, WorklistDelivery, WorklistQuery
-from mwl_admin.site import cleanup
 from mwl_admin.worklist.cutting import cut
 from mwl_admin.worklist.identifier import Identifier
 from mwl_scp.limits import Limits
@@ -80,7 +79,7 @@ class Recorder:
 
     At most ``capacity`` wait, and so many bytes; beyond that, and when the database refuses, they are dropped and
     counted. Records older than ``retention_days`` are deleted now and then, 0 keeps all; and the oldest ones when all
-    together are too large. So is what the site has no use for any more (:mod:`mwl_admin.site.cleanup`).
+    together are too large.
     """
 
     def __init__(self, retention_days: int, *, limits: Limits | None = None, capacity: int = _CAPACITY) -> None:
@@ -176,13 +175,12 @@ class Recorder:
             if self._limits.total:
                 deleted += prune_to(self._limits.total)
             self._unpruned = 0
-            others = cleanup.prune(now)
         except (DatabaseError, InterfaceError) as error:
             log_failure(logger, "old records could not be deleted", error, {})
             connection.close()
             return
-        if deleted or any(others.values()):
-            logger.info("old records deleted", extra={"fields": {"queries": deleted, **others}})
+        if deleted:
+            logger.info("old records deleted", extra={"fields": {"queries": deleted}})
 
 
 def write(batch: Iterable[Record]) -> None:

@@ -105,17 +105,15 @@ def test_a_database_that_refuses_is_tried_again_and_then_counted(
     connection.close()
 
 
-def test_the_receivers_notices_of_long_ago_are_deleted_though_queries_are_kept_for_ever(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_provider_deletes_its_own_records_and_nothing_of_the_sites(database: str) -> None:
     now = timezone.now()
     study = ReceivedStudy.objects.create(
         study_instance_uid="1.2.3", first_arrival_at=now, last_arrival_at=now, announced_at=now
     )
-    for name, days in (("00000001", 31), ("00000002", 29)):
-        made = StudyNotice.objects.create(event_id=name, study=study, announced_at=now)
-        StudyNotice.objects.filter(pk=made.pk).update(received_at=now - datetime.timedelta(days=days))
-    with Recorder(0).running():
-        wait_until(lambda: StudyNotice.objects.count() == 1, what="the old notice is deleted")
-    assert StudyNotice.objects.get().event_id == "00000002"
+    StudyNotice.objects.create(event_id="00000001", study=study, announced_at=now)
+    StudyNotice.objects.update(received_at=now - datetime.timedelta(days=31))
+    write([make_record(received_at=now - datetime.timedelta(days=31))])
+    with Recorder(30).running():
+        wait_until(lambda: not WorklistQuery.objects.exists(), what="the old query is deleted")
+    assert StudyNotice.objects.count() == 1
     study.delete()
