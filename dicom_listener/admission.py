@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from dicom_listener.access import Reason, Rejected
-from dicom_listener.log import log_failure
 from dicom_listener.negotiation import APPLICATION_CONTEXT
+from gateway_settings.log import log_failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

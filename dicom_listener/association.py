@@ -99,10 +99,13 @@ class Association:
             if self._establish(request):
                 self._run_established()
         except (PeerClosed, Stopped, Expired, OSError) as error:
-            logger.debug("connection ended before an association", extra={"fields": self.peer(because=repr(error))})
-        except ProtocolViolation as violation:
+            logger.debug(
+                "connection ended before an association",
+                extra={"fields": self.peer(because=str(error) or type(error).__name__)},
+            )
+        except ProtocolViolation as error:
             # AA-1: in Sta2 the abort is the service user's
-            self._end_with(abort(source=0, reason=0), "protocol violation", str(violation))
+            self._end_with(abort(source=0, reason=0), "protocol violation", str(error))
         except BaseException:
             # a fault of ours, logged where associations are started; the peer is told before
             self.link.send_last(abort(source=2, reason=AbortReason.NOT_SPECIFIED))
@@ -133,7 +136,7 @@ class Association:
     def peer(self, **more: object) -> dict[str, object]:
         who = {"association": self.id, "address": self.address}
         if self.calling_ae:
-            who |= {"calling": repr(self.calling_ae), "called": repr(self.called_ae)}
+            who |= {"calling": self.calling_ae, "called": self.called_ae}
         return who | more
 
     # -- establishment
@@ -174,7 +177,7 @@ class Association:
         level = logging.DEBUG if self.is_own_health_check else logging.INFO
         fields = self.peer(contexts=f"{len(agreement.contexts)}/{len(proposal.contexts)}", port=self.port)
         if self.user:
-            fields["user"] = repr(self.user)
+            fields["user"] = self.user
         logger.log(level, "association accepted", extra={"fields": fields})
         self.link.send(agreement.pdu)
 
@@ -221,8 +224,8 @@ class Association:
             metrics.LIMITED.labels(limit).inc()
             self._end_with(abort(source=2, reason=0), "association aborted", f"{limit} time limit")
             return "timed out"
-        except ProtocolViolation as violation:
-            self._end_with(abort(source=2, reason=violation.reason), "association aborted", str(violation))
+        except ProtocolViolation as error:
+            self._end_with(abort(source=2, reason=error.reason), "association aborted", str(error))
             return "aborted by us"
 
     def _deliver(self, incoming: Incoming) -> None:

@@ -17,6 +17,7 @@ from environs import EnvError, FileAwareEnv
 
 from dicom_listener import credentials
 from dicom_listener.ae_titles import ae_title, ae_titles
+from gateway_settings import log
 from gateway_settings.environment import BadSetting
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -229,8 +230,8 @@ def load_listener(
         networks=setting("ALLOWED_NETWORKS", networks, ""),
         require_user_identity=require_user_identity,
         user_identities_file=_user_identities(setting, prefix, required=require_user_identity),
-        log_level=read(env, "LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
-        log_format=read(env, "LOG_FORMAT", choice("text", "json"), "text"),
+        log_level=read(env, "LOG_LEVEL", choice(*log.LEVELS), "INFO"),
+        log_format=read(env, "LOG_FORMAT", choice(*log.FORMATS), "text"),
     )
 
 

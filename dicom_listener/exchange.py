@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from dicom_listener import dimse, metrics
 from dicom_listener.answers import Answers, encode_response
 from dicom_listener.dimse import CommandField, Status
-from dicom_listener.log import log_failure
 from dicom_listener.pdu import COMMAND, Ending, p_data
 from dicom_listener.service import Collected, PeerEnding, Refused, Request, Response
 from dicom_listener.structure import MalformedDataSet, NestedTooDeep, check_nesting
+from gateway_settings.log import log_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,8 +105,8 @@ class Exchange:
             metrics.LIMITED.labels("nesting").inc(isinstance(error, NestedTooDeep))
             malformed = Response(dimse.failure_status(command.field), comment=str(error))
             self._conclude(answers, command.field, malformed, started)
-        except Refused as refused:
-            self._conclude(answers, command.field, refused.response, started)
+        except Refused as error:
+            self._conclude(answers, command.field, error.response, started)
         except Exception as error:  # noqa: BLE001 - whatever it is: logged, and answered as a failure
             log_failure(logger, "operation failed", error, self._association.peer())
             failure = Response(dimse.failure_status(command.field), comment="Internal error")

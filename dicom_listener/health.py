@@ -29,8 +29,8 @@ from pynetdicom.presentation import build_context
 from dicom_listener import health_server
 from dicom_listener.health_server import Answer
 from dicom_listener.identity import HEALTH_AE_TITLE, IMPLEMENTATION_CLASS_UID
-from dicom_listener.log import log_failure
 from dicom_listener.pdu import PduType
+from gateway_settings.log import log_failure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,12 +142,12 @@ def report(seats: Seats, checks: Mapping[str, Check]) -> tuple[bool, dict[str, A
     for name, check in checks.items():
         try:
             results[name] = {"ok": True, "detail": check()}
-        except Unwell as unwell:
-            logger.error("health check %s failed: %s", name, unwell)
-            results[name] = {"ok": False, "detail": str(unwell)}
+        except Unwell as error:
+            logger.error("health check failed", extra={"fields": {"check": name, "because": str(error)}})
+            results[name] = {"ok": False, "detail": str(error)}
             well = False
         except Exception as error:  # noqa: BLE001 - what fails is what is reported
-            log_failure(logger, f"health check {name} failed", error, {})
+            log_failure(logger, "health check failed", error, {"check": name})
             results[name] = {"ok": False, "detail": type(error).__name__}
             well = False
     status = "ok" if well else "failing"

@@ -17,8 +17,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from dicom_listener.lobby import Lobby
-from dicom_listener.log import log_failure
 from dicom_listener.slots import Slots
+from gateway_settings.log import log_failure
 
 if TYPE_CHECKING:
     import socket

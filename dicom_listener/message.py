@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from dicom_listener import dimse, metrics
-from dicom_listener.log import log_failure
 from dicom_listener.pdu import COMMAND, LAST, AbortReason, ProtocolViolation
 from dicom_listener.service import Collected, Context, Refused, Request, Response, Sink, Streamed
+from gateway_settings.log import log_failure
 
 if TYPE_CHECKING:
     from dicom_listener.link import Link

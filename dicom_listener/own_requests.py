@@ -42,9 +42,9 @@ class OwnRequests:
         try:
             self._link.send(encoded)
             return self._received()
-        except (Released, Aborted) as ending:
-            self._exchange.ending = ending
-            raise PeerEnding from ending
+        except (Released, Aborted) as error:
+            self._exchange.ending = error
+            raise PeerEnding from error
         finally:
             self._is_waiting, self._response = False, None
 

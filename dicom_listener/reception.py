@@ -148,9 +148,9 @@ class Reception:
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
             metrics.TLS_FAILED.inc()
             because = error.reason or type(error).__name__
-            logger.info("TLS handshake failed", extra={"fields": {**fields, "because": repr(because)}})
+            logger.info("TLS handshake failed", extra={"fields": {**fields, "because": because}})
         else:
-            fields["because"] = repr(type(error).__name__)
+            fields["because"] = type(error).__name__
             logger.debug("connection ended before an association", extra={"fields": fields})
 
     def _keep_within_bytes(self) -> None:

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 from dicom_listener import metrics
 from dicom_listener.association import Association
 from dicom_listener.lobby import Lobby
-from dicom_listener.log import log_failure
 from dicom_listener.reception import Arrival, Reception
 from dicom_listener.shared import Shared
 from dicom_listener.tls import client_certificate
 from dicom_listener.user_identity import Verifier
+from gateway_settings.log import log_failure
 
 if TYPE_CHECKING:
     from dicom_listener.config import ListenerConfig

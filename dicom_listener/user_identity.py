@@ -71,7 +71,7 @@ class Verifier:
             try:
                 self._users = credentials.read(self._path)
             except BadCredentials as error:
-                fields = {"because": repr(str(error))}
+                fields = {"because": str(error)}
                 logger.error("the file of user identities is wrong, what was in force stays", extra={"fields": fields})
                 return
             self._verified = {}

@@ -21,11 +21,11 @@ from typing import NoReturn
 
 from dicom_listener import health, metrics, tls
 from dicom_listener.config import ListenerConfig
-from dicom_listener.log import log_failure
 from dicom_listener.seats import Seats
 from dicom_listener.server import Server
 from dicom_listener.service import Service
 from gateway_settings.environment import BadSetting
+from gateway_settings.log import log_failure
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class _Master:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             status = child.main()
         except Exception as error:  # noqa: BLE001 - logged; the master sees the status
-            log_failure(logger, f"{child.name} failed", error, {})
+            log_failure(logger, "a process failed", error, {"process": child.name.replace(" ", "-")})
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -202,7 +202,7 @@ class _Master:
             f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {os.waitstatus_to_exitcode(status)}"
         )
         wait = round(max(child.due - now, 0), 1)
-        fields = {"process": child.name.replace(" ", "-"), "ended_with": repr(how), "restart_in": wait}
+        fields = {"process": child.name.replace(" ", "-"), "ended_with": how, "restart_in": wait}
         logger.error("a process died and is replaced", extra={"fields": fields})
 
     def _tell(self, number: signal.Signals) -> None:

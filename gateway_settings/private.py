@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 UMASK = 0o077
 _OTHERS = 0o077
@@ -62,7 +62,8 @@ def tighten(path: Path) -> bool:
     except FileNotFoundError:
         return False  # gone meanwhile, as temporary files are
     except OSError as error:
-        log.warning("%s stays open to others on this machine: %s", path, error.strerror)
+        fields = {"path": str(path), "because": error.strerror}
+        logger.warning("a path stays open to others on this machine", extra={"fields": fields})
         return False
     return True
 

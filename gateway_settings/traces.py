@@ -14,7 +14,7 @@ from logging import INFO, Formatter, LogRecord, getLogger
 from types import TracebackType
 from typing import Any
 
-_log = getLogger(__name__)
+logger = getLogger(__name__)
 
 
 def trace(error: BaseException | None) -> str:
@@ -38,14 +38,14 @@ def install() -> None:
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, frames)
         else:
-            _log.critical("an exception was not caught", exc_info=error)
+            logger.critical("an exception was not caught", exc_info=error)
 
     def uncaught_in_thread(given: threading.ExceptHookArgs) -> None:
         name = given.thread.name if given.thread else "?"
-        _log.critical("an exception was not caught in thread %s", name, exc_info=given.exc_value)
+        logger.critical("an exception was not caught", extra={"fields": {"thread": name}}, exc_info=given.exc_value)
 
     def unraisable(given: Any) -> None:
-        _log.error("an exception could not be raised", exc_info=given.exc_value)
+        logger.error("an exception could not be raised", exc_info=given.exc_value)
 
     sys.excepthook = uncaught
     threading.excepthook = uncaught_in_thread

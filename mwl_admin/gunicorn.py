@@ -1,9 +1,8 @@
 """How gunicorn serves the site: ``gunicorn --config python:mwl_admin.gunicorn mwl_admin.wsgi``."""
 
 import sys
-import warnings
 
-from gateway_settings import private, traces
+from gateway_settings import log, private
 from gateway_settings.environment import BadSetting
 from mwl_admin import environment
 from mwl_admin.web.address import check_free
@@ -26,8 +25,6 @@ worker_class = "mwl_admin.web.worker.Worker"
 keepalive = int(settings.WEB_LIMITS.keepalive_seconds)
 timeout = 30
 graceful_timeout = 20
-# The pattern of the address, without what staff search for and the referring page: all of these are patient data.
-access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
 logger_class = "mwl_admin.web.access_log.AccessLogger"
 errorlog = "-"
 capture_output = False
@@ -70,5 +67,4 @@ def post_worker_init(worker: object) -> None:
 
 
 # Here and not in the settings, which commands read too: what a command has to say is for the person who gave it.
-traces.install()
-warnings.filterwarnings("ignore", module="pydicom")
+log.capture()

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from gateway_settings import log
 from gateway_settings.environment import environment as read_environment
 from mwl_admin import environment
 from mwl_admin.entries.tables.limits import TableLimits
@@ -259,28 +260,17 @@ IMPORT_LIMITS = TableLimits(
 )
 IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
 
-LOG_LEVEL = environment.read(
-    _env, "LOG_LEVEL", environment.choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"
-)
-LOG_FORMAT = environment.read(_env, "LOG_FORMAT", environment.choice("text", "json"), "text")
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "text": {"()": "mwl_admin.log.TextFormatter"},
-        "json": {"()": "mwl_admin.log.JSONFormatter"},
-    },
-    "filters": {"routes": {"()": "mwl_admin.log.Routes"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["routes"]}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    # Each statement, with the patients in its parameters, goes to this logger when DJANGO_DEBUG is on.
-    "loggers": {
+LOG_LEVEL = environment.read(_env, "LOG_LEVEL", environment.choice(*log.LEVELS), "INFO")
+LOG_FORMAT = environment.read(_env, "LOG_FORMAT", environment.choice(*log.FORMATS), "text")
+LOGGING: dict[str, Any] = log.configuration(
+    LOG_LEVEL,
+    LOG_FORMAT,
+    filters={"routes": {"()": "mwl_admin.log.Routes"}},
+    loggers={
         "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # Each statement, with the patients in its parameters, goes to this logger when DJANGO_DEBUG is on.
         "django.db.backends": {"level": "INFO"},
         # What matters of it are refused logins.
         "axes": {"level": "WARNING"},
-        # They quote what they can't read.
-        "pydicom": {"level": "CRITICAL"},
-        "pynetdicom": {"level": "CRITICAL"},
     },
-}
+)

@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from dicom_listener.access import Reason, Rejected
 from dicom_listener.devices import Device, judge
-from dicom_listener.log import log_failure
+from gateway_settings.log import log_failure
 from mwl_admin.models import Station
 from mwl_admin.worklist import strangers
 

@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from dicom_listener.access import Reason
-from dicom_listener.log import log_failure
+from gateway_settings.log import log_failure
 from mwl_admin.devices.callers import Call, is_legal, note
 from mwl_admin.models import Station
 

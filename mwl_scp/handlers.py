@@ -103,7 +103,7 @@ def _log_answer(query: Query, identifier: Identifier, association: AcceptedAssoc
 
 
 def _log_refusal(error: Exception, association: AcceptedAssociation, taken: Record) -> None:
-    fields = association.peer(status=f"{taken.status:04X}", because=repr(taken.error_comment))
+    fields = association.peer(status=f"{taken.status:04X}", because=taken.error_comment)
     if isinstance(error, QueryError):
         logger.warning("worklist query refused", extra={"fields": fields})
     else:

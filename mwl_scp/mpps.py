@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from dicom_listener.dimse import CommandField, MalformedCommand, name_of
-from dicom_listener.log import log_failure
 from dicom_listener.service import Collected, Refused, Response
+from gateway_settings.log import log_failure
 from mwl_admin.models import PerformedProcedureStep
 from mwl_admin.mpps import dataset, errors, operations
 from mwl_admin.mpps.errors import MPPSError
@@ -127,12 +127,12 @@ def _refused(error: Exception) -> Refused:
 def _log(what: str, association: AcceptedAssociation, performed: PerformedProcedureStep) -> None:
     steps = performed.scheduled_procedure_steps.count()
     status = performed.performed_procedure_step_status
-    logger.info(what, extra={"fields": association.peer(state=repr(status), steps=steps)})
+    logger.info(what, extra={"fields": association.peer(state=status, steps=steps)})
 
 
 def _log_refusal(error: Exception, response: Response, association: AcceptedAssociation, request: Request) -> None:
     operation = name_of(request.command.field)
-    fields = association.peer(operation=operation, status=f"{response.status:04X}", because=repr(response.comment))
+    fields = association.peer(operation=operation, status=f"{response.status:04X}", because=response.comment)
     if isinstance(error, DatabaseError | InterfaceError):
         log_failure(logger, "performed procedure step could not be kept", error, fields)
     else:

@@ -17,7 +17,7 @@ from django.db.models import Sum
 from django.utils import timezone
 from prometheus_client import Counter
 
-from dicom_listener.log import log_failure
+from gateway_settings.log import log_failure
 from mwl_admin.models import Station, WorklistDelivery, WorklistQuery
 from mwl_admin.worklist.cutting import cut
 from mwl_admin.worklist.identifier import Identifier

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from dicom_listener.log import log_failure
+from gateway_settings.log import log_failure
 from mwl_admin.models import ServiceName
 from mwl_admin.worklist import strangers
 from mwl_admin.worklist.policy import Policy
@@ -52,6 +52,7 @@ def remind(policy: Policy) -> None:
     found = strangers.waiting(policy).filter(service=ServiceName.WORKLIST)
     titles = list(found.values_list("ae_title", flat=True))
     if titles:
-        fields = {"devices": len(titles), "ae_titles": " ".join(map(repr, titles[:_SHOWN]))}
-        text = "devices are served as before the update: add them as stations, or keep them out"
-        logger.warning(text, extra={"fields": fields})
+        fields = {"devices": len(titles), "calling": titles[:_SHOWN]}
+        logger.warning(
+            "devices are served as before the update: add them as stations, or keep them out", extra={"fields": fields}
+        )

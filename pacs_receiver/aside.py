@@ -88,8 +88,8 @@ def keep(storage: Storage, path: Path, instance: str, sha256: bytes) -> None:
         with contextlib.suppress(FileExistsError):
             os.link(path, target)
         storage.sync_folder(target.parent)
-    except OSError as exc:
-        raise failure(exc) from exc
+    except OSError as error:
+        raise failure(error) from error
 
 
 def move(storage: Storage, path: Path, instance: str, sha256: bytes, *, was_replaced: bool = False) -> None:
@@ -106,5 +106,5 @@ def move(storage: Storage, path: Path, instance: str, sha256: bytes, *, was_repl
             storage.sync_folder(target.parent)
             storage.sync_folder(path.parent)
             storage.remove_empty(path.parent)
-    except OSError as exc:
-        raise failure(exc) from exc
+    except OSError as error:
+        raise failure(error) from error

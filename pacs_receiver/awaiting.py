@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pacs_receiver.exceptions import IndexUnavailable
 from pacs_receiver.index_trouble import trouble
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _PAUSE = 2.0
 _SAY_AGAIN = 60.0
@@ -24,17 +24,18 @@ def until_index_answers(work: Callable[[], object], *, pause: float = _PAUSE) ->
     while True:
         try:
             work()
-        except (SQLAlchemyError, IndexUnavailable) as exc:
-            why = trouble(exc)
+        except (SQLAlchemyError, IndexUnavailable) as error:
+            why = trouble(error)
             if not why:
                 raise
             if why != said or time.monotonic() - at > _SAY_AGAIN:
-                log.error("the index can't be used, it is tried again every %g seconds: %s", pause, why)
+                fields = {"because": why, "again_in": pause}
+                logger.error("the index can't be used, it is tried again and again", extra={"fields": fields})
                 said, at = why, time.monotonic()
             _sleep(pause)
         else:
             if said:
-                log.info("the index is there")
+                logger.info("the index is there")
             return
 
 

@@ -43,7 +43,7 @@ from pacs_receiver.site_link import SiteAway, SiteLink
 from pacs_receiver.storage import Storage
 from pacs_receiver.turned_away import Reporter
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
@@ -135,8 +135,8 @@ def _refresh_devices(fetcher: RegistryFetcher | None, _wish: Mapping[str, Any]) 
         raise TryLater("No list of devices is fetched: PACS_PEERS_URL is not set.")
     try:
         return {"devices": fetcher.refresh()}
-    except (SiteAway, BadRegistry) as exc:
-        raise TryLater(f"The list of devices could not be had: {exc}") from exc
+    except (SiteAway, BadRegistry) as error:
+        raise TryLater(f"The list of devices could not be had: {error}") from error
 
 
 def _jobs(means: Means) -> list[Job]:
@@ -180,7 +180,10 @@ def _close_files(config: PacsConfig) -> None:
     """Close what an older version, or a restored backup, left open to others: all image files, while others serve."""
     found = tighten_below(config.data_dir) + tighten_below(config.storage_dir)
     if found:
-        log.info("%d files and folders were open to others on this machine, and are no longer", found)
+        fields = {"paths": found}
+        logger.info(
+            "files and folders were open to others on this machine, and are no longer", extra={"fields": fields}
+        )
 
 
 def _free_space(config: PacsConfig) -> None:

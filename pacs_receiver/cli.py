@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run: Run = options.run
         try:
             return run(config, options)
-        except (SQLAlchemyError, IndexUnavailable) as exc:
-            if not (why := trouble(exc)):
+        except (SQLAlchemyError, IndexUnavailable) as error:
+            if not (why := trouble(error)):
                 raise
             output.complain(f"the index can't be used: {why}")
             return EXIT_FOUND_PROBLEMS

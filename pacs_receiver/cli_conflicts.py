@@ -66,11 +66,11 @@ def _run(everything: Everything, run: Callable[..., int], config: PacsConfig, op
     with everything(config) as (engine, storage, writer):
         try:
             return run(settle.Means(engine, storage, writer, getpass.getuser()), options)
-        except settle.NoSuchConflict as exc:
-            output.complain(str(exc))
+        except settle.NoSuchConflict as error:
+            output.complain(str(error))
             return _EXIT_NOT_FOUND
-        except ReceiverError as exc:
-            output.complain(f"not done: {exc}" if str(exc) else f"not done: {type(exc).__name__}")
+        except ReceiverError as error:
+            output.complain(f"not done: {error}" if str(error) else f"not done: {type(error).__name__}")
             return _EXIT_NOT_DONE
 
 
@@ -88,8 +88,8 @@ def _compare(means: settle.Means, options: argparse.Namespace) -> int:
     kept = means.storage.root / relative_path(*place.uids)
     try:
         differing = compare.differences(kept, found.path, with_values=options.values)
-    except compare.Unreadable as exc:
-        raise settle.Unsettled(f"one of the files can't be read: {exc}") from exc
+    except compare.Unreadable as error:
+        raise settle.Unsettled(f"one of the files can't be read: {error}") from error
     output.differences(differing, as_json=options.json)
     return _EXIT_OK
 

@@ -21,11 +21,11 @@ from http import HTTPStatus
 from http.client import HTTPException, parse_headers
 from io import BytesIO
 
-from dicom_listener.log import log_failure
 from gateway_link.signature import Nonces, Unsigned, verify
+from gateway_settings.log import log_failure
 from pacs_receiver.commands import Reply
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 BODY_LIMIT = 1 << 20
 """Bytes of a command's body."""
@@ -121,35 +121,35 @@ class CommandServer:
                 body = await _read_body(reader, head)
             signed = verify(self._secret, head.method, head.target, _only(head.headers), body)
             self._nonces.use(signed)
-        except _Bad as bad:
-            return bad.reply
-        except Unsigned as unsigned:
-            return Reply.problem(HTTPStatus.FORBIDDEN, str(unsigned))
+        except _Bad as error:
+            return error.reply
+        except Unsigned as error:
+            return Reply.problem(HTTPStatus.FORBIDDEN, str(error))
         except TimeoutError:
             return Reply.problem(HTTPStatus.REQUEST_TIMEOUT, "The request took too long.")
         self._reading.pop(task, None)  # whoever signs is waited for
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._carry_out, name, body)
         except Exception as error:  # noqa: BLE001 - whatever it is: logged, and answered as a failure
-            log_failure(log, f"command {name} failed", error, {})
+            log_failure(logger, "a command failed", error, {"command": name})
             return Reply.problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The command failed.")
 
 
 async def _read_head(reader: asyncio.StreamReader) -> _Head:
     try:
         raw = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.LimitOverrunError as exc:
-        raise _Bad(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too long.") from exc
-    except asyncio.IncompleteReadError as exc:
-        raise _Bad(HTTPStatus.BAD_REQUEST, "The request is incomplete.") from exc
+    except asyncio.LimitOverrunError as error:
+        raise _Bad(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too long.") from error
+    except asyncio.IncompleteReadError as error:
+        raise _Bad(HTTPStatus.BAD_REQUEST, "The request is incomplete.") from error
     line, _, rest = raw.partition(b"\r\n")
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
         raise _Bad(HTTPStatus.BAD_REQUEST, "This is no HTTP request.")
     try:
         headers = parse_headers(BytesIO(rest))
-    except HTTPException as exc:
-        raise _Bad(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many headers.") from exc
+    except HTTPException as error:
+        raise _Bad(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many headers.") from error
     return _Head(found[1].decode("ascii"), found[2].decode("ascii"), headers)
 
 
@@ -173,8 +173,8 @@ async def _read_body(reader: asyncio.StreamReader, head: _Head) -> bytes:
         raise _Bad(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {BODY_LIMIT} bytes.")
     try:
         return await reader.readexactly(int(lengths[0]))
-    except asyncio.IncompleteReadError as exc:
-        raise _Bad(HTTPStatus.BAD_REQUEST, "The request is incomplete.") from exc
+    except asyncio.IncompleteReadError as error:
+        raise _Bad(HTTPStatus.BAD_REQUEST, "The request is incomplete.") from error
 
 
 def _only(headers: Message) -> dict[str, str]:

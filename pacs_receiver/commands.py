@@ -20,7 +20,7 @@ from pacs_receiver.due import has_come
 from pacs_receiver.exceptions import ReceiverError
 from pacs_receiver.index_tables import command
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _CLAIM_SECONDS = 600.0
 _KEEP_SECONDS = 30 * 86400.0
@@ -76,8 +76,9 @@ class Commands:
             if not self._claim(command_id, name, digest):
                 return self._earlier(command_id, name, digest)
             return self._answered(command_id, known, wish, name)
-        except SQLAlchemyError as exc:
-            log.warning("command %s could not be carried out: %s", name, type(exc).__name__)
+        except SQLAlchemyError as error:
+            fields = {"command": name, "error": type(error).__name__}
+            logger.warning("a command could not be carried out", extra={"fields": fields})
             return Reply.problem(HTTPStatus.SERVICE_UNAVAILABLE, "The index is not available.")
 
     def forget_old(self) -> None:
@@ -88,11 +89,11 @@ class Commands:
     def _answered(self, command_id: str, known: Command, wish: Mapping[str, Any], name: str) -> Reply:
         try:
             reply = Reply(HTTPStatus.OK, known(wish))
-        except Declined as exc:
-            reply = Reply.problem(exc.status, str(exc))
-        except TryLater as exc:
+        except Declined as error:
+            reply = Reply.problem(error.status, str(error))
+        except TryLater as error:
             self._give_back(command_id)
-            return Reply.problem(HTTPStatus.SERVICE_UNAVAILABLE, str(exc))
+            return Reply.problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except BaseException:
             self._give_back(command_id)
             raise
@@ -102,7 +103,8 @@ class Commands:
                 .where(command.c.id == command_id)
                 .values(status=int(reply.status), answer=json.dumps(dict(reply.body)), claimed_until=0)
             )
-        log.info("command %s was carried out: %d", name, reply.status)
+        fields = {"command": name, "status": int(reply.status)}
+        logger.info("a command was carried out", extra={"fields": fields})
         return reply
 
     def _claim(self, command_id: str, name: str, digest: bytes) -> bool:
@@ -147,8 +149,8 @@ class Commands:
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
         wish = json.loads(body)
-    except RecursionError as exc:
-        raise ValueError("nested too deeply") from exc
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(wish, dict) or not isinstance(wish.get("id"), str):
         raise ValueError("no object with an id")
     wish["id"] = str(uuid.UUID(wish["id"]))

@@ -29,7 +29,7 @@ from pacs_receiver.statuses import Status
 if TYPE_CHECKING:
     from dicom_listener.service import AcceptedAssociation, Context, Request
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"
 CLAIM_SECONDS = 300.0
@@ -78,7 +78,8 @@ class Commitments:
             parse_request(request.data, syntax)
         self._check_room(association.calling_ae, count)
         row_id = self._keep(association, request, transaction_uid, count)
-        log.info("storage commitment of %d instances requested by %s", count, association.calling_ae)
+        fields = {"calling": association.calling_ae, "instances": count}
+        logger.info("storage commitment requested", extra={"fields": fields})
         yield Response(Status.SUCCESS)
         self._pending.setdefault(association.id, []).append(_Pending(row_id, request.context))
         self._report_here(association)

@@ -29,7 +29,7 @@ from pacs_receiver.storage import Storage, read_stored, relative_path
 if TYPE_CHECKING:
     from pacs_receiver.config import PacsConfig
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 10
 _LOOKUP_SIZE = 500
@@ -130,12 +130,13 @@ class CommitmentJobs:
         waited = time.time() - row.requested_at
         if waited < -SKEW_SECONDS:  # the clock was ahead: the patience begins now
             self._set_requested(row.id, time.time())
+        fields = {"calling": row.ae_title, "because": reason}
         if waited > self.give_up_seconds:
-            log.error("gave up reporting a storage commitment to %s: %s", row.ae_title, reason)
+            logger.error("gave up reporting a storage commitment", extra={"fields": fields})
             self._close(row.id)
             return
         jobs.try_again(self.engine, commitment, row.id, time.time(), row.attempts)
-        log.warning("a storage commitment result for %s waits: %s", row.ae_title, reason)
+        logger.warning("a storage commitment result waits", extra={"fields": fields})
 
     def _set_requested(self, row_id: int, at: float) -> None:
         with self.engine.begin() as connection:
@@ -151,8 +152,9 @@ class CommitmentJobs:
         """Say what is safe; None when the request can't be read: then nothing can be said, and it is closed."""
         try:
             references = _references(row)
-        except Refused as refused:
-            log.warning("a storage commitment of %s can't be read: %s", row.ae_title, refused.response.comment)
+        except Refused as error:
+            fields = {"calling": row.ae_title, "because": error.response.comment}
+            logger.warning("a storage commitment can't be read", extra={"fields": fields})
             self._close(row.id)
             return None
         wanted = {reference[1] for reference in references}
@@ -233,7 +235,7 @@ class CommitmentJobs:
                     .values(committed_at=reported_at)
                 )
         self._close(row_id, reported_at=reported_at)
-        log.info("storage commitment reported: %d safe, %d not", len(safe), failed)
+        logger.info("storage commitment reported", extra={"fields": {"safe": len(safe), "not_safe": failed}})
 
     def _close(self, row_id: int, **values: float) -> None:
         with self.engine.begin() as connection:

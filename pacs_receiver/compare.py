@@ -31,8 +31,8 @@ def differences(kept: Path, came: Path, *, with_values: bool = False) -> list[di
 def _read(path: Path) -> Dataset:
     try:
         return dcmread(path)
-    except Exception as exc:  # pydicom raises many kinds on what devices send
-        raise Unreadable(type(exc).__name__) from exc
+    except Exception as error:  # pydicom raises many kinds on what devices send
+        raise Unreadable(type(error).__name__) from error
 
 
 def _compare(kept: Dataset, came: Dataset, within: str, *, with_values: bool) -> Iterator[dict[str, str]]:

@@ -175,8 +175,8 @@ def peers_file(text: str) -> Path | None:
     path = Path(text)
     try:
         peers.parse(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise ValueError(f"cannot read {text!r}: {exc.strerror}") from None
+    except OSError as error:
+        raise ValueError(f"cannot read {text!r}: {error.strerror}") from None
     return path
 
 

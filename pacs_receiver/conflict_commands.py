@@ -37,14 +37,14 @@ def _settle(engine: Engine, storage: Storage, index: IndexWriter, wish: Mapping[
         raise Declined(HTTPStatus.BAD_REQUEST, "action is accept or drop, dry_run true or false.")
     try:
         return settle.settle(settle.Means(engine, storage, index, f"site: {who}"), action, name, dry_run=dry_run)
-    except settle.NoSuchConflict as exc:
+    except settle.NoSuchConflict as error:
         if settle.is_settled(engine, action, name):
             return {"name": name, "action": action, "done": True}
-        raise Declined(HTTPStatus.NOT_FOUND, "Nothing lies aside under this name.") from exc
-    except settle.Unsettled as exc:
-        raise Declined(HTTPStatus.CONFLICT, str(exc)) from exc
-    except ReceiverError as exc:
-        raise TryLater("The storage or the index is not available.") from exc
+        raise Declined(HTTPStatus.NOT_FOUND, "Nothing lies aside under this name.") from error
+    except settle.Unsettled as error:
+        raise Declined(HTTPStatus.CONFLICT, str(error)) from error
+    except ReceiverError as error:
+        raise TryLater("The storage or the index is not available.") from error
 
 
 def _text(wish: Mapping[str, Any], key: str, *, needed: bool = True) -> str:

@@ -18,7 +18,7 @@ from pacs_receiver.index_tables import audit, instance, series, study
 from pacs_receiver.reconcile import Unreadable, adopt, record_of
 from pacs_receiver.storage import TRASH, Storage, relative_path
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Uids = tuple[str, str, str]
 
@@ -55,7 +55,8 @@ def delete_study(
     with contextlib.suppress(OSError):
         for folder in storage.study_folder(study_uid).iterdir():
             storage.remove_empty(folder)
-    log.warning("study removed by %s (%s): %s, %d instances, %d bytes", who, action, study_uid, len(rows), size)
+    fields = {"by": who, "action": action, "study": study_uid, "instances": len(rows), "bytes": size}
+    logger.warning("study removed", extra={"fields": fields})
     return len(rows)
 
 
@@ -111,6 +112,6 @@ def empty_trash(storage: Storage, *, older_than_days: float) -> int:
     for folder in sorted((storage.root / TRASH).iterdir()):
         if folder.is_dir() and folder.stat().st_mtime < limit:
             shutil.rmtree(folder, ignore_errors=True)
-            log.warning("removed from the trash: %s", folder.name)
+            logger.warning("removed from the trash", extra={"fields": {"name": folder.name}})
             removed += 1
     return removed

@@ -128,6 +128,6 @@ def _add(files: FileSet, row: Mapping[str, Any], keys: Callable[[], Dataset]) ->
             ds = _with_all_keys(keys(), row["arrived_at"])
             ds.save_as(BytesIO(), enforce_file_format=True)  # what can't be written must not be half added
             files.add(ds)
-    except Exception as exc:  # noqa: BLE001 - pydicom raises many kinds on what devices send; all are reported
-        return type(exc).__name__
+    except Exception as error:  # noqa: BLE001 - pydicom raises many kinds on what devices send; all are reported
+        return type(error).__name__
     return ""

@@ -142,8 +142,8 @@ class Scan:
                 ended = inflate.eof
                 if ended or (not pending and len(out) < _INFLATE_STEP):
                     break
-        except zlib.error as exc:
-            raise Malformed("data set is not deflated") from exc
+        except zlib.error as error:
+            raise Malformed("data set is not deflated") from error
         if ended:
             self._trail(len(inflate.unused_data))
 
@@ -176,8 +176,8 @@ class Scan:
         self._begin = self._total - len(data)
         try:
             position = self._pad(data, 0) if self._padding else self._parse(data)
-        except Astray as astray:
-            self._lose(Oddity(str(astray), astray.tag, self._begin + astray.position))
+        except Astray as error:
+            self._lose(Oddity(str(error), error.tag, self._begin + error.position))
             return
         if position < len(data):
             self._carry = bytes(data[position:])

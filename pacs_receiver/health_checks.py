@@ -75,10 +75,10 @@ class NowAndThen:
                 self._glance()
             if is_due:
                 problem, detail, wait = None, self._check(), self._every
-        except Exception as exc:  # noqa: BLE001 - it is raised where somebody asks
-            problem, detail = exc, ""
+        except Exception as error:  # noqa: BLE001 - it is raised where somebody asks
+            problem, detail = error, ""
             wait = _EVERY_WHEN_UNWELL if is_due else 0.0
-            self._raised_at = exc.__traceback__
+            self._raised_at = error.__traceback__
         with self._lock:
             if is_due or problem is not self._problem:
                 self._next = time.monotonic() + wait
@@ -98,8 +98,8 @@ def write_index(config: PacsConfig) -> str:
                 connection.execute(lease.insert().values(name=_NAME, held_until=now))
     except IntegrityError:
         pass  # another receiver wrote the first
-    except SQLAlchemyError as exc:
-        raise Unwell(f"the index can't be written: {trouble(exc) or type(exc).__name__}") from exc
+    except SQLAlchemyError as error:
+        raise Unwell(f"the index can't be written: {trouble(error) or type(error).__name__}") from error
     finally:
         engine.dispose()
     return "can be written"
@@ -109,8 +109,8 @@ def look_at_space(config: PacsConfig) -> int:
     """Return how many bytes are free. Raises :class:`Unwell` below the reserve, where instances are refused."""
     try:
         free = shutil.disk_usage(config.storage_dir).free
-    except OSError as exc:
-        raise Unwell(f"the storage folder can't be read: {exc.strerror}") from exc
+    except OSError as error:
+        raise Unwell(f"the storage folder can't be read: {error.strerror}") from error
     if free < config.min_free_bytes:
         raise Unwell(f"{free} bytes free, below the reserve of {config.min_free_bytes}")
     return free
@@ -126,6 +126,6 @@ def write_storage(config: PacsConfig) -> str:
             file.write(bytes(_BLOCK))
             if config.fsync:
                 os.fsync(file.fileno())
-    except OSError as exc:
-        raise Unwell(f"the storage folder can't be written: {exc.strerror}") from exc
+    except OSError as error:
+        raise Unwell(f"the storage folder can't be written: {error.strerror}") from error
     return f"can be written, {free} bytes free"

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from operator import itemgetter
@@ -26,7 +26,7 @@ from pacs_receiver.index_parents import Cursor, Ids, Key, key_of
 from pacs_receiver.index_statements import Statements
 from pacs_receiver.turn import Turn
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _KNOWN_LIMIT = 20_000
 _RETRY_PAUSE = 0.05
@@ -128,26 +128,29 @@ class IndexWriter:
         batch.sort(key=lambda pending: (*pending.key, pending.record.sop_instance_uid))
         try:
             self._with_retries(batch)
-        except self._dbapi_error() as exc:
+        except self._dbapi_error() as error:
             if len(batch) == 1:
-                self._give_up(batch[0], exc)
-                return
-            # one bad record must not take the others with it
-            for pending in batch:
-                try:
-                    self._with_retries([pending])
-                except self._dbapi_error() as single:
-                    self._give_up(pending, single)
+                self._give_up(batch[0], error)
+            else:
+                self._commit_singly(batch)
         finally:
             # whatever else happened: nobody waits for an answer that never comes
             for pending in batch:
                 if pending.outcome is None and pending.error is None:
                     pending.error = IndexUnavailable()
 
+    def _commit_singly(self, batch: Iterable[_Pending]) -> None:
+        """Commit each by itself: one bad record must not take the others with it."""
+        for pending in batch:
+            try:
+                self._with_retries([pending])
+            except self._dbapi_error() as error:
+                self._give_up(pending, error)
+
     @staticmethod
-    def _give_up(pending: _Pending, exc: Exception) -> None:
+    def _give_up(pending: _Pending, error: Exception) -> None:
         # the driver's text may quote values: it is not for the log
-        log.error("the index did not take a row: %s", type(exc).__name__)
+        logger.error("the index did not take a row", extra={"fields": {"error": type(error).__name__}})
         pending.error = IndexUnavailable()
 
     def _with_retries(self, batch: list[_Pending]) -> None:
@@ -159,13 +162,14 @@ class IndexWriter:
             try:
                 outcomes = self._write(batch)
                 break
-            except transient as exc:
+            except transient as error:
                 # IntegrityError: a study that this process remembers was deleted meanwhile
                 self._known_series.clear()
                 self._drop_connection()
                 if time.monotonic() > self._deadline:
                     raise
-                log.warning("the index is not available, trying again: %s", type(exc).__name__)
+                fields = {"error": type(error).__name__}
+                logger.warning("the index is not available, trying again", extra={"fields": fields})
                 time.sleep(_RETRY_PAUSE)
         for pending, outcome in zip(batch, outcomes, strict=True):
             pending.outcome = outcome

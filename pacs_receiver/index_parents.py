@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pacs_receiver.index import Record
     from pacs_receiver.index_statements import Statements
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Key = tuple[str, str, tuple[bytes, ...]]
 """Study and series UID, and the encoded attributes that name the patient."""
@@ -118,4 +118,5 @@ def link(cursor: Cursor, statements: Statements, ids: Ids) -> bool:
 def tell(study_uids: Iterable[str]) -> None:
     """Log the studies that turned out to hold images of different persons, once that is committed."""
     for study_uid in sorted(set(study_uids)):
-        log.warning("images of different patients came under one Study Instance UID: %s", study_uid)
+        fields = {"study": study_uid}
+        logger.warning("images of different patients came under one Study Instance UID", extra={"fields": fields})

@@ -34,13 +34,13 @@ _POSTGRESQL: Mapping[str, str] = {
 """By the beginning of the SQLSTATE (PostgreSQL, appendix A); none when there was no connection."""
 
 
-def trouble(exc: SQLAlchemyError | IndexUnavailable) -> str:
+def trouble(error: SQLAlchemyError | IndexUnavailable) -> str:
     """Say why the index is away; empty when it is not that, but an error of ours."""
-    if isinstance(exc, IndexUnavailable):
+    if isinstance(error, IndexUnavailable):
         return "it takes no rows"
-    if not isinstance(exc, DBAPIError):
+    if not isinstance(error, DBAPIError):
         return ""
-    cause: Any = exc.orig
+    cause: Any = error.orig
     name = getattr(cause, "sqlite_errorname", "")
     if name:
         return next((words for start, words in _SQLITE.items() if name.startswith(start)), "")

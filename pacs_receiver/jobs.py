@@ -14,7 +14,7 @@ from pacs_receiver.database import reading
 from pacs_receiver.due import has_come
 from pacs_receiver.index_tables import lease
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 5.0
 _LONGEST_DELAY = 3600.0
@@ -59,15 +59,14 @@ class Jobs:
             try:
                 job.run()
                 failing = False
-            except Exception as exc:
+            except Exception as error:
                 # a job that fails now is tried again; the index may only be away for a moment
                 if not failing:
-                    log.log(
-                        logging.WARNING if isinstance(exc, SQLAlchemyError) else logging.ERROR,
-                        "job %s failed and goes on trying: %s",
-                        job.name,
-                        type(exc).__name__,
-                        exc_info=not isinstance(exc, SQLAlchemyError),
+                    logger.log(
+                        logging.WARNING if isinstance(error, SQLAlchemyError) else logging.ERROR,
+                        "a job failed and goes on trying",
+                        extra={"fields": {"job": job.name, "error": type(error).__name__}},
+                        exc_info=not isinstance(error, SQLAlchemyError),
                     )
                 failing = True
 

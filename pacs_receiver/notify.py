@@ -27,7 +27,7 @@ from pacs_receiver.due import mend_arrivals
 from pacs_receiver.index_tables import announcement, instance, patient, series, study
 from pacs_receiver.site_link import NoRedirect
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _TIMEOUT = 10.0
 _CLAIM_SECONDS = 60.0
@@ -148,7 +148,8 @@ def _deliver(engine: Engine, row_id: int, url: str, secret: str) -> bool:
         row = connection.execute(select(announcement).where(announcement.c.id == row_id)).one()
     problem = post(url, row.body.encode(), event_id=row.event_id, secret=secret)
     if problem:
-        log.warning("a study could not be announced, attempt %d: %s", row.attempts + 1, problem)
+        fields = {"attempt": row.attempts + 1, "because": problem}
+        logger.warning("a study could not be announced", extra={"fields": fields})
         jobs.try_again(engine, announcement, row_id, time.time(), row.attempts)
         return False
     with engine.begin() as connection:
@@ -169,11 +170,11 @@ def post(url: str, body: bytes, *, event_id: str, secret: str) -> str:
     try:
         with opener.open(request, timeout=_TIMEOUT):
             return ""
-    except urllib.error.HTTPError as exc:
-        with exc:
-            return f"the answer was {exc.code}"
-    except (OSError, HTTPException) as exc:
-        return type(getattr(exc, "reason", exc)).__name__
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"the answer was {error.code}"
+    except (OSError, HTTPException) as error:
+        return type(getattr(error, "reason", error)).__name__
 
 
 def headers(body: bytes, *, event_id: str, secret: str, timestamp: int) -> Mapping[str, str]:

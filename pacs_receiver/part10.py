@@ -70,8 +70,8 @@ def parse(head: bytes) -> tuple[dict[int, str], int]:
             if vr in (b"OB", b"UN"):
                 length = struct.unpack_from("<L", head, position)[0]
                 position += 4
-        except struct.error as exc:
-            raise NotPart10 from exc
+        except struct.error as error:
+            raise NotPart10 from error
         if group != 0x0002 or position + length > end:
             raise NotPart10
         values[element] = head[position : position + length].rstrip(b"\0 ").decode("ascii", "replace")

@@ -28,7 +28,7 @@ from pacs_receiver.identity import Change, Person, parse, resolve
 from pacs_receiver.index_tables import patient, patient_change, study, study_patient
 from pacs_receiver.storage import Storage
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 FOLDER = "patient-changes"
 _PERSON = ("patient_id", "issuer", "name", "birth_date", "sex")
@@ -46,8 +46,8 @@ def take(engine: Engine, storage: Storage, wish: Mapping[str, Any]) -> Mapping[s
         raise Declined(HTTPStatus.BAD_REQUEST, "The body is no change of a patient.") from None
     try:
         position = _write_file(storage, change_id, wish)
-    except OSError as exc:
-        raise TryLater("The change could not be kept.") from exc
+    except OSError as error:
+        raise TryLater("The change could not be kept.") from error
     _write_row(engine, position, change_id, wish)
     return {"studies": follow(engine)}
 
@@ -62,11 +62,12 @@ def restore(engine: Engine, storage: Storage) -> int:
             body = json.loads(path.read_bytes())
             parse(body)
         except (OSError, ValueError):
-            log.error("a kept change of a patient can't be read: %s", path.name)
+            logger.error("a kept change of a patient can't be read", extra={"fields": {"name": path.name}})
             continue
         _write_row(engine, place, name, body)
     if missing:
-        log.info("%d changes of patients were found in the storage and are followed again", len(missing))
+        fields = {"changes": len(missing)}
+        logger.info("changes of patients were found in the storage and are followed again", extra={"fields": fields})
     return len(missing)
 
 

@@ -17,7 +17,7 @@ from dicom_listener.devices import judge
 from pacs_receiver.peers import STORE, Peer, parse
 from pacs_receiver.registry import KeptRegistry, Registry
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -63,8 +63,9 @@ class _Watched(Generic[T]):
     def _take(self, path: Path) -> None:
         try:
             self._value = self._read(path)
-        except (ValueError, OSError) as exc:
-            log.error("%s is wrong, what was in force stays: %s: %s", self._what, path, exc)
+        except (ValueError, OSError) as error:
+            fields = {"what": self._what, "path": str(path), "because": str(error)}
+            logger.error("a list of devices is wrong, what was in force stays", extra={"fields": fields})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class PeerBook:
 
 def _peers_of(path: Path) -> Mapping[str, Peer]:
     peers = parse(path.read_text(encoding="utf-8"))
-    log.info("peers read from %s: %d", path, len(peers))
+    logger.info("peers read", extra={"fields": {"path": str(path), "peers": len(peers)}})
     return peers
 
 

@@ -86,8 +86,8 @@ def parse(text: str) -> dict[str, Peer]:
     """Read a peers' file. Raises :class:`BadPeersFile`."""
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise BadPeersFile(_with_line_first(str(exc), len(text.splitlines()))) from exc
+    except tomllib.TOMLDecodeError as error:
+        raise BadPeersFile(_with_line_first(str(error), len(text.splitlines()))) from error
     unknown = sorted(set(content) - {"peer"})
     if unknown:
         raise BadPeersFile(f"line {_line_of(text, 0, unknown[0])}: {unknown[0]!r} is not known, only [[peer]] is")
@@ -128,8 +128,8 @@ def _peer(text: str, number: int, entry: Mapping[str, Any]) -> Peer:
             raise ValueError("not a port")
         if bool(entry.get("host")) != bool(port):
             raise ValueError("host and port are needed together")
-    except ValueError as exc:
-        raise BadPeersFile(f"line {_line_of(text, number, key)}: {exc}") from exc
+    except ValueError as error:
+        raise BadPeersFile(f"line {_line_of(text, number, key)}: {error}") from error
     device = Device(title, entry.get("enabled", True), addresses, certificates)
     return Peer(device, entry.get("host", ""), port, classes, allowed)
 

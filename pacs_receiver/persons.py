@@ -20,7 +20,7 @@ from gateway_link import names
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import instance, patient, series, study, study_patient
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _DATE = re.compile(r"[12][0-9]{3}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])")
 
@@ -140,7 +140,8 @@ def judge(connection: Connection, study_id: int) -> bool:
         .returning(study.c.study_uid)
     ).scalar_one_or_none()
     if changed is not None and mixed:
-        log.warning("images of different patients are under one Study Instance UID: %s", changed)
+        fields = {"study": changed}
+        logger.warning("images of different patients are under one Study Instance UID", extra={"fields": fields})
     return changed is not None
 
 

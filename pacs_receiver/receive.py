@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pacs_receiver.config import DuplicatePolicy
     from pacs_receiver.peer_book import PeerBook
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Receiver:
         """Begin to receive the instance of a C-STORE request (PS3.4 §B.2). Raises :class:`Refused`."""
         try:
             return self._open(association, request)
-        except ReceiverError as exc:
-            raise _refused(association.calling_ae, refusal(exc)) from exc
+        except ReceiverError as error:
+            raise _refused(association.calling_ae, refusal(error)) from error
 
     def _open(self, association: AcceptedAssociation, request: Request) -> Reception:
         sop_class = request.command.affected_sop_class_uid or ""
@@ -111,10 +111,10 @@ class Reception:
                 self._file.write(fragment)
             self._digest.update(fragment)
             self._scan.feed(fragment)
-        except Malformed as exc:
-            raise self._malformed(exc) from exc
-        except ReceiverError as exc:
-            raise self._refused(refusal(exc)) from exc
+        except Malformed as error:
+            raise self._malformed(error) from error
+        except ReceiverError as error:
+            raise self._refused(refusal(error)) from error
 
     def finish(self) -> Response:
         """Check, make durable, index; only then say so."""
@@ -122,18 +122,17 @@ class Reception:
             record = self._checked()
             self._file.make_durable()
             response = self._publish(record)
-        except Malformed as exc:
-            raise self._malformed(exc) from exc
-        except ReceiverError as exc:
-            raise self._refused(refusal(exc)) from exc
-        except Refused as exc:
-            raise self._refused(exc) from exc
+        except Malformed as error:
+            raise self._malformed(error) from error
+        except ReceiverError as error:
+            raise self._refused(refusal(error)) from error
+        except Refused as error:
+            raise self._refused(error) from error
         self._file.discard()
         if record.odd:
             metrics.ODD.inc()
-            log.warning(
-                "kept an odd data set from %s as it came: %s: %s", self._calling_ae, self._sop_instance, record.odd
-            )
+            fields = {"calling": self._calling_ae, "instance": self._sop_instance, "odd": record.odd}
+            logger.warning("kept an odd data set as it came", extra={"fields": fields})
         metrics.STORE_SECONDS.observe(time.perf_counter() - self._began)
         return response
 
@@ -144,9 +143,10 @@ class Reception:
     def _refused(self, refused: Refused) -> Refused:
         return _refused(self._calling_ae, refused)
 
-    def _malformed(self, exc: Malformed) -> Refused:
-        log.warning("a data set can't be read: %s %s", self._sop_instance, exc.at)
-        return self._refused(Refused(Status.CANNOT_UNDERSTAND, str(exc)))
+    def _malformed(self, error: Malformed) -> Refused:
+        fields = {"instance": self._sop_instance, "place": error.at}
+        logger.warning("a data set can't be read", extra={"fields": fields})
+        return self._refused(Refused(Status.CANNOT_UNDERSTAND, str(error)))
 
     def _checked(self) -> Record:
         """Check the data set against the command (PS3.4 §B.2.2) and for what a place in the storage needs."""
@@ -188,7 +188,8 @@ class Reception:
                 continue
         outcome = self._receiver.index.add(record)
         if outcome is Outcome.DIFFERENT_BYTES:
-            log.warning("an instance whose file was lost came again: %s", record.sop_instance_uid)
+            fields = {"instance": record.sop_instance_uid}
+            logger.warning("an instance whose file was lost came again", extra={"fields": fields})
             self._reindex(record)
         elif outcome is Outcome.ELSEWHERE:
             return self._other_study(record, relative)
@@ -214,7 +215,8 @@ class Reception:
             metrics.DUPLICATES.inc()
             return Response(Status.SUCCESS)
         if stored is None or self._was_stored(record):
-            log.error("a damaged file is replaced by what came again: %s", record.sop_instance_uid)
+            fields = {"instance": record.sop_instance_uid}
+            logger.error("a damaged file is replaced by what came again", extra={"fields": fields})
             aside.keep(storage, path, record.sop_instance_uid, b"")
             self._file.replace(path)
             self._reindex(record)
@@ -245,7 +247,8 @@ class Reception:
 
     def _conflict(self, record: Record, what: str) -> Response:
         metrics.CONFLICTS.inc()
-        log.warning("an instance came again with different bytes: %s, %s", record.sop_instance_uid, what)
+        fields = {"instance": record.sop_instance_uid, "outcome": what}
+        logger.warning("an instance came again with different bytes", extra={"fields": fields})
         if self._receiver.duplicate_policy == "refuse":
             raise Refused(Status.DUPLICATE_SOP_INSTANCE, "SOP instance exists with different content")
         return Response(Status.SUCCESS)
@@ -268,12 +271,13 @@ def _read(storage: Storage, relative: str) -> Stored | None:
         return None
     except FileNotFoundError:
         raise
-    except OSError as exc:
-        raise StorageFailed(exc.strerror) from exc
+    except OSError as error:
+        raise StorageFailed(error.strerror) from error
 
 
 def _refused(calling_ae: str, refused: Refused) -> Refused:
     status = f"{refused.response.status:04X}"
     metrics.REFUSED.labels(status).inc()
-    log.warning("refused an instance from %s: %s %s", calling_ae, status, refused.response.comment)
+    fields = {"calling": calling_ae, "status": status, "because": refused.response.comment}
+    logger.warning("refused an instance", extra={"fields": fields})
     return refused

@@ -19,7 +19,7 @@ from pacs_receiver.index_tables import instance, series, study
 from pacs_receiver.oddities import Malformed
 from pacs_receiver.storage import Storage, relative_path
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Uids = tuple[str, str, str]
 """Study, series and SOP Instance UID."""
@@ -85,15 +85,17 @@ def _adopt(files: Iterable[Uids], engine: Engine, storage: Storage, writer: Inde
             record = record_of(path, uids_of_file)
         except FileNotFoundError:
             continue
-        except Unreadable as exc:
-            log.error("a stored file is damaged and was set aside: %s: %s", uids_of_file[2], exc)
+        except Unreadable as error:
+            fields = {"instance": uids_of_file[2], "because": str(error)}
+            logger.error("a stored file is damaged and was set aside", extra={"fields": fields})
             aside.move(storage, path, uids_of_file[2], b"")
             report.damaged.append(uids_of_file)
             continue
         if adopt(engine, storage, writer, record):
             report.indexed.append(uids_of_file)
         else:
-            log.error("a stored file's UID belongs to another study, it was set aside: %s", uids_of_file[2])
+            fields = {"instance": uids_of_file[2]}
+            logger.error("a stored file's UID belongs to another study, it was set aside", extra={"fields": fields})
             aside.move(storage, path, uids_of_file[2], record.sha256)
             report.elsewhere.append(uids_of_file)
 
@@ -140,8 +142,8 @@ def record_in(path: Path) -> Record:
                 chunk = memoryview(file.read(_READ_SIZE))
                 size += len(chunk)
             scan.finish()
-        except Malformed as exc:
-            raise Unreadable(str(exc)) from exc
+        except Malformed as error:
+            raise Unreadable(str(error)) from error
     values = scan.values
     found = tuple(
         uids.decode(values.get(tag))
@@ -188,7 +190,8 @@ def _really_missing(rows: Iterable[Uids], engine: Engine, storage: Storage) -> l
     for uids_of_row in sorted(rows):
         if (storage.root / relative_path(*uids_of_row)).exists() or place_of(engine, uids_of_row[2]) is None:
             continue
-        log.error("a file is missing: study %s, series %s, instance %s", *uids_of_row)
+        fields = dict(zip(("study", "series", "instance"), uids_of_row, strict=True))
+        logger.error("a file is missing", extra={"fields": fields})
         missing.append(uids_of_row)
     return missing
 
@@ -212,13 +215,12 @@ def _finish_replacements(engine: Engine, storage: Storage, writer: IndexWriter) 
 
 
 def _log(report: Report) -> None:
-    log.info(
-        "files and index reconciled: %d studies, %d instances, %d temporary files removed, %d files indexed, "
-        "%d files missing, %d set aside",
-        report.studies,
-        report.instances,
-        report.leftovers,
-        len(report.indexed),
-        len(report.missing),
-        len(report.damaged) + len(report.elsewhere),
-    )
+    fields = {
+        "studies": report.studies,
+        "instances": report.instances,
+        "temporary_files_removed": report.leftovers,
+        "files_indexed": len(report.indexed),
+        "files_missing": len(report.missing),
+        "files_set_aside": len(report.damaged) + len(report.elsewhere),
+    }
+    logger.info("files and index reconciled", extra={"fields": fields})

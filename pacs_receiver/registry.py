@@ -17,7 +17,7 @@ from dicom_listener.devices import Device, Network
 from pacs_receiver.peers import RIGHTS, Peer, fingerprints
 from pacs_receiver.site_link import SiteAway, SiteLink
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _DEVICES_LIMIT = 10_000
 _MODE = 0o600
@@ -43,8 +43,8 @@ def parse(text: str | bytes) -> Registry:
     """
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise BadRegistry("it is no JSON") from exc
+    except (ValueError, RecursionError) as error:
+        raise BadRegistry("it is no JSON") from error
     if not isinstance(content, dict) or not isinstance(content.get("devices"), list):
         raise BadRegistry("it has no devices")
     entries = content["devices"]
@@ -54,8 +54,8 @@ def parse(text: str | bytes) -> Registry:
     for number, entry in enumerate(entries, 1):
         try:
             peer = _peer(entry)
-        except (ValueError, TypeError, KeyError) as exc:
-            raise BadRegistry(f"device {number} has no usable {_key_of(exc)}") from exc
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadRegistry(f"device {number} has no usable {_key_of(error)}") from error
         if peer.device.ae_title in devices:
             raise BadRegistry(f"device {number} has the AE title of another")
         devices[peer.device.ae_title] = peer
@@ -69,8 +69,8 @@ class _Unusable(ValueError):
     """A value that can't be used; the text is its key"""
 
 
-def _key_of(exc: Exception) -> str:
-    return str(exc) if isinstance(exc, _Unusable) else "form"
+def _key_of(error: Exception) -> str:
+    return str(error) if isinstance(error, _Unusable) else "form"
 
 
 def _peer(entry: Any) -> Peer:
@@ -88,8 +88,8 @@ def _peer(entry: Any) -> Peer:
         bound = fingerprints(certificates)
         key = "rights"
         allowed = RIGHTS & frozenset(map(str, rights))  # rights of a newer site are no rights here
-    except ValueError as exc:
-        raise _Unusable(key) from exc
+    except ValueError as error:
+        raise _Unusable(key) from error
     if not 0 <= port <= 65535:
         raise _Unusable("port")
     device = Device(title, _of_type(entry, "enabled", bool, None), networks, bound)
@@ -121,8 +121,8 @@ class KeptRegistry:
         try:
             kept = json.loads(self.path.read_bytes())
             etag, text = str(kept["etag"]), str(kept["list"])
-        except (ValueError, KeyError, TypeError, RecursionError) as exc:
-            raise BadRegistry("the kept list is damaged") from exc
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise BadRegistry("the kept list is damaged") from error
         return etag, parse(text)
 
     def write(self, etag: str, text: str) -> None:
@@ -159,8 +159,8 @@ class RegistryFetcher:
         with self._lock:
             try:
                 self._refresh()
-            except (SiteAway, BadRegistry) as exc:
-                self._note(f"{exc}")
+            except (SiteAway, BadRegistry) as error:
+                self._note(f"{error}")
                 raise
             self._note("")
             return self._devices
@@ -181,7 +181,7 @@ class RegistryFetcher:
         registry = parse(text)
         self._kept.write(answer.etag, text)
         self._etag, self._devices, self._known = answer.etag, len(registry.devices), True
-        log.info("the site's list of devices is in force: %d", self._devices)
+        logger.info("the site's list of devices is in force", extra={"fields": {"devices": self._devices}})
 
     def _remember_kept(self) -> None:
         if self._known:
@@ -194,5 +194,8 @@ class RegistryFetcher:
 
     def _note(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:
-            log.warning("the site's list of devices could not be had, what was in force stays: %s", trouble)
+            fields = {"because": trouble}
+            logger.warning(
+                "the site's list of devices could not be had, what was in force stays", extra={"fields": fields}
+            )
         self._trouble = trouble

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from dicom_listener import log as listener_log
 from dicom_listener.health import prepare_metrics
+from gateway_settings import log
 from gateway_settings.private import tighten_start
 from pacs_receiver import served_before
 from pacs_receiver.awaiting import until_index_answers
@@ -17,13 +17,12 @@ from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.reconcile import reconcile
 from pacs_receiver.storage import Storage
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def serve(config: PacsConfig) -> int:
     """Run the receiver in the foreground; return the exit status."""
-    listener_log.configure(config.listener.log_level, config.listener.log_format)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    log.configure(config.listener.log_level, config.listener.log_format)
     prepare_metrics(config.listener.metrics_dir)
     tighten_start(config.data_dir, folders=[config.storage_dir], databases=database_files(config.database_url))
     until_index_answers(partial(migrate, config.database_url))
@@ -46,7 +45,7 @@ def serve(config: PacsConfig) -> int:
 
 def _say_who_is_served(config: PacsConfig) -> None:
     if config.accept_unknown_peers:
-        log.warning("devices that nobody entered are served, as PACS_UNKNOWN_PEERS and PACS_BIND say")
+        logger.warning("devices that nobody entered are served, as PACS_UNKNOWN_PEERS and PACS_BIND say")
     if not config.needs_answers:
         return
     engine = open_engine(config)
@@ -55,9 +54,8 @@ def _say_who_is_served(config: PacsConfig) -> None:
     finally:
         engine.dispose()
     if waiting:
-        log.warning(
-            "served as before the update until staff have answered on Stations: %s", ", ".join(map(repr, waiting))
-        )
+        fields = {"calling": waiting}
+        logger.warning("served as before the update until staff have answered on Stations", extra={"fields": fields})
 
 
 def _reconcile(config: PacsConfig) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pacs_receiver.peer_book import PeerBook
     from pacs_receiver.turned_away import TurnedAway as Notes
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def titles(engine: Engine) -> frozenset[str]:
@@ -68,7 +68,8 @@ class ServedBefore:
             if self._titles is None:
                 try:
                     self._titles = titles(self._engine)
-                except SQLAlchemyError as exc:
-                    log.warning("it could not be read who was served before the update: %s", type(exc).__name__)
+                except SQLAlchemyError as error:
+                    fields = {"error": type(error).__name__}
+                    logger.warning("it could not be read who was served before the update", extra={"fields": fields})
                     return frozenset()
             return self._titles

@@ -28,7 +28,7 @@ from pacs_receiver.index_tables import audit
 from pacs_receiver.reconcile import Unreadable, record_in
 from pacs_receiver.storage import CONFLICTS, TRASH, Storage, failure, read_stored, relative_path
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 ACCEPT, DROP = "accept", "drop"
 _DONE = {ACCEPT: "conflict accepted", DROP: "conflict dropped"}
@@ -117,11 +117,12 @@ def settle(means: Means, action: str, name: str, *, dry_run: bool = False) -> di
                     _accept(means, found, record)
                 else:
                     _drop(means, found)
-            except OSError as exc:
-                raise failure(exc) from exc
+            except OSError as error:
+                raise failure(error) from error
             _audit(means, _DONE[action], described)
             announce_again(means.engine, found.sop_instance_uid)
-            log.warning("%s by %s: %s", _DONE[action], means.who, found.name)
+            fields = {"action": _DONE[action], "by": means.who, "name": found.name}
+            logger.warning("a conflict was settled", extra={"fields": fields})
     return {**asdict(described), "action": action, "done": not dry_run}
 
 
@@ -159,8 +160,8 @@ def _read(found: Aside) -> Record:
         record = record_in(found.path)
     except FileNotFoundError:
         raise NoSuchConflict(f"nothing lies aside under this name: {found.name}") from None
-    except (Unreadable, OSError) as exc:
-        raise Unsettled(f"it is no whole instance: {found.name}") from exc
+    except (Unreadable, OSError) as error:
+        raise Unsettled(f"it is no whole instance: {found.name}") from error
     is_as_it_came = found.digest and record.sha256.hex().startswith(found.digest)
     if not is_as_it_came or record.sop_instance_uid != found.sop_instance_uid:
         raise Unsettled(f"it is not what came any more: {found.name}")

@@ -59,13 +59,13 @@ class SiteLink:
         try:
             with urllib.request.build_opener(NoRedirect).open(request, timeout=_TIMEOUT) as response:
                 return Answer(response.status, _read(response), response.headers.get("ETag", ""))
-        except urllib.error.HTTPError as exc:
-            with exc:
-                if exc.code == 304:
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 304:
                     return Answer(304)
-                raise SiteAway(f"the answer was {exc.code}") from exc
-        except (OSError, HTTPException) as exc:
-            raise SiteAway(type(getattr(exc, "reason", exc)).__name__) from exc
+                raise SiteAway(f"the answer was {error.code}") from error
+        except (OSError, HTTPException) as error:
+            raise SiteAway(type(getattr(error, "reason", error)).__name__) from error
 
 
 def _target(url: str) -> str:

@@ -25,10 +25,10 @@ class Status(IntEnum):
     """Study or Series Instance UID is missing or no UID: the instance can't be filed."""
 
 
-def refusal(exc: ReceiverError) -> Refused:
+def refusal(error: ReceiverError) -> Refused:
     """Turn a failure of storage or index into the answer that the sender gets; it names no cause inside the house."""
-    if isinstance(exc, StorageFull):
+    if isinstance(error, StorageFull):
         return Refused(Status.OUT_OF_RESOURCES, "no space left for images")
-    if isinstance(exc, IndexUnavailable):
+    if isinstance(error, IndexUnavailable):
         return Refused(Status.OUT_OF_RESOURCES, "index not available, try again")
     return Refused(Status.PROCESSING_FAILURE, "instance could not be stored")

@@ -81,8 +81,8 @@ class Incoming:
             written = os.writev(self._fd, parts)
             if written != wanted:
                 self._write_rest(b"".join(parts)[written:])
-        except OSError as exc:
-            raise failure(exc) from exc
+        except OSError as error:
+            raise failure(error) from error
         self.size += wanted
         self._unchecked += wanted
         if self._unchecked >= _CHECK_SPACE_EVERY:
@@ -98,8 +98,8 @@ class Incoming:
         try:
             if self._storage.fsync:
                 os.fdatasync(self._fd)
-        except OSError as exc:
-            raise failure(exc) from exc
+        except OSError as error:
+            raise failure(error) from error
 
     def publish(self, relative: str) -> bool:
         """Give the durable file its name below the storage directory; False when that name is taken already."""
@@ -116,8 +116,8 @@ class Incoming:
             self._storage.sync_folder(path)
         except FileExistsError:
             return False
-        except OSError as exc:
-            raise failure(exc) from exc
+        except OSError as error:
+            raise failure(error) from error
         return True
 
     def name_as(self, target: Path) -> None:
@@ -126,8 +126,8 @@ class Incoming:
             with contextlib.suppress(FileExistsError):
                 self._link(target)
             self._storage.sync_folder(target.parent)
-        except OSError as exc:
-            raise failure(exc) from exc
+        except OSError as error:
+            raise failure(error) from error
 
     def replace(self, target: Path) -> None:
         """Put the durable file in the place of ``target``, atomically."""
@@ -136,10 +136,10 @@ class Incoming:
             self._link(name)
             name.replace(target)
             self._storage.sync_folder(target.parent)
-        except OSError as exc:
+        except OSError as error:
             with contextlib.suppress(OSError):
                 name.unlink()
-            raise failure(exc) from exc
+            raise failure(error) from error
 
     def discard(self) -> None:
         """Close; what was not published is gone."""
@@ -236,12 +236,12 @@ class Storage:
             return self._create(own)
         except FileNotFoundError:
             self._take_new_folder(own)
-        except OSError as exc:
-            raise failure(exc) from exc
+        except OSError as error:
+            raise failure(error) from error
         try:
             return self._create(self._own_folder())
-        except OSError as exc:
-            raise failure(exc) from exc
+        except OSError as error:
+            raise failure(error) from error
 
     def _create(self, folder: Path) -> Incoming:
         if self._anonymous:
@@ -265,8 +265,8 @@ class Storage:
     def free_bytes(self) -> int:
         try:
             status = os.statvfs(self.root)
-        except OSError as exc:
-            raise failure(exc) from exc
+        except OSError as error:
+            raise failure(error) from error
         return status.f_bavail * status.f_frsize
 
     def folder_for(self, relative: str) -> str:
@@ -309,8 +309,8 @@ class Storage:
                 finally:
                     os.close(fd)
             self.sync_folder(path.parent)
-        except OSError as exc:
-            raise failure(exc) from exc
+        except OSError as error:
+            raise failure(error) from error
 
     def remove_empty(self, series_folder: Path) -> None:
         """Remove the folders of a series and its study as far as they are empty."""
@@ -412,6 +412,6 @@ def read_stored(path: Path) -> Stored:
     return Stored(meta, size - offset, size, digest.digest())
 
 
-def failure(exc: OSError) -> StorageFull | StorageFailed:
+def failure(error: OSError) -> StorageFull | StorageFailed:
     """Say what an error of the file system means for whoever stores."""
-    return StorageFull() if exc.errno in _NO_SPACE else StorageFailed(exc.strerror)
+    return StorageFull() if error.errno in _NO_SPACE else StorageFailed(error.strerror)

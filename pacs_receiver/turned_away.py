@@ -25,7 +25,7 @@ from pacs_receiver.site_link import SiteAway, SiteLink
 if TYPE_CHECKING:
     from dicom_listener.access import AccessRule, Caller, Rejected
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _SECONDS = 2.0
 _WAITING = 200
@@ -116,8 +116,9 @@ class TurnedAway:
             return
         try:
             write(self._engine, calls)
-        except SQLAlchemyError as exc:
-            log.warning("who was turned away could not be noted: %s", type(exc).__name__)
+        except SQLAlchemyError as error:
+            fields = {"error": type(error).__name__}
+            logger.warning("who was turned away could not be noted", extra={"fields": fields})
 
 
 def write(engine: Engine, calls: Iterable[Call]) -> None:
@@ -171,9 +172,12 @@ class Reporter:
         body = json.dumps({"callers": [_caller(row) for row in rows]}).encode()
         try:
             self._link.ask("POST", body, {"Content-Type": "application/json"})
-        except SiteAway as exc:
+        except SiteAway as error:
             if not self._failing:
-                log.warning("the site could not be told who was turned away, it is tried again: %s", exc)
+                fields = {"because": str(error)}
+                logger.warning(
+                    "the site could not be told who was turned away, it is tried again", extra={"fields": fields}
+                )
             self._failing = True
             return 0
         self._failing = False

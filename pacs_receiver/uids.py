@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 64
 _LEGAL = re.compile(r"[0-9]+(?:\.[0-9]+)*")
@@ -20,8 +20,8 @@ def is_legal(uid: str) -> bool:
     """
     if not uid or len(uid) > MAX_LENGTH or _LEGAL.fullmatch(uid) is None or not uid.isascii():
         return False
-    if log.isEnabledFor(logging.DEBUG) and _LEADING_ZERO.search(uid):
-        log.debug("UID with leading zeros in a component: %s", uid)
+    if logger.isEnabledFor(logging.DEBUG) and _LEADING_ZERO.search(uid):
+        logger.debug("UID with leading zeros in a component", extra={"fields": {"uid": uid}})
     return True
 
 

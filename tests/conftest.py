@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from gateway_settings.log import TextFormatter
 from tests import components, ports
 from tests.acceptance.department import Department
 from tests.postgres import PostgresServer
@@ -36,6 +37,12 @@ def django_db_modify_db_settings(
     for database in settings.DATABASES.values():
         if database["ENGINE"] == "django.db.backends.sqlite3":
             database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("worklist") / "test.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def _log_lines_as_they_are_written(caplog: pytest.LogCaptureFixture) -> None:
+    """Let ``caplog.text`` have the fields too: what is logged must be seen, what must not be logged as well."""
+    caplog.handler.setFormatter(TextFormatter())
 
 
 @pytest.fixture

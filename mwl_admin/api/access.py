@@ -38,8 +38,7 @@ class AccessLog:
             "status": response.status_code,
             "milliseconds": round((time.perf_counter() - started) * 1000, 1),
         }
-        text = " ".join(f"{name}={value}" for name, value in fields.items())
-        logger.info("api request %s", text, extra={"fields": fields})
+        logger.info("api request", extra={"fields": fields})
         return response
 
     def _note(self, request: HttpRequest, response: HttpResponse) -> None:

@@ -12,7 +12,7 @@ from mwl_admin.web.framing import Body
 from mwl_admin.web.limits import LINGER_SECONDS, SLOWEST_BYTES_PER_SECOND, STRANGERS_BODY_BYTES, Limits
 from mwl_admin.web.outgoing import Budget, Outgoing
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Stage(Enum):
@@ -107,7 +107,8 @@ class Connection:
         try:
             self.raw.send(data)
         except OSError as error:
-            _log.debug("a client was gone before it was told why: %s", error)
+            fields = {"error": type(error).__name__}
+            logger.debug("a client was gone before it was told why", extra={"fields": fields})
 
     def close(self) -> None:
         self.forget_request()

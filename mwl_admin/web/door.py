@@ -16,7 +16,7 @@ from mwl_admin.web.limits import Limits
 from mwl_admin.web.outgoing import Budget
 from mwl_admin.web.seats import Full, Seats
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 32
 """Connections that are accepted before others get their turn."""
@@ -53,8 +53,8 @@ class Door:
         conn = Connection(sock, client, server, holder, self._budget)
         try:
             given_up = self.seats.make_room(holder)
-        except Full as reason:
-            self._tell(conn, str(reason))
+        except Full as error:
+            self._tell(conn, str(error))
             conn.say_last(refusal(HTTPStatus.SERVICE_UNAVAILABLE))
             conn.close()
             return None
@@ -76,4 +76,5 @@ class Door:
         if len(self._told) > 1000:
             self._told.clear()
         self._told[conn.holder] = now
-        _log.warning("a connection was turned away address=%s: %s", conn.address, reason)
+        fields = {"address": conn.address, "because": reason}
+        logger.warning("a connection was turned away", extra={"fields": fields})

@@ -177,7 +177,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.stage = Stage.BODY
         try:
             if error is not None:
-                self.log.error("who sends a long body could not be found out: %s", type(error).__name__)
+                fields = {"error": type(error).__name__}
+                self.log.error("who sends a long body could not be found out", extra={"fields": fields})
                 self._refuse(conn, HTTPStatus.INTERNAL_SERVER_ERROR)
                 return
             conn.allowed = future.result()
@@ -246,7 +247,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _refuse(self, conn: Connection, status: HTTPStatus, path: str = "") -> None:
         """Answer without asking any view, and end the connection."""
         method = getattr(conn.request, "method", None) or "-"
-        self.log.info("refused address=%s method=%s status=%d", conn.address, method, status)
+        fields = {"address": conn.address, "method": method, "status": int(status)}
+        self.log.info("request refused", extra={"fields": fields})
         path = getattr(conn.request, "path", None) or path
         conn.forget_request()
         conn.keeps_open = False
@@ -256,7 +258,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer for an exception that no view caught; gunicorn's own log line would hold the request's path."""
-        self.log.error("a request failed: %s", type(exc).__name__)
+        self.log.error("a request failed", extra={"fields": {"error": type(exc).__name__}})
         self.log.debug("the same in full", exc_info=exc)
         client.sendall(refusal(HTTPStatus.INTERNAL_SERVER_ERROR))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dicom_listener.log import TextFormatter
+from gateway_settings.log import TextFormatter
 from tests.clients.raw import RawPeer
 from tests.dicom_listener.listening import Listening, listening
 from tests.dicom_listener.toy_process import ToyProcess

@@ -131,7 +131,7 @@ def test_a_request_that_cannot_be_served_is_rejected_with_its_reason(
     assert ask(listener, request_).rejection == rejection
     listener.wait_until_at_rest()
     [line] = [line for line in log_lines() if "rejected" in line]
-    assert f"because='{because}'" in line
+    assert f"because={because!r}" in line
     assert "address=127.0.0.1" in line
 
 

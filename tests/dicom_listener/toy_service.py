@@ -22,6 +22,7 @@ from dicom_listener.devices import Device, judge
 from dicom_listener.dimse import CommandField
 from dicom_listener.health import prepare_metrics
 from dicom_listener.service import Collected, Refused, Request, Response, Service, Streamed
+from gateway_settings import log
 from gateway_settings.environment import environment
 from tests.clients.raw import CT_IMAGE_STORAGE, STORAGE_COMMITMENT, VERIFICATION, WORKLIST_FIND
 from tests.waiting import wait_until
@@ -226,7 +227,7 @@ def main() -> int:
         )
         prepare_metrics(config.metrics_dir)
         # they read the folder of prepare_metrics when they are imported
-        from dicom_listener import log, workers
+        from dicom_listener import workers
         from dicom_listener.access import rule_from
 
         log.configure(config.log_level, config.log_format)

@@ -9,7 +9,8 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.test import RequestFactory
 
-from mwl_admin.log import Routes, TextFormatter
+from gateway_settings.log import TextFormatter
+from mwl_admin.log import Routes
 
 
 def logged(name: str, level: int) -> str:

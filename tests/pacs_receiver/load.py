@@ -90,8 +90,8 @@ class Load:
                     self._store_until_cut_off(peer, chance, unanswered)
             except (EOFError, OSError):
                 self._stop.wait(0.05)
-            except Exception as exc:
-                self.failures.append(exc)
+            except Exception as error:
+                self.failures.append(error)
                 raise
 
     def _store_until_cut_off(

@@ -356,8 +356,8 @@ def _store_or_refuse(house: House, ds: Dataset, mutated: bytes, piece: int) -> N
             transfer_syntax=str(ds.file_meta.TransferSyntaxUID),
             piece=piece,
         )
-    except Refused as refused:
-        status = refused.response.status
+    except Refused as error:
+        status = error.response.status
     else:
         status = response.status
     if status != OK:

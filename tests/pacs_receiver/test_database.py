@@ -36,8 +36,8 @@ def test_receivers_that_start_together_do_not_collide(database_url: str) -> None
     def start() -> None:
         try:
             migrate(url)
-        except Exception as exc:  # noqa: BLE001 - looked at below
-            failures.append(exc)
+        except Exception as error:  # noqa: BLE001 - looked at below
+            failures.append(error)
 
     threads = [threading.Thread(target=start) for _ in range(4)]
     for thread in threads:

@@ -62,8 +62,8 @@ def hand_over(receiver: Receiver) -> int:
     ds = image()
     try:
         return store(receiver, encode(ds), instance=ds.SOPInstanceUID).status
-    except Refused as refused:
-        return refused.response.status
+    except Refused as error:
+        return error.response.status
 
 
 @pytest.mark.parametrize("hold", [locked_by_a_program, turn_held])

@@ -72,8 +72,8 @@ class Site:
             def _is_signed(self, body: bytes) -> bool:
                 try:
                     site._nonces.use(verify(SECRET, self.command, self.path, dict(self.headers), body))
-                except Unsigned as unsigned:
-                    site.refused.append(str(unsigned))
+                except Unsigned as error:
+                    site.refused.append(str(error))
                     self._answer(403)
                     return False
                 return True

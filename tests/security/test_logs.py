@@ -19,8 +19,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dicom_listener import log as dicom_log
-from mwl_admin import log as site_log
+from gateway_settings.log import JsonFormatter, TextFormatter
 from tests.acceptance.embedded import Embedded, end
 from tests.clients import dcmtk
 from tests.clients.site import Site
@@ -309,7 +308,7 @@ def failing() -> None:
 
 @pytest.mark.parametrize(
     "formatter",
-    [dicom_log.TextFormatter(), dicom_log.JsonFormatter(), site_log.TextFormatter(), site_log.JSONFormatter()],
+    [TextFormatter(), JsonFormatter()],
 )
 def test_exceptions_are_told_without_their_texts(formatter: logging.Formatter) -> None:
     try:
@@ -330,7 +329,7 @@ from gateway_settings import traces
 logging.basicConfig(format="%(message)s", stream=sys.stderr)
 class Plain(logging.Formatter):
     def format(self, record):
-        return record.getMessage() + traces.format_exception(record, self)
+        return f"{record.getMessage()} {getattr(record, 'fields', '')}" + traces.format_exception(record, self)
 logging.getLogger().handlers[0].setFormatter(Plain())
 traces.install()
 class Dying:
@@ -350,5 +349,5 @@ def test_what_nobody_caught_is_told_without_its_text_too() -> None:
     done = subprocess.run([sys.executable, "-c", UNCAUGHT], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.count("ValueError") == 3
-    assert "in thread worker" in done.stderr
+    assert "{'thread': 'worker'}" in done.stderr
     assert not told(done.stderr)

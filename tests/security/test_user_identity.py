@@ -125,7 +125,7 @@ def test_a_verified_identity_is_served_and_confirmed_if_that_was_asked_for(
     assert b"\x59\x00\x00\x02" not in unasked.body
     listener.wait_until_at_rest()
     fields = [getattr(record, "fields", {}) for record in caplog.records]
-    assert any(logged.get("user") == "'ct1'" for logged in fields)
+    assert any(logged.get("user") == "ct1" for logged in fields)
     assert not any(PASSCODE.decode() in str(logged) for logged in fields)
     assert PASSCODE.decode() not in caplog.text
 
