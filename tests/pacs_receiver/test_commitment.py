@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -176,7 +177,7 @@ def test_a_pending_request_survives_a_restart_and_is_tried_again(start_receiver:
     receiver = start_receiver(PACS_PEERS_FILE=peers_file(tmp_path, port))
     [stored] = store(receiver)
     assert ask(receiver, wish((CT, stored))) == 0
-    wait_until(lambda: "waits: it could not be reached" in receiver.log.read_text())
+    wait_until(lambda: re.search("result waits .*because='it could not be reached", receiver.log.read_text()))
     receiver.kill()
     reports = Reports()
     with listening(reports, port):

@@ -232,7 +232,7 @@ def test_who_was_at_work_before_the_update_is_served_until_staff_have_answered(t
         index_of_before(receiver, tmp_path, {"CT1": 3, "CT2": 60, "CT3": 80, "OLD": 100})
         receiver.start()
         try:
-            assert "until staff have answered on Stations: 'CT1', 'CT2', 'CT3'" in receiver.log.read_text()
+            assert "until staff have answered on Stations calling=CT1,CT2,CT3" in receiver.log.read_text()
             wait_until(lambda: len(site.callers) == 3, what="all are offered at once, before one calls")
             assert {(caller["ae_title"], caller["served"]) for caller in site.callers} == {
                 (title, True) for title in ("CT1", "CT2", "CT3")
