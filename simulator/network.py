@@ -13,6 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 
+from simulator.answers import keep_answers
 from simulator.examination import new_uid
 
 WORKLIST = UID("1.2.840.10008.5.1.4.31")
@@ -142,10 +143,16 @@ class Scanner:
             if assoc.is_established:
                 assoc.release()
 
+    @contextlib.contextmanager
+    def _asking(self, peer: Peer, sop_class: UID, syntaxes: Sequence[str] = _BOTH) -> Iterator[Association]:
+        with self._association(peer, sop_class, syntaxes) as assoc:
+            keep_answers(assoc)
+            yield assoc
+
     def query(self, peer: Peer, identifier: Dataset, syntaxes: Sequence[str]) -> Query:
         """Send a worklist query and take all that comes back."""
         entries: list[Dataset] = []
-        with self._association(peer, WORKLIST, syntaxes) as assoc:
+        with self._asking(peer, WORKLIST, syntaxes) as assoc:
             final = Answer(0xC000, "no answer")
             for status, entry in assoc.send_c_find(identifier, WORKLIST):
                 final = _answer(status)
@@ -155,13 +162,13 @@ class Scanner:
 
     def create_step(self, peer: Peer, ds: Dataset, uid: UID) -> Answer:
         """MPPS N-CREATE."""
-        with self._association(peer, PERFORMED_STEP) as assoc:
+        with self._asking(peer, PERFORMED_STEP) as assoc:
             status, _ = assoc.send_n_create(ds, PERFORMED_STEP, uid)
             return _answer(status)
 
     def set_step(self, peer: Peer, ds: Dataset, uid: UID) -> Answer:
         """MPPS N-SET."""
-        with self._association(peer, PERFORMED_STEP) as assoc:
+        with self._asking(peer, PERFORMED_STEP) as assoc:
             status, _ = assoc.send_n_set(ds, PERFORMED_STEP, uid)
             return _answer(status)
 
@@ -169,7 +176,7 @@ class Scanner:
         self, peer: Peer, sop_class: UID, images: Iterator[Dataset], stored: Callable[[Dataset, Answer], None]
     ) -> None:
         """C-STORE images over one association, each as it is made; tell ``stored`` of each."""
-        with self._association(peer, sop_class, (ExplicitVRLittleEndian,)) as assoc:
+        with self._asking(peer, sop_class, (ExplicitVRLittleEndian,)) as assoc:
             for image in images:
                 stored(image, _answer(assoc.send_c_store(image)))
                 if not assoc.is_established:
@@ -191,7 +198,9 @@ class Scanner:
 
         handlers = [(evt.EVT_N_EVENT_REPORT, self._results.take), (evt.EVT_DIMSE_SENT, sent)]
         with self._association(peer, COMMITMENT, evt_handlers=handlers, ext_neg=[role]) as assoc:
+            let_the_peer_ask = keep_answers(assoc)
             status, _ = assoc.send_n_action(ds, 1, COMMITMENT, COMMITMENT_INSTANCE)
+            let_the_peer_ask()
             answer = _answer(status)
             result = self._results.wait(str(ds.TransactionUID), seconds) if answer.good else None
             if result is not None and result.association is assoc:

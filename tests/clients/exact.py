@@ -15,7 +15,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
-from tests.clients.answers import keep_answers
+from simulator.answers import keep_answers
 
 
 @dataclass(frozen=True, slots=True)

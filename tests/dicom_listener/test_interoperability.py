@@ -17,9 +17,9 @@ from pynetdicom import AE
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification  # type: ignore[attr-defined]
 
 from dicom_listener.credentials import PasscodeHash
+from simulator.answers import keep_answers
 from tests import components
 from tests.clients import dcmtk
-from tests.clients.answers import keep_answers
 from tests.components import requires
 from tests.dicom_listener.conftest import Listen
 from tests.dicom_listener.listening import LIMITS, Listening

@@ -20,7 +20,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from mwl_admin.models import ScheduledProcedureStep
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
-from tests.clients.answers import keep_answers
+from simulator.answers import keep_answers
 
 MPPS = str(ModalityPerformedProcedureStep)
 RETRIEVE = str(ModalityPerformedProcedureStepRetrieve)

@@ -12,7 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification  # type: ignore[attr-defined]
 
 from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
-from tests.clients.answers import keep_answers
+from simulator.answers import keep_answers
 
 
 @dataclass

@@ -12,7 +12,7 @@ from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 from pynetdicom import AE, _config, sop_class
 
-from tests.clients.answers import keep_answers
+from simulator.answers import keep_answers
 from tests.components import requires
 from tests.pacs_receiver.conftest import StartReceiver
 from tests.pacs_receiver.images import CT, EXPLICIT, image

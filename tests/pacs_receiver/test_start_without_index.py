@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from pacs_receiver.awaiting import until_index_answers
+from pacs_receiver.exceptions import IndexUnavailable
 from tests.pacs_receiver.process import ReceiverProcess
 from tests.ports import free_port
 from tests.waiting import wait_until
@@ -53,3 +56,48 @@ def test_it_starts_as_soon_as_the_index_is_there(receiver: ReceiverProcess) -> N
     index.rmdir()
     wait_until(receiver.is_healthy, timeout=60, what="the receiver serves")
     assert "Traceback" not in receiver.log.read_text()
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+class InterruptedAtItsEnd:
+    """An exception that is raised in here is printed and forgotten."""
+
+    def __del__(self) -> None:
+        interrupt()
+
+
+def away() -> None:
+    raise IndexUnavailable("the index is away")
+
+
+def interrupted_while_it_is_away() -> None:
+    interrupt()
+    away()
+
+
+def interrupted_where_exceptions_are_lost() -> None:
+    InterruptedAtItsEnd()
+    away()
+
+
+@pytest.mark.parametrize(
+    "work", [interrupt, interrupted_while_it_is_away, interrupted_where_exceptions_are_lost, InterruptedAtItsEnd]
+)
+def test_an_interrupt_ends_it_wherever_the_attempt_is(work: Callable[[], object]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as ended:
+        until_index_answers(work, pause=60)
+    assert ended.value.code == 130
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_interrupt_ends_an_attempt_that_takes_too_long() -> None:
+    def work() -> None:
+        interrupt()
+        interrupt()
+
+    with pytest.raises(KeyboardInterrupt):
+        until_index_answers(work)

@@ -184,8 +184,9 @@ def scanned(data: bytes, inflated_limit: int = INFLATED_LIMIT) -> Scan:
 
 
 def test_a_deflated_image_of_usual_size_is_still_looked_at_to_its_end() -> None:
-    whole = deflated(head("1.2.3"), element(0x7FE00010, b"OW", 64 << 20), 64)
-    assert scanned(whole)._total == len(head("1.2.3")) + 12 + (64 << 20)
+    begin = head("1.2.3")
+    whole = deflated(begin, element(0x7FE00010, b"OW", 64 << 20), 64)
+    assert scanned(whole)._total == len(begin) + 12 + (64 << 20)
     with pytest.raises(Malformed, match="without end"):
         scanned(whole[:-10])
     assert scanned(whole, inflated_limit=8 << 20)._total < 16 << 20

@@ -20,8 +20,8 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore
 
 from dicom_listener import metrics
 from dicom_listener.memory import MessageMemory
+from simulator.answers import keep_answers
 from tests.clients import dcmtk
-from tests.clients.answers import keep_answers
 from tests.clients.raw import (
     COMMAND,
     LAST,
