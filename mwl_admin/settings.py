@@ -143,7 +143,12 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "mwl_admin.site.navigation.icon"}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": ["mwl_admin.site.navigation.style", "mwl_admin.site.navigation.colours"],
+    "STYLES": [
+        "mwl_admin.site.navigation.colours",
+        "mwl_admin.site.navigation.style",
+        "mwl_admin.site.navigation.list_style",
+        "mwl_admin.site.navigation.print_style",
+    ],
     "SCRIPTS": [
         "mwl_admin.site.navigation.expressions",
         "mwl_admin.site.navigation.texts",

@@ -13,6 +13,16 @@ def style(request: HttpRequest) -> str:
     return static("mwl_admin/site.css")
 
 
+def list_style(request: HttpRequest) -> str:
+    """Return the address of the style sheet of lists."""
+    return static("mwl_admin/lists.css")
+
+
+def print_style(request: HttpRequest) -> str:
+    """Return the address of the style sheet of what is printed."""
+    return static("mwl_admin/print.css")
+
+
 def icon(request: HttpRequest) -> str:
     """Return the address of the picture that browsers put on a tab."""
     return static("mwl_admin/icon.svg")
@@ -34,7 +44,7 @@ def expressions(request: HttpRequest) -> str:
 
 
 def colours(request: HttpRequest) -> str:
-    """Return the address of the theme's colours."""
+    """Return the address of the palette."""
     return static("mwl_admin/colours.css")
 
 

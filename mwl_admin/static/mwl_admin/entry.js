@@ -41,13 +41,14 @@ document.addEventListener("DOMContentLoaded", () => {
   const asked = {};
 
   async function showSlots(step) {
-    const turn = (asked[step] = (asked[step] || 0) + 1);
+    const turn = (asked[step] || 0) + 1;
+    asked[step] = turn;
     const time = field(`${step}scheduled_time`);
     const stations = field(`${step}stations`);
     const parameters = new URLSearchParams({
-      date: (field(`${step}scheduled_date`) || {}).value || "",
-      modality: (field(`${step}modality`) || {}).value || "",
-      procedure: (field("procedure") || {}).value || "",
+      date: field(`${step}scheduled_date`)?.value || "",
+      modality: field(`${step}modality`)?.value || "",
+      procedure: field("procedure")?.value || "",
     });
     for (const option of stations ? stations.selectedOptions : []) parameters.append("station", option.value);
     const answer = await fetched(aids.dataset.slotsUrl, parameters);
@@ -115,8 +116,11 @@ document.addEventListener("DOMContentLoaded", () => {
     const look = () => {
       clearTimeout(waiting);
       waiting = setTimeout(async () => {
-        const values = Object.fromEntries(newPatient.map((name) => [name, (field(`new_${name}`) || {}).value || ""]));
-        if (!values.family_name && !values.patient_id) return void (box.innerHTML = "");
+        const values = Object.fromEntries(newPatient.map((name) => [name, field(`new_${name}`)?.value || ""]));
+        if (!values.family_name && !values.patient_id) {
+          box.replaceChildren();
+          return;
+        }
         const parameters = new URLSearchParams({ ...values, birth_date: values.patient_birth_date });
         const answer = await fetched(aids.dataset.similarUrl, parameters);
         box.innerHTML = answer ? await answer.text() : "";
@@ -133,7 +137,7 @@ document.addEventListener("DOMContentLoaded", () => {
       for (const name of [...newPatient, "issuer_of_patient_id", "patient_sex"]) {
         if (field(`new_${name}`)) field(`new_${name}`).value = "";
       }
-      box.innerHTML = "";
+      box.replaceChildren();
       document.querySelector("#id_procedure + .select2 .select2-selection")?.focus();
     });
   }

@@ -1,27 +1,51 @@
-// The theme's pages hold small expressions for Alpine (`x-on:click="open = !open"`), which Alpine runs by eval. The site's
-// Content-Security-Policy forbids that: here they are parsed and carried out instead, and reach what is named here only.
+// The theme's pages hold small expressions for Alpine (`x-on:click="open = !open"`), which Alpine runs by eval. The
+// site's Content-Security-Policy forbids that: here they are parsed and carried out instead, and reach what is named
+// here only.
 "use strict";
 
 (() => {
   /** What an expression reaches besides its component's own data. */
   const GLOBALS = {
-    get localStorage() { return window.localStorage; },
+    get localStorage() {
+      return window.localStorage;
+    },
     get window() {
       const { pathname, search, hash } = window.location;
       return { location: { pathname, search, hash } };
     },
-    Date, Math, JSON,
+    Date,
+    Math,
+    JSON,
   };
-  const FUNCTIONS = ["theme", "searchForm", "searchDropdown", "searchCommand", "getCurrentTab", "sortRecords"];
+  const FUNCTIONS = new Set(["theme", "searchForm", "searchDropdown", "searchCommand", "getCurrentTab", "sortRecords"]);
   /** Ways from any value to code, and from an element to the window. */
   const FORBIDDEN = new Set([
-    "constructor", "prototype", "__proto__", "ownerDocument", "defaultView", "view", "contentWindow", "contentDocument",
-    "innerHTML", "outerHTML", "insertAdjacentHTML", "srcdoc",
+    "constructor",
+    "prototype",
+    "__proto__",
+    "ownerDocument",
+    "defaultView",
+    "view",
+    "contentWindow",
+    "contentDocument",
+    "innerHTML",
+    "outerHTML",
+    "insertAdjacentHTML",
+    "srcdoc",
   ]);
 
   // --- from text to tokens
 
-  const TOKEN = /\s*(?:(\d+(?:\.\d+)?)|([A-Za-z_$][\w$]*)|('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(=>|===|!==|==|!=|<=|>=|&&|\|\||\?\?|\?\.|\+\+|--|\+=|-=|[-+*/%<>=!?:;,.(){}[\]]))/y;
+  // One group for each kind: a number, a name, a string, an operator.
+  const TOKEN = new RegExp(
+    [
+      String.raw`\s*(?:(\d+(?:\.\d+)?)`,
+      String.raw`([A-Za-z_$][\w$]*)`,
+      String.raw`('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")`,
+      String.raw`(=>|===|!==|==|!=|<=|>=|&&|\|\||\?\?|\?\.|\+\+|--|\+=|-=|[-+*/%<>=!?:;,.(){}[\]]))`,
+    ].join("|"),
+    "y",
+  );
 
   function tokens(text) {
     const found = [];
@@ -47,9 +71,13 @@
     { "||": (a, b) => a() || b() },
     { "&&": (a, b) => a() && b() },
     {
-      "===": (a, b) => a() === b(), "!==": (a, b) => a() !== b(),
-      // eslint-disable-next-line eqeqeq -- as it is written
-      "==": (a, b) => a() == b(), "!=": (a, b) => a() != b(),
+      "===": (a, b) => a() === b(),
+      "!==": (a, b) => a() !== b(),
+      // Carried out as it is written.
+      // oxlint-disable-next-line eqeqeq
+      "==": (a, b) => a() == b(),
+      // oxlint-disable-next-line eqeqeq
+      "!=": (a, b) => a() != b(),
     },
     { "<": (a, b) => a() < b(), ">": (a, b) => a() > b(), "<=": (a, b) => a() <= b(), ">=": (a, b) => a() >= b() },
     { "+": (a, b) => a() + b(), "-": (a, b) => a() - b() },
@@ -115,10 +143,16 @@
       const parameters = this.parameters();
       if (parameters) {
         const body = this.expression();
-        return (scope) => (...given) => body(scope.with(Object.fromEntries(parameters.map((name, i) => [name, given[i]]))));
+        return (scope) =>
+          (...given) =>
+            body(scope.with(Object.fromEntries(parameters.map((name, i) => [name, given[i]]))));
       }
       const target = this.choice();
-      for (const [sign, change] of [["=", (_, b) => b], ["+=", (a, b) => a + b], ["-=", (a, b) => a - b]]) {
+      for (const [sign, change] of [
+        ["=", (_, b) => b],
+        ["+=", (a, b) => a + b],
+        ["-=", (a, b) => a - b],
+      ]) {
         if (this.take(sign)) {
           const value = this.expression();
           return (scope) => settable(target).set(scope, (old) => change(old, value(scope)), sign !== "=");
@@ -160,19 +194,30 @@
         const sign = Object.keys(BINARY[level]).find((one) => this.take(one));
         if (!sign) return left;
         const [first, second, run] = [left, this.binary(level + 1), BINARY[level][sign]];
-        left = (scope) => run(() => first(scope), () => second(scope));
+        left = (scope) =>
+          run(
+            () => first(scope),
+            () => second(scope),
+          );
       }
     }
 
     unary() {
-      const run = [["!", (a) => !a], ["-", (a) => -a], ["+", (a) => +a], ["typeof", (a) => typeof a]]
-        .find(([sign]) => this.take(sign))?.[1];
+      const run = [
+        ["!", (a) => !a],
+        ["-", (a) => -a],
+        ["+", (a) => +a],
+        ["typeof", (a) => typeof a],
+      ].find(([sign]) => this.take(sign))?.[1];
       if (run) {
         const operand = this.unary();
         return (scope) => run(operand(scope));
       }
       const target = this.access();
-      for (const [sign, step] of [["++", 1], ["--", -1]]) {
+      for (const [sign, step] of [
+        ["++", 1],
+        ["--", -1],
+      ]) {
         if (this.take(sign)) return (scope) => settable(target).set(scope, (old) => old + step, true) - step;
       }
       return target;
@@ -299,7 +344,7 @@
       if (name in this.data) return this.data[name];
       if (Object.hasOwn(GLOBALS, name)) return GLOBALS[name];
       // Anything else is nothing: the theme asks for names of components that not every page has.
-      return FUNCTIONS.includes(name) ? window[name] : undefined;
+      return FUNCTIONS.has(name) ? window[name] : undefined;
     }
 
     set(name, value) {
@@ -329,8 +374,8 @@
   function ofElement(element) {
     return {
       $el: element,
-      $dispatch: (name, detail = {}) => element.dispatchEvent(
-        new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable: true })),
+      $dispatch: (name, detail = {}) =>
+        element.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable: true })),
     };
   }
 
@@ -345,7 +390,9 @@
       } catch (error) {
         // as Alpine does: told on the console, and the rest of the page goes on
         error.message = `${error.message} (in "${expression}")`;
-        setTimeout(() => { throw error; }, 0);
+        setTimeout(() => {
+          throw error;
+        }, 0);
       }
     };
   }

@@ -11,9 +11,11 @@ function mayRefresh() {
 }
 
 // The page is hidden until its scripts have run, by when the browser may have given up on autofocus.
-document.addEventListener("alpine:initialized", () => setTimeout(() => {
-  if (document.activeElement === document.body) document.querySelector("[autofocus]")?.focus();
-}, 0));
+document.addEventListener("alpine:initialized", () =>
+  setTimeout(() => {
+    if (document.activeElement === document.body) document.querySelector("[autofocus]")?.focus();
+  }, 0),
+);
 
 document.addEventListener("htmx:configRequest", (event) => {
   const token = document.querySelector("meta[name=csrf-token]");
@@ -83,7 +85,9 @@ function nameSearchFields() {
 
 document.addEventListener("DOMContentLoaded", () => {
   // Among the items of a list, its button to clear them all is no item.
-  for (const select of document.querySelectorAll("select.admin-autocomplete[multiple]")) select.dataset.allowClear = "false";
+  for (const select of document.querySelectorAll("select.admin-autocomplete[multiple]")) {
+    select.dataset.allowClear = "false";
+  }
   if (window.django && django.jQuery) {
     django.jQuery(document).on("change", "select.admin-autocomplete", () => setTimeout(nameSearchFields, 0));
     django.jQuery(document).on("select2:open", () => {
@@ -91,15 +95,20 @@ document.addEventListener("DOMContentLoaded", () => {
         box.setAttribute("aria-controls", box.getAttribute("aria-owns")); // ARIA 1.2 asks for this one
       }
       for (const field of document.querySelectorAll(".select2-dropdown .select2-search__field")) {
-        field.setAttribute("aria-label", document.querySelector(".select2-container--open [aria-label]")?.getAttribute("aria-label") || "");
+        const named = document.querySelector(".select2-container--open [aria-label]");
+        field.setAttribute("aria-label", named?.getAttribute("aria-label") || "");
       }
     });
   }
 });
 // The hints beside the boxes of a double list are pictures with a name, and have to say that they are.
-window.addEventListener("load", () => setTimeout(() => {
-  for (const icon of document.querySelectorAll(".search-label-icon[aria-label]:not([role])")) icon.setAttribute("role", "img");
-}, 0));
+window.addEventListener("load", () =>
+  setTimeout(() => {
+    for (const icon of document.querySelectorAll(".search-label-icon[aria-label]:not([role])")) {
+      icon.setAttribute("role", "img");
+    }
+  }, 0),
+);
 window.addEventListener("load", () => setTimeout(nameSearchFields, 0));
 document.addEventListener("formset:added", () => setTimeout(nameSearchFields, 0));
 
@@ -109,6 +118,12 @@ document.addEventListener("DOMContentLoaded", () => {
   const gettext = window.gettext ?? ((text) => text);
   const openers = "#header-inner span[x-on\\:click]";
   const others = "#nav-sidebar span[x-on\\:click], #nav-sidebar div[x-on\\:click]";
+  /** What is reached from here: what was opened, or what had opened it. */
+  function reachedFrom(control) {
+    if (control.matches(openers)) return document.querySelectorAll("#nav-sidebar a");
+    if (control.tagName === "SPAN") return document.querySelectorAll(openers);
+    return control.parentElement.querySelectorAll("nav a, nav button");
+  }
   for (const control of document.querySelectorAll(`${openers}, ${others}`)) {
     control.setAttribute("role", "button");
     control.setAttribute("tabindex", "0");
@@ -118,10 +133,7 @@ document.addEventListener("DOMContentLoaded", () => {
       if (event.target !== control || (event.key !== "Enter" && event.key !== " ")) return;
       event.preventDefault();
       control.click();
-      // On to what was opened, or back to what had opened it.
-      const next = control.matches(openers) ? document.querySelectorAll("#nav-sidebar a")
-        : control.tagName === "SPAN" ? document.querySelectorAll(openers)
-        : control.parentElement.querySelectorAll("nav a, nav button");
+      const next = reachedFrom(control);
       setTimeout(() => [...next].find((element) => element.checkVisibility())?.focus(), 0);
     });
   }
