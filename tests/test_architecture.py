@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,13 @@ def test_a_circle_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (package / "apart.py").write_text("import with_a_circle.one\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert circles_of("with_a_circle") == [{f"with_a_circle.{name}" for name in ("one", "two", "three")}]
+
+
+def test_the_page_states_the_same_rule() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    _, _, section = page.partition("## The rule of imports\n")
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", section.partition("\n## ")[0], re.MULTILINE)
+    assert {package: {*re.findall(r"`(\w+)`", allowed)} for package, allowed in rows} == MAY_IMPORT
 
 
 @pytest.mark.parametrize("package", ["dicom_listener", "pacs_receiver"])
