@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
+from mwl_admin.entries import making
 from mwl_admin.models import Patient, Procedure, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station
 from mwl_admin.models.requested import Priority
 from simulator.examination import SYNTHETIC_PREFIX
@@ -141,20 +142,17 @@ def _entry(chance: random.Random, station: Station, procedure: Procedure, start:
             (Priority.ROUTINE, Priority.HIGH, Priority.STAT), weights=(8, 2, 1)
         )[0],
     )
-    requested.fill_from_catalogue()
+    making.fill_order(requested)
     requested.save()
     step = ScheduledProcedureStep(
         requested_procedure=requested,
-        modality=station.modality,
         scheduled_date=start.date(),
         scheduled_time=start.time(),
         scheduled_performing_physician_name=_PERFORMING.get(station.modality, ""),
         requested_contrast_agent="Contrast agent, 80 ml" if "with contrast" in procedure.name else "",
     )
-    step.fill_from_catalogue()
-    step.save()
-    step.stations.add(station)
-    step.protocol_codes.set(procedure.protocol_codes.all())
+    making.fill_step(step, [station])
+    making.save_step(step, [station])
 
 
 def _patient(chance: random.Random) -> Patient:

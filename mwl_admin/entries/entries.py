@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries import attributes, examinations, persons, turns, values
+from mwl_admin.entries import attributes, examinations, making, persons, turns, values
 from mwl_admin.entries.attributes import COLUMNS, PROCEDURE_CODE, REASON_CODE, STEPS, Level
 from mwl_admin.entries.problems import DIFFERS, ConflictError, InvalidEntryError, Problem, UnknownEntryError
 from mwl_admin.entries.steps import StepWriter
@@ -353,7 +353,7 @@ class EntryWriter:
             ).first()
         if is_new or (self.mode is Mode.PUT and self.entry.values.get(PROCEDURE_CODE)):
             # The same entry again is filled again: replacing what is the same changes nothing.
-            order.fill_from_catalogue()
+            making.fill_order(order)
             record.forget_restored()
 
     def _refuse_taken_uid(self, record: Record) -> None:

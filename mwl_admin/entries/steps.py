@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext, ngettext
 
-from mwl_admin.entries import examinations, pairing, values
+from mwl_admin.entries import examinations, making, pairing, values
 from mwl_admin.entries.attributes import COLUMNS, PROTOCOLS, STATIONS, STATUS, STEPS, Level
 from mwl_admin.entries.problems import Problem
 from mwl_admin.entries.writing import Record, required
@@ -253,16 +253,13 @@ class StepWrite(Record):
     def _usual(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return what order and catalogue say of a step (PS3.4 table K.6-1: a description or a protocol code)."""
         usual: dict[str, Any] = {"ScheduledProcedureStepDescription": self._order.requested_procedure_description}
-        procedure = self._order.procedure
-        if procedure is None:
-            return usual
         modality = str(given.get("Modality") or self.instance.modality).strip(" ").upper()
-        station = procedure.usual_station
-        if station is not None and station.modality == modality:
+        station = making.usual_station(self._order, modality)
+        if station is not None:
             usual[STATIONS] = [station.ae_title]
         usual[PROTOCOLS] = [
             dict(zip(_CODE, code, strict=True))
-            for code in procedure.protocol_codes.values_list(
+            for code in making.usual_protocols(self._order).values_list(
                 "code_value", "coding_scheme_designator", "coding_scheme_version", "code_meaning"
             )
         ]
@@ -270,10 +267,7 @@ class StepWrite(Record):
 
     def fill(self) -> None:
         """Take what a new step leaves empty from its stations and the catalogue."""
-        step = self.instance
-        if not step.modality and self.stations:
-            step.modality = self.stations[0].modality
-        step.fill_from_catalogue()
+        making.fill_step(self.instance, self.stations or ())
 
     def _require(self, given: Mapping[str, Any]) -> None:
         step = self.instance
@@ -368,22 +362,29 @@ class StepWrite(Record):
         self.note(STATUS)
 
     def save(self, order: Any = None, **_: Any) -> list[str]:
-        step = self.instance
-        own = {STATIONS, PROTOCOLS, STATUS}
-        if self.is_new or set(self.changed) - own:
-            step.requested_procedure = order
-            step.save()
-        if self.stations is not None and (self.is_new or STATIONS in self.changed):
-            step.stations.set(self.stations)
-        if self._protocols is not None and (self.is_new or PROTOCOLS in self.changed):
-            step.protocol_codes.set([_protocol(code) for code in self._protocols])
         if self.is_new:
-            step.assign_from_catalogue()
+            self._save_new(order)
+        else:
+            self._save_changed(order)
         if self._target:
-            step.transition(self._target)
+            self.instance.transition(self._target)
         if self.is_new:
             return [] if self._order_is_new else [STEPS]
         return [self.path + keyword for keyword in self.changed]
+
+    def _save_new(self, order: RequestedProcedure) -> None:
+        self.instance.requested_procedure = order
+        making.save_step(self.instance, self.stations or (), map(_protocol, self._protocols or ()))
+
+    def _save_changed(self, order: RequestedProcedure) -> None:
+        step = self.instance
+        if set(self.changed) - {STATIONS, PROTOCOLS, STATUS}:
+            step.requested_procedure = order
+            step.save()
+        if self.stations is not None and STATIONS in self.changed:
+            step.stations.set(self.stations)
+        if self._protocols is not None and PROTOCOLS in self.changed:
+            step.protocol_codes.set([_protocol(code) for code in self._protocols])
 
 
 def _protocol(code: dict[str, str]) -> ProtocolCode:

@@ -145,19 +145,6 @@ class RequestedProcedure(CodedEntry, EditedModel):
         self._owner_as_read = patient.pk
         self.save()
 
-    def fill_from_catalogue(self) -> None:
-        """Take from the procedure that was picked what this entry leaves empty."""
-        procedure = self.procedure
-        if procedure is None:
-            return
-        if not self.requested_procedure_description:
-            self.requested_procedure_description = procedure.description or procedure.name
-        if not self.code_value:
-            self.code_value = procedure.code_value
-            self.coding_scheme_designator = procedure.coding_scheme_designator
-            self.coding_scheme_version = procedure.coding_scheme_version
-            self.code_meaning = procedure.code_meaning
-
     def clean(self) -> None:
         super().clean()
         require_whole_code(self, "reason_")

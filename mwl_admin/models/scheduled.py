@@ -205,25 +205,6 @@ class ScheduledProcedureStep(EditedModel):
         ended = {StepStatus.CANCELLED, StepStatus.DISCONTINUED}
         return str(self.status_reason) if self.status in ended else ""
 
-    def fill_from_catalogue(self) -> None:
-        """Take what this step leaves empty from its requested procedure and the catalogue."""
-        procedure = self.requested_procedure.procedure
-        if not self.modality and procedure is not None:
-            self.modality = procedure.modality
-        if not self.scheduled_procedure_step_description:
-            self.scheduled_procedure_step_description = self.requested_procedure.requested_procedure_description
-
-    def assign_from_catalogue(self) -> None:
-        """Give a new step without stations, or without protocol codes, those that are usual for its procedure."""
-        procedure = self.requested_procedure.procedure
-        if procedure is None:
-            return
-        station = procedure.usual_station
-        if station is not None and station.modality == self.modality and not self.stations.exists():
-            self.stations.add(station)
-        if not self.protocol_codes.exists():
-            self.protocol_codes.set(procedure.protocol_codes.all())
-
     def transition(self, target: StepStatus) -> None:
         """Change the status, or raise :class:`TransitionError` when that is not lawful (any more)."""
         moved = type(self).objects.filter(pk=self.pk).transition(target)

@@ -8,6 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from mwl_admin.entries.making import fill_order
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Sequence, Station, StepStatus
 from tests.mwl_admin.cast import DAY, make_patient, make_procedure, make_requested, make_station, make_step
 
@@ -193,11 +194,11 @@ def test_steps_for_a_station_are_its_own_and_unassigned_ones_of_its_modality() -
 def test_the_catalogue_fills_only_what_is_empty() -> None:
     procedure = make_procedure(description="Thorax")
     requested = RequestedProcedure(patient=make_patient(), procedure=procedure, code_value="")
-    requested.fill_from_catalogue()
+    fill_order(requested)
     assert requested.requested_procedure_description == "Thorax"
     assert (requested.code_value, requested.coding_scheme_designator) == ("169069000", "SCT")
     requested.requested_procedure_description = "Own words"
-    requested.fill_from_catalogue()
+    fill_order(requested)
     assert requested.requested_procedure_description == "Own words"
 
 

@@ -20,7 +20,7 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from mwl_admin.entries import finding
+from mwl_admin.entries import finding, making
 from mwl_admin.models import FormerPatientID, Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.patients import identity
 from mwl_admin.site import preflight
@@ -175,7 +175,7 @@ class StepForm(ReadStepForm):
     def _find_modality(self) -> None:
         procedure = self.parent.procedure if self.parent else None
         stations = self.cleaned_data.get("stations") or ()
-        modality = next((station.modality for station in stations), procedure.modality if procedure else "")
+        modality = making.usual_modality(procedure, stations)
         if not modality:
             self.add_error("modality", _("Give the modality, e.g. CT, or pick a procedure or a station that has one."))
         self.cleaned_data["modality"] = modality
@@ -368,18 +368,18 @@ class RequestedProcedureAdmin(PatientDataAdmin, EntryExchange, EditedAdmin):
             form.new_patient.save()
             obj.patient = form.new_patient
             self.log_addition(request, form.new_patient, [{"added": {}}])
-        obj.fill_from_catalogue()
+        making.fill_order(obj)
         super().save_model(request, obj, form, change)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         fresh = [step for step in formset.save(commit=False) if step.pk is None]
         for step in formset.new_objects:
             step.requested_procedure = form.instance
-            step.fill_from_catalogue()
+            making.fill_step(step)
         for step in [*formset.new_objects, *(step for step, _changes in formset.changed_objects)]:
             step.save()
         for step in formset.deleted_objects:
             step.delete()
         formset.save_m2m()
         for step in fresh:
-            step.assign_from_catalogue()
+            making.equip_step(step)

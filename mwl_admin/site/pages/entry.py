@@ -9,6 +9,7 @@ from django.utils.dateparse import parse_date
 from django.utils.formats import get_format
 from django.views.decorators.http import require_safe
 
+from mwl_admin.entries import making
 from mwl_admin.models import Procedure, Station
 from mwl_admin.site import reading, slots
 from mwl_admin.site.pages.page import page, render
@@ -49,7 +50,7 @@ def procedure(request: HttpRequest, pk: int) -> HttpResponse:
     station = found.usual_station
     return JsonResponse(
         {
-            "description": found.description or found.name,
+            "description": making.usual_description(found),
             "modality": found.modality,
             "minutes": found.usual_minutes,
             "station": {"id": station.pk, "text": str(station)} if station else None,
