@@ -270,7 +270,7 @@ LOG_FORMAT = environment.read(_env, "LOG_FORMAT", environment.choice(*log.FORMAT
 LOGGING: dict[str, Any] = log.configuration(
     LOG_LEVEL,
     LOG_FORMAT,
-    filters={"routes": {"()": "mwl_admin.log.Routes"}},
+    filters={"routes": {"()": "mwl_admin.web.log_routes.Routes"}},
     loggers={
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         # Each statement, with the patients in its parameters, goes to this logger when DJANGO_DEBUG is on.

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 
-from mwl_admin.log import ROUTE, route_of
+from mwl_admin.web.log_routes import ROUTE, route_of
 
 logger = logging.getLogger(__name__)
 

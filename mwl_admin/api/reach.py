@@ -22,7 +22,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from mwl_admin.api.errors import Refused
 from mwl_admin.entries import persons
 from mwl_admin.entries.attributes import STATIONS
-from mwl_admin.entries.entries import Entry, Mode, Stored
+from mwl_admin.entries.entry import Entry, Mode, Stored
 from mwl_admin.entries.problems import ConflictError, Problem, UnknownEntryError
 from mwl_admin.models import APIClient, Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.patients import identity

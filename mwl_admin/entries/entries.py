@@ -6,8 +6,6 @@ Web API, files and commands all come by here. An entry is known by its accession
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
@@ -16,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from mwl_admin.entries import attributes, examinations, making, persons, turns, values
 from mwl_admin.entries.attributes import COLUMNS, PROCEDURE_CODE, REASON_CODE, STEPS, Level
+from mwl_admin.entries.entry import Entry, Mode, Stored
 from mwl_admin.entries.problems import DIFFERS, ConflictError, InvalidEntryError, Problem, UnknownEntryError
 from mwl_admin.entries.steps import StepWriter
 from mwl_admin.entries.writing import Record, required
@@ -51,55 +50,6 @@ _PATIENT_OF = PreparedInstances(
 T = TypeVar("T")
 ATTEMPTS = 3
 """How often an entry is tried when others write the same one at the same moment."""
-
-
-class Mode(Enum):
-    """What is wanted.
-
-    CREATE makes an entry, and finds nothing to do when the same one exists; what exists and differs is a conflict.
-    PUT makes or replaces: attributes of order and steps that are absent become empty, waiting steps that are absent are
-    cancelled. UPDATE changes what is given in an entry that exists. UPSERT is UPDATE that makes what is not there.
-    """
-
-    CREATE = "create"
-    PUT = "put"
-    UPDATE = "update"
-    UPSERT = "upsert"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An order with its steps, as it came from outside: values by keyword.
-
-    A keyword that is absent says nothing; an empty value empties the attribute. ``procedure`` names a procedure of the
-    catalogue, which fills what is left empty in a new entry.
-    """
-
-    values: Mapping[str, Any]
-    steps: tuple[Mapping[str, Any], ...] = ()
-    procedure: str = ""
-
-    @property
-    def accession_number(self) -> str:
-        """The accession number; empty when none is given."""
-        return str(self.values.get("AccessionNumber") or "").strip(" ")
-
-
-@dataclass(slots=True)
-class Stored:
-    """What became of an entry: ``changed`` are keywords; ``ended`` are steps that are over and stayed as they are.
-
-    ``notes`` are what somebody should look at although the entry was taken; ``steps`` are those that it named.
-    """
-
-    requested: RequestedProcedure
-    created: bool
-    changed: list[str] = field(default_factory=list)
-    steps_created: int = 0
-    steps_cancelled: int = 0
-    ended: list[ScheduledProcedureStep] = field(default_factory=list)
-    notes: list[Problem] = field(default_factory=list)
-    steps: list[ScheduledProcedureStep] = field(default_factory=list)
 
 
 def store(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mwl_admin.entries.attributes import KEYWORDS, READ_ONLY, REASON, STATUS, STEP_KEYWORDS, STEPS, keyword_of
-from mwl_admin.entries.entries import Entry
+from mwl_admin.entries.entry import Entry
 from mwl_admin.entries.problems import InvalidEntryError, Problem
 from mwl_admin.worklist.attributes import Attribute
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext, ngettext
 
 from mwl_admin.entries import examinations, making, pairing, values
 from mwl_admin.entries.attributes import COLUMNS, PROTOCOLS, STATIONS, STATUS, STEPS, Level
+from mwl_admin.entries.entry import Stored
 from mwl_admin.entries.problems import Problem
 from mwl_admin.entries.writing import Record, required
 from mwl_admin.models import ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.prepared import Prepared, PreparedInstances
 from mwl_admin.models.status import ENDED, OPEN, WAITING
-
-if TYPE_CHECKING:
-    from mwl_admin.entries.entries import Stored
 
 STEP_ID = "ScheduledProcedureStepID"
 _STEPS_OF = PreparedInstances(

@@ -1,7 +1,7 @@
 """Scheduled procedure steps: the rows of the worklist."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from django.db import models, transaction
 from django.db.models import Case, F, Q, Value, When
@@ -18,9 +18,6 @@ from mwl_admin.models.catalogue import ProtocolCode
 from mwl_admin.models.requested import NAME_HELP, RequestedProcedure
 from mwl_admin.models.station import Station
 from mwl_admin.models.status import ENDED, OPEN, SOURCES, WAITING, StepStatus, unlawful
-
-if TYPE_CHECKING:
-    from mwl_admin.models.performed import PerformedProcedureStep
 
 
 class ScheduledProcedureStepQuerySet(RecordedQuerySet["ScheduledProcedureStep"]):
@@ -59,9 +56,10 @@ class ScheduledProcedureStepQuerySet(RecordedQuerySet["ScheduledProcedureStep"])
                     step.disregard_reports()
         return count
 
-    def report_started(self, performed: "PerformedProcedureStep") -> int:
+    def report_started(self, performed: models.Model) -> int:
         """Note that a modality performs these steps, whatever they were held to be; return how many changed.
 
+        ``performed`` is the performed procedure step that the modality reports.
         The first to start a step is the station that it is kept for. A step that had ended is open again: it is
         complete when all that is performed for it is.
         """

@@ -13,18 +13,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
+from django.db.models import Model, QuerySet
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from gateway_link import names
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from mwl_admin.models import Patient
 
 KEYWORDS = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex")
 """What a person is known and confirmed by."""
@@ -166,7 +162,22 @@ def is_placeholder(patient_id: str) -> bool:
     return not plain.strip("0") or plain in _NOBODY
 
 
-def of_record(patient: Patient) -> Person:
+class PatientRecord(Protocol):
+    """A record that holds demographics: a patient of the worklist. This module stands below the models."""
+
+    patient_id: Any
+    issuer_of_patient_id: Any
+    patient_birth_date: Any
+    patient_sex: Any
+
+    @property
+    def patient_name(self) -> str: ...
+
+
+R = TypeVar("R", bound=Model)
+
+
+def of_record(patient: PatientRecord) -> Person:
     """Return a record's demographics."""
     return Person(
         patient.patient_id,
@@ -177,11 +188,11 @@ def of_record(patient: Patient) -> Person:
     )
 
 
-def find(patients: QuerySet[Patient], patient_id: str, issuer: str) -> Patient | None:
+def find(patients: QuerySet[R], patient_id: str, issuer: str) -> R | None:
     """Return the record that a patient ID and an issuer name, or None; its demographics are still to be compared."""
     spellings = issuers(issuer)
-    found = {
-        patient.issuer_of_patient_id: patient
+    found: dict[str, R] = {
+        patient.issuer_of_patient_id: patient  # type: ignore[attr-defined]
         for patient in patients.filter(patient_id=patient_id.strip(" "), issuer_of_patient_id__in=spellings)
     }
     return next((found[spelling] for spelling in spellings if spelling in found), None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from mwl_admin.log import ROUTE
+from mwl_admin.web.log_routes import ROUTE
 
 
 class AccessLogger(Logger):  # type: ignore[misc]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from mwl_admin.entries.attributes import STATIONS, STATUS, STEPS
+from mwl_admin.entries.entry import Stored
 from mwl_admin.entries.problems import Problem
 from mwl_admin.entries.steps import STEP_ID, StepWrite, StepWriter
 from mwl_admin.models import ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN, SOURCES
 from mwl_admin.validators import SH_LENGTH
 from mwl_admin.wlfiles.entry import START_DATE, START_TIME, time_of
-
-if TYPE_CHECKING:
-    from mwl_admin.entries.entries import Stored
 
 Item = Mapping[str, Any]
 Step = ScheduledProcedureStep

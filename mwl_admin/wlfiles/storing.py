@@ -8,7 +8,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries.entries import Entry, EntryWriter, Mode, Stored, attempted
+from mwl_admin.entries.entries import EntryWriter, attempted
+from mwl_admin.entries.entry import Entry, Mode, Stored
 from mwl_admin.entries.problems import EntryError, InvalidEntryError, Problem
 from mwl_admin.entries.steps import STEP_ID
 from mwl_admin.entries.writing import Record

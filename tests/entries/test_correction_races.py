@@ -11,7 +11,8 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from mwl_admin.entries import corrections
 from mwl_admin.entries.corrections import Outcome
-from mwl_admin.entries.entries import Entry, Mode, store
+from mwl_admin.entries.entries import store
+from mwl_admin.entries.entry import Entry, Mode
 from mwl_admin.entries.patients import Reference, keep
 from mwl_admin.entries.problems import EntryError
 from mwl_admin.models import FormerPatientID, Patient, RequestedProcedure, ScheduledProcedureStep

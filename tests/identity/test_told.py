@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mwl_admin.entries.entries import Entry, Mode, store
+from mwl_admin.entries.entries import store
+from mwl_admin.entries.entry import Entry, Mode
 from mwl_admin.models import Patient, RequestedProcedure
 from mwl_admin.patients.change_signal import Kind, PatientChange, patient_changed
 from mwl_admin.patients.merging import merge

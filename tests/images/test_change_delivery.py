@@ -27,6 +27,10 @@ from tests.waiting import wait_until
 
 __all__ = ["start_receiver"]
 
+WAITING = """
+from mwl_admin.models import OutgoingChange
+print("waiting:", OutgoingChange.objects.filter(delivered_at=None).count())
+"""
 CHANGED_AGAIN = """
 from mwl_admin.models import Patient
 patient = Patient.objects.get()
@@ -251,6 +255,8 @@ def test_the_real_site_delivers_what_another_program_changed_and_writes_the_down
             wait_until(
                 lambda: any(lists.glob("worklist-*.html")), timeout=30, what="the list for a downtime is written"
             )
+            # What was sent and not yet noted would be claimed by the process that is killed, for some minutes.
+            wait_until(lambda: "waiting: 0" in site.manage("shell", "-c", WAITING), timeout=60, what="it is noted")
             site.mwl_admin.kill()
             site.manage("shell", "-c", CHANGED_AGAIN)
             site.mwl_admin.start()

@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.test import RequestFactory
 
 from gateway_settings.log import TextFormatter
-from mwl_admin.log import Routes
+from mwl_admin.web.log_routes import Routes
 
 
 def logged(name: str, level: int) -> str:

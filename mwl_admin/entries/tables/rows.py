@@ -14,7 +14,8 @@ from django.utils.translation import gettext
 from gateway_link import names
 from mwl_admin.entries import persons
 from mwl_admin.entries.attributes import PROCEDURE_CODE, STEPS
-from mwl_admin.entries.entries import Entry, Mode, Stored, store
+from mwl_admin.entries.entries import store
+from mwl_admin.entries.entry import Entry, Mode, Stored
 from mwl_admin.entries.jsonform import is_storable
 from mwl_admin.entries.problems import DIFFERS, EntryError, Problem
 from mwl_admin.entries.tables.columns import BY_KEYWORD, CODE_PARTS, HEADINGS, NAME_PARTS, PROCEDURE, Heading, find
