@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotenv import dotenv_values
-
-from gateway_settings.environment import BadSetting, environment
+from gateway_settings.addresses import Address, bracketed
+from gateway_settings.environment import BadSetting, environment, exit_on_bad_setting
 from gateway_settings.private import keep_private, tighten_start
 
 if TYPE_CHECKING:
@@ -40,10 +39,10 @@ class Settings:
     """What the three processes would read, as far as the set-up needs it."""
 
     data_dir: Path
-    web_bind: str
+    web_bind: Address
     mwl: ListenerConfig
     pacs: ListenerConfig
-    command_bind: tuple[str, int]
+    command_bind: Address
     """Where the receiver takes the site's commands."""
     open_to_strangers: tuple[str, ...]
     """Which of the two listeners serve devices that nobody entered."""
@@ -88,36 +87,31 @@ def _check_addresses(settings: Settings) -> None:
     """End in one line when one of the addresses is in use: a service would be started again without end."""
     from mwl_admin.web.address import check_free
 
-    site_host, _, site_port = settings.web_bind.rpartition(":")
     addresses = {
-        "WEB_BIND": (site_host, int(site_port)),
+        "WEB_BIND": settings.web_bind,
         "MWL_BIND": settings.mwl.bind,
         "MWL_HEALTH_BIND": settings.mwl.health_bind,
         "PACS_BIND": settings.pacs.bind,
         "PACS_HEALTH_BIND": settings.pacs.health_bind,
         "PACS_COMMAND_BIND": settings.command_bind,
     }
-    first: dict[tuple[str, int], str] = {}
-    try:
-        for variable, (host, port) in addresses.items():
-            if port and first.setdefault((host, port), variable) != variable:
-                raise BadSetting(f"{variable}: {host}:{port} is {first[host, port]} already")
-            check_free(variable, host, port)
-    except BadSetting as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        raise SystemExit(2) from None
+    first: dict[Address, str] = {}
+    with exit_on_bad_setting():
+        for variable, address in addresses.items():
+            if address.port and first.setdefault(address, variable) != variable:
+                raise BadSetting(f"{variable}: {address} is {first[address]} already")
+            check_free(variable, address)
 
 
 def _site(settings: Settings) -> str:
     """Return where staff reach the site on this machine."""
-    host, _, port = settings.web_bind.rpartition(":")
-    return f"http://{_reachable(host)}:{port}/"
+    return f"http://{settings.web_bind.reachable}/"
 
 
 def read_settings() -> Settings:
     """Read the settings of all three; a bad one is one line on standard error and exit status 2."""
-
-    try:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mwl_admin.settings")
+    with exit_on_bad_setting():
         from mwl_admin import settings as site
         from mwl_scp import config as mwl_config
         from pacs_receiver import config as pacs_config
@@ -125,9 +119,6 @@ def read_settings() -> Settings:
         env = environment()
         mwl = mwl_config.load(env)
         pacs = pacs_config.load(env)
-    except BadSetting as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        raise SystemExit(2) from None
     strangers = {"worklist": mwl.policy.unknown_see, "images": pacs.accept_unknown_peers}
     return Settings(
         data_dir=site.DATA_DIR,
@@ -141,7 +132,6 @@ def read_settings() -> Settings:
 
 def prepare_site() -> None:
     """Migrate the worklist database, collect the static files, make the first account when there is none."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mwl_admin.settings")
     import django
     from django.core.management import call_command
 
@@ -173,14 +163,12 @@ def _migrate() -> None:
 
 
 def supervisor_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment for the supervisor: ours, `.env` behind it, and what supervisord.conf refers to."""
+    """Return the environment for the supervisor: ours, in which `.env` is since it was read, and its own variables."""
     run_dir = settings.data_dir / "run"
     run_dir.mkdir(parents=True, exist_ok=True)
-    from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     return {
         **link(settings),
-        **from_file,
         **os.environ,
         "PYTHONPATH": search_path,
         "GATEWAY_PYTHON": sys.executable,
@@ -193,13 +181,12 @@ def supervisor_environment(settings: Settings) -> dict[str, str]:
 
 def link(settings: Settings) -> dict[str, str]:
     """Return the settings by which site and receiver find each other on this machine; the owner's own ones win."""
-    host, _, port = settings.web_bind.rpartition(":")
-    site = _reachable(host)
+    site = settings.web_bind.reachable
     return {
-        "WEB_INTERNAL_HOSTS": site,
-        "PACS_NOTIFY_URL": f"http://{site}:{port}/api/notices/study-complete",
-        "PACS_PEERS_URL": f"http://{site}:{port}/api/receiver/devices",
-        "PACS_COMMAND_URL": f"http://{_bracketed(_reachable(settings.command_bind[0]))}:{settings.command_bind[1]}",
+        "WEB_INTERNAL_HOSTS": bracketed(site.host),
+        "PACS_NOTIFY_URL": f"http://{site}/api/notices/study-complete",
+        "PACS_PEERS_URL": f"http://{site}/api/receiver/devices",
+        "PACS_COMMAND_URL": f"http://{settings.command_bind.reachable}",
     }
 
 
@@ -214,11 +201,11 @@ def control_socket(run_dir: Path) -> Path:
 def announcement(settings: Settings) -> str:
     """Return what the person who started it reads first: where each process listens, and how to try it."""
     mwl, pacs = settings.mwl, settings.pacs
-    mwl_peer, pacs_peer = (f"{_reachable(host)} {port}" for host, port in (mwl.bind, pacs.bind))
+    mwl_peer, pacs_peer = (" ".join(map(str, bind.reachable)) for bind in (mwl.bind, pacs.bind))
     return f"""
   staff      {_site(settings)}
-  worklist   {mwl.ae_title} at {_shown(mwl.bind)}   http://{_shown(mwl.health_bind)}/health
-  images     {pacs.ae_title} at {_shown(pacs.bind)}   http://{_shown(pacs.health_bind)}/health
+  worklist   {mwl.ae_title} at {mwl.bind}   http://{mwl.health_bind}/health
+  images     {pacs.ae_title} at {pacs.bind}   http://{pacs.health_bind}/health
   data       {settings.data_dir}
 {_first_password(settings)}{_strangers(settings)}
   echoscu -aec {mwl.ae_title} {mwl_peer}
@@ -240,22 +227,6 @@ def _strangers(settings: Settings) -> str:
     if not settings.open_to_strangers:
         return ""
     return f"  open       {' and '.join(settings.open_to_strangers)}: devices that are no stations are served too\n"
-
-
-def _shown(bind: tuple[str, int]) -> str:
-    host, port = bind
-    return f"{_bracketed(host)}:{port}"
-
-
-def _bracketed(host: str) -> str:
-    """Return a host as it stands in a URL."""
-    return f"[{host}]" if ":" in host else host
-
-
-def _reachable(host: str) -> str:
-    """Return the host by which a client on this machine reaches what is bound to ``host``."""
-    everywhere = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "::1"}  # noqa: S104
-    return everywhere.get(host, host)
 
 
 def _open_by_name(output: int) -> None:

@@ -4,7 +4,7 @@
 import os
 import sys
 
-from gateway_settings.environment import BadSetting
+from gateway_settings.environment import exit_on_bad_setting
 from gateway_settings.private import keep_private
 
 
@@ -13,11 +13,8 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mwl_admin.settings")
     from django.core.management import execute_from_command_line
 
-    try:
+    with exit_on_bad_setting():
         execute_from_command_line(sys.argv)
-    except BadSetting as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import json
 import sys
 from collections.abc import Sequence
 
-from dicom_listener.ae_titles import ae_title
 from dicom_listener.credentials import PasscodeHash
+from gateway_settings.values import ae_title
 
 _SHORTEST = 8
 

@@ -5,146 +5,25 @@ A bad value is a :class:`BadSetting`, whose text is one line that names the vari
 
 from __future__ import annotations
 
-import ipaddress
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from environs import EnvError, FileAwareEnv
+from environs import FileAwareEnv
 
 from dicom_listener import credentials
-from dicom_listener.ae_titles import ae_title, ae_titles
-from gateway_settings import log
-from gateway_settings.environment import BadSetting
+from gateway_settings import shared
+from gateway_settings.addresses import Address, Network, networks
+from gateway_settings.environment import BadSetting, read
+from gateway_settings.shared import Setting
+from gateway_settings.values import ae_titles, boolean, choice, optional_file, seconds, whole_number
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 T = TypeVar("T")
 
 MIN_PDU_LENGTH = 4096
 """Smallest maximum PDU length that may be offered: DIMSE messages of any kind fit, and no peer sends less."""
 MAX_PDU_LENGTH = 16 * 1024 * 1024
-
-
-@contextmanager
-def exit_on_bad_setting() -> Iterator[None]:
-    """Turn a :class:`BadSetting` into one line on standard error and exit status 2."""
-    try:
-        yield
-    except BadSetting as error:
-        _exit(str(error))
-
-
-def _exit(line: str) -> NoReturn:
-    print(line, file=sys.stderr)  # noqa: T201 - the line that the person who starts the service reads
-    raise SystemExit(2)
-
-
-def read(env: FileAwareEnv, name: str, parse: Callable[[str], T], default: str) -> T:
-    """Return setting ``name`` through ``parse``, which raises ValueError with what is wrong.
-
-    The default goes through ``parse`` too: the settings table states it as it would be written in the environment.
-    """
-    try:
-        text = env.str(name, default)
-        return parse(text)
-    except (EnvError, ValueError) as error:
-        raise BadSetting(f"{name}: {error}") from error
-
-
-def data_dir(env: FileAwareEnv) -> Path:
-    """Return ``DATA_DIR``: where every default that names `var/` is rooted."""
-    return Path(read(env, "DATA_DIR", non_empty, "var"))
-
-
-def non_empty(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return text
-
-
-def boolean(text: str) -> bool:
-    """Parse `1`/`0`, `true`/`false`, `yes`/`no`, `on`/`off`."""
-    lowered = text.strip().lower()
-    if lowered in {"1", "true", "yes", "on"}:
-        return True
-    if lowered in {"0", "false", "no", "off", ""}:
-        return False
-    raise ValueError(f"{text!r} is neither 1 nor 0")
-
-
-def whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
-    """Return a parser of whole numbers in a range."""
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is not a whole number") from None
-        if value < minimum or (maximum is not None and value > maximum):
-            raise ValueError(
-                f"{value} is not between {minimum} and {maximum}" if maximum else f"{value} is below {minimum}"
-            )
-        return value
-
-    return parse
-
-
-def seconds(text: str) -> float:
-    """Parse a positive number of seconds."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number of seconds") from None
-    if not 0 < value < 1e7:
-        raise ValueError(f"{text!r} is not a positive number of seconds")
-    return value
-
-
-def choice(*allowed: str) -> Callable[[str], str]:
-    """Return a parser of one word out of ``allowed``, in any case."""
-
-    def parse(text: str) -> str:
-        for word in allowed:
-            if text.strip().lower() == word.lower():
-                return word
-        raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
-
-    return parse
-
-
-def networks(text: str) -> tuple[Network, ...]:
-    """Parse a comma-separated list of IP addresses and networks; empty means no restriction."""
-    try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise ValueError(f"not an address or network: {error}") from None
-
-
-def bind_address(text: str) -> tuple[str, int]:
-    """Parse `host:port`, with an IPv6 address in brackets; port 0 lets the system choose."""
-    host, separator, port = text.strip().rpartition(":")
-    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{text!r} is not host:port with a port from 0 to 65535")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"{text!r}: put the IPv6 address in brackets")
-    return host, int(port)
-
-
-def optional_file(text: str) -> Path | None:
-    """Parse a path of a file that must be readable; empty means none."""
-    if not text.strip():
-        return None
-    path = Path(text)
-    try:
-        with path.open("rb"):
-            return path
-    except OSError as error:
-        raise ValueError(f"cannot read {text!r}: {error.strerror}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +70,8 @@ class ListenerConfig:
     name: str
     prefix: str
     ae_title: str
-    bind: tuple[str, int]
-    health_bind: tuple[str, int]
+    bind: Address
+    health_bind: Address
     workers: int
     metrics_dir: Path
     limits: Limits
@@ -207,9 +86,19 @@ class ListenerConfig:
 
 
 def load_listener(
-    env: FileAwareEnv, prefix: str, *, name: str, ae_title_default: str, bind: str, health_bind: str, workers: int
+    env: FileAwareEnv,
+    prefix: str,
+    *,
+    name: str,
+    ae_title: Setting[str],
+    bind: Setting[Address],
+    health_bind: Setting[Address],
+    workers: int,
 ) -> ListenerConfig:
-    """Read a listener's settings; raise :class:`BadSetting` for the first that cannot be used."""
+    """Read a listener's settings.
+
+    :raises BadSetting: for the first that can't be used.
+    """
 
     def setting(suffix: str, parse: Callable[[str], T], default: str) -> T:
         return read(env, f"{prefix}_{suffix}", parse, default)
@@ -218,11 +107,11 @@ def load_listener(
     return ListenerConfig(
         name=name,
         prefix=prefix,
-        ae_title=setting("AE_TITLE", ae_title, ae_title_default),
-        bind=setting("BIND", bind_address, bind),
-        health_bind=setting("HEALTH_BIND", bind_address, health_bind),
+        ae_title=ae_title.read(env),
+        bind=bind.read(env),
+        health_bind=health_bind.read(env),
         workers=setting("WORKERS", whole_number(1, 64), str(workers)),
-        metrics_dir=data_dir(env) / "run" / f"{name}-metrics",
+        metrics_dir=shared.DATA_DIR.read(env) / "run" / f"{name}-metrics",
         limits=_limits(setting),
         tls=_tls(env, setting, prefix),
         require_called_ae=setting("REQUIRE_CALLED_AE", boolean, "0"),
@@ -230,8 +119,8 @@ def load_listener(
         networks=setting("ALLOWED_NETWORKS", networks, ""),
         require_user_identity=require_user_identity,
         user_identities_file=_user_identities(setting, prefix, required=require_user_identity),
-        log_level=read(env, "LOG_LEVEL", choice(*log.LEVELS), "INFO"),
-        log_format=read(env, "LOG_FORMAT", choice(*log.FORMATS), "text"),
+        log_level=shared.LOG_LEVEL.read(env),
+        log_format=shared.LOG_FORMAT.read(env),
     )
 
 
@@ -255,9 +144,9 @@ def _limits(setting: Callable[[str, Callable[[str], Any], str], Any]) -> Limits:
 
 def _tls(env: FileAwareEnv, setting: Callable[[str, Callable[[str], Any], str], Any], prefix: str) -> TlsFiles | None:
     # one variable for both services, and the files where gateway_certificates puts them
-    folder = read(env, "DICOM_TLS_DIR", non_empty, f"{data_dir(env)}/tls")
+    folder = shared.tls_dir(env)
     files = ("server.pem", "server.key", "ca.pem")
-    defaults = [f"{folder}/{name}" if read(env, "DICOM_TLS", boolean, "0") else "" for name in files]
+    defaults = [f"{folder}/{name}" if shared.DICOM_TLS.read(env) else "" for name in files]
     certificate = setting("TLS_CERTIFICATE_PATH", optional_file, defaults[0])
     private_key = setting("TLS_PRIVATE_KEY_PATH", optional_file, defaults[1])
     client_ca = setting("TLS_CLIENT_CA_PATH", optional_file, defaults[2])

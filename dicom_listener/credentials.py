@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from dicom_listener.ae_titles import ae_title
+from gateway_settings.values import ae_title
 
 _COST, _BLOCK, _PARALLEL = 32768, 8, 1
 """Of a new hash: about 0.1 s and 32 MiB."""

@@ -9,8 +9,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from dicom_listener.access import Caller, Reason, Rejected
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from gateway_settings.addresses import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +57,3 @@ def ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Parse the address of a peer; an IPv4 address that came in through an IPv6 socket is an IPv4 address."""
     address = ipaddress.ip_address(text.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a service that is bound to ``host`` can only be reached from its own machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

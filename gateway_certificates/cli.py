@@ -11,13 +11,14 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
-from environs import EnvError, FileAwareEnv
 
 from gateway_certificates import site
 from gateway_certificates.files import Refused, Store, load_chain, set_aside, write_new
 from gateway_certificates.making import alternative_names, make_authority, make_device, make_server
-from gateway_settings.environment import BadSetting, environment
+from gateway_settings import shared
+from gateway_settings.environment import environment, exit_on_bad_setting, read
 from gateway_settings.private import keep_private
+from gateway_settings.values import non_empty
 
 EXIT_DONE = 0
 EXIT_REFUSED = 1
@@ -55,29 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_private()
     run: Run = options.run
     try:
-        run(store(), options)
+        with exit_on_bad_setting():
+            run(store(), options)
     except Refused as error:
         print(error, file=sys.stderr)  # noqa: T201
         return EXIT_REFUSED
-    except BadSetting as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return EXIT_USAGE
     return EXIT_DONE
 
 
 def store() -> Store:
-    """Return where the settings say that certificates are."""
+    """Return where the settings say that certificates are.
+
+    :raises BadSetting: when they can't be used.
+    """
     env = environment()
-    var = _read(env, "DATA_DIR", "var")
-    tls = _read(env, "DICOM_TLS_DIR", f"{var}/tls")
-    return Store(Path(tls), Path(_read(env, "DICOM_AUTHORITY_DIR", f"{var}/authority")))
-
-
-def _read(env: FileAwareEnv, name: str, default: str) -> str:
-    try:
-        return env.str(name, default) or default
-    except (EnvError, ValueError) as error:
-        raise Refused(f"{name}: {error}") from error
+    authority = read(env, "DICOM_AUTHORITY_DIR", non_empty, f"{shared.DATA_DIR.read(env)}/authority")
+    return Store(shared.tls_dir(env), Path(authority))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from gateway_certificates.files import Refused, load_chain, load_key, replace
 from gateway_certificates.making import Issued, alternative_names, make_self_signed
+from gateway_settings.addresses import is_loopback
 from gateway_settings.private import make_folder
 
 DAYS = 800
@@ -47,14 +47,14 @@ def _take(folder: Path, hosts: Sequence[str], certificate: Path, key: Path) -> l
     covered = [host for host in nameable(hosts) if _covers(chain[0], host)]
     links = b"".join(link.public_bytes(serialization.Encoding.PEM) for link in chain)
     replace(folder / SERVED, links + Issued(chain[0], private_key).key_pem())
-    _be_strict(folder, [host for host in covered if not _is_loopback(host)])
+    _be_strict(folder, [host for host in covered if not is_loopback(host)])
     lines = [f"the site is served by the department's certificate, {_described(chain[0])}"]
     left = chain[0].not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     if left < _WARN_BEFORE:
         lines.append(
             f"WARNING: this certificate {'is no longer valid' if left < datetime.timedelta(0) else 'ends soon'}"
         )
-    missing = [host for host in nameable(hosts) if not _is_loopback(host) and host not in covered]
+    missing = [host for host in nameable(hosts) if not is_loopback(host) and host not in covered]
     if missing:
         lines.append(f"WARNING: this certificate is not for {', '.join(missing)}")
     return lines
@@ -112,13 +112,6 @@ def _names_of(certificate: x509.Certificate) -> set[x509.GeneralName]:
         return set(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         return set()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost" or host.lower().endswith(".localhost")
 
 
 def _described(certificate: x509.Certificate) -> str:

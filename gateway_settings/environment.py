@@ -5,13 +5,24 @@ The file is read whole or not at all: a line that can't be understood would leav
 
 from __future__ import annotations
 
+import logging
+import os
 import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
+from typing import TypeVar
 
 from dotenv.parser import parse_stream
-from environs import FileAwareEnv
+from environs import EnvError, FileAwareEnv
 
+from gateway_settings.log import JsonFormatter
+
+T = TypeVar("T")
+
+EXIT_BAD_SETTING = 2
 SETTINGS_FILE = Path(".env")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -31,6 +42,39 @@ def environment() -> FileAwareEnv:
         check(SETTINGS_FILE)
         env.read_env(SETTINGS_FILE, recurse=False)
     return env
+
+
+def read(env: FileAwareEnv, name: str, parse: Callable[[str], T], default: str) -> T:
+    """Return the setting as ``parse`` understands it; ``parse`` raises ValueError with what is wrong.
+
+    The default goes through ``parse`` too: docs/settings.md states it as it would be written in the environment.
+
+    :raises BadSetting: when it can't be used.
+    """
+    try:
+        return parse(env.str(name, default))
+    except (EnvError, ValueError, OSError) as error:
+        raise BadSetting(f"{name}: {' '.join(str(error).split())}") from error
+
+
+@contextmanager
+def exit_on_bad_setting() -> Iterator[None]:
+    """Turn a :class:`BadSetting` into one line on standard error and exit status 2.
+
+    :raises SystemExit: in its place.
+    """
+    try:
+        yield
+    except BadSetting as error:
+        print(_as_logged(str(error)), file=sys.stderr)  # noqa: T201 - what the person who starts the service reads
+        raise SystemExit(EXIT_BAD_SETTING) from None
+
+
+def _as_logged(line: str) -> str:
+    """Return a line as machines read it, where the log is for them: logging itself waits for the settings."""
+    if os.environ.get("LOG_FORMAT", "").strip().lower() != "json":
+        return line
+    return JsonFormatter().format(logging.LogRecord(__name__, logging.CRITICAL, "", 0, line, None, None))
 
 
 def check(path: Path) -> None:

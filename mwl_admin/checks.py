@@ -8,17 +8,17 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
-from django.core.exceptions import ValidationError
 
+from gateway_settings import shared
+from gateway_settings.addresses import is_loopback
 from gateway_settings.environment import BadSetting
 from gateway_settings.environment import environment as read_environment
-from mwl_admin import environment, validators
-
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+from gateway_settings.values import time_zone
+from mwl_admin import environment
 
 
 def _listens_outside() -> bool:
-    return settings.WEB_BIND.rpartition(":")[0] not in LOOPBACK
+    return not settings.WEB_BIND.is_loopback
 
 
 @register()  # not Tags.database, which runs only where a database is named: this one asks none
@@ -62,7 +62,7 @@ def check_exposure(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
                 id="mwl_admin.W002",
             )
         )
-    if _listens_outside() and set(settings.ALLOWED_HOSTS) <= set(LOOPBACK):
+    if _listens_outside() and all(map(is_loopback, settings.ALLOWED_HOSTS)):
         found.append(
             Warning(
                 f"The site listens on {settings.WEB_BIND}, but answers only to the names of this machine itself.",
@@ -93,7 +93,7 @@ def check_exposure(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 @register(Tags.security, deploy=True)
 def check_strangers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """W007: strangers read the worklist."""
-    if environment.is_loopback(settings.MWL_BIND) or not settings.WORKLIST_POLICY.unknown_see:
+    if settings.MWL_BIND.is_loopback or not settings.WORKLIST_POLICY.unknown_see:
         return []
     return [
         Warning(
@@ -109,21 +109,11 @@ def check_department(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     """E001, E002: the wall clock and the AE title that the worklist is known by."""
     found: list[CheckMessage] = []
     try:
-        environment.time_zone(settings.TIME_ZONE)
+        time_zone(settings.TIME_ZONE)
     except ValueError as error:
         found.append(Error(f"TIME_ZONE: {error}.", id="mwl_admin.E001"))
     try:
-        environment.read(read_environment(), "MWL_AE_TITLE", _ae_title, "MWL_SCP")
+        shared.MWL_AE_TITLE.read(read_environment())
     except BadSetting as error:
         found.append(Error(str(error), hint="1 to 16 unaccented letters, digits and punctuation.", id="mwl_admin.E002"))
     return found
-
-
-def _ae_title(text: str) -> str:
-    try:
-        validators.validate_ae_title(text)
-    except ValidationError as error:
-        raise ValueError(" ".join(error.messages)) from error
-    if not text:
-        raise ValueError("An AE title can't be empty.")
-    return text

@@ -1,24 +1,19 @@
 """How gunicorn serves the site: ``gunicorn --config python:mwl_admin.gunicorn mwl_admin.wsgi``."""
 
-import sys
-
 from gateway_settings import log, private
-from gateway_settings.environment import BadSetting
+from gateway_settings.environment import exit_on_bad_setting
 from mwl_admin import environment
 from mwl_admin.web.address import check_free
 
 private.keep_private()
 
-try:
+# Told here, in one line, before gunicorn starts a worker that would tell it in a traceback, again and again.
+with exit_on_bad_setting():
     from mwl_admin import settings
-except BadSetting as error:
-    # Told here, in one line, before gunicorn starts a worker that would tell it in a traceback, again and again.
-    print(error, file=sys.stderr)  # noqa: T201
-    raise SystemExit(2) from None
 
 wsgi_app = "mwl_admin.wsgi"
 umask = private.UMASK
-bind = settings.WEB_BIND
+bind = str(settings.WEB_BIND)
 workers = settings.WEB_WORKERS
 threads = settings.WEB_THREADS
 worker_class = "mwl_admin.web.worker.Worker"
@@ -43,12 +38,8 @@ logconfig_dict = settings.LOGGING | {
 
 def on_starting(server: object) -> None:
     """Refuse a used address in one line; close what an earlier version left open to others on this machine."""
-    host, _, port = bind.rpartition(":")
-    try:
-        check_free("WEB_BIND", host, int(port))
-    except BadSetting as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        raise SystemExit(2) from None
+    with exit_on_bad_setting():
+        check_free("WEB_BIND", settings.WEB_BIND)
     private.tighten_start(settings.DATA_DIR, databases=environment.database_files(settings.DATABASES))
 
 

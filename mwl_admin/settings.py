@@ -8,8 +8,11 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from gateway_settings import log
+from gateway_settings import log, shared, values
+from gateway_settings.addresses import bind_address, networks
+from gateway_settings.databases import sqlite_url
 from gateway_settings.environment import environment as read_environment
+from gateway_settings.environment import read
 from mwl_admin import environment
 from mwl_admin.entries.tables.limits import TableLimits
 from mwl_admin.site import languages
@@ -19,21 +22,19 @@ from mwl_admin.worklist import policy
 
 _env = read_environment()
 
-DATA_DIR = environment.read(_env, "DATA_DIR", environment.folder, "var")
-DEBUG = environment.read(_env, "DJANGO_DEBUG", environment.boolean, "0")
+DATA_DIR = shared.DATA_DIR.read(_env)
+DEBUG = read(_env, "DJANGO_DEBUG", values.boolean, "0")
 SECRET_KEY = environment.secret_key(_env, DATA_DIR)
-ALLOWED_HOSTS = environment.read(_env, "DJANGO_ALLOWED_HOSTS", environment.host_names, "localhost,127.0.0.1,[::1]")
+ALLOWED_HOSTS = read(_env, "DJANGO_ALLOWED_HOSTS", values.host_names, "localhost,127.0.0.1,[::1]")
 # By this name the receiver and the health checks reach the site, whatever names staff type.
-ALLOWED_HOSTS += environment.read(_env, "WEB_INTERNAL_HOSTS", environment.host_names, "")
-CSRF_TRUSTED_ORIGINS = environment.read(_env, "DJANGO_CSRF_TRUSTED_ORIGINS", environment.origins, "")
-WEB_BIND = environment.read(_env, "WEB_BIND", environment.bind, "127.0.0.1:8000")
-WEB_WORKERS = environment.read(_env, "WEB_WORKERS", environment.whole_number(1, 64), "1")
-WEB_THREADS = environment.read(_env, "WEB_THREADS", environment.whole_number(1, 64), "8")
+ALLOWED_HOSTS += read(_env, "WEB_INTERNAL_HOSTS", values.host_names, "")
+CSRF_TRUSTED_ORIGINS = read(_env, "DJANGO_CSRF_TRUSTED_ORIGINS", values.origins, "")
+WEB_BIND = read(_env, "WEB_BIND", bind_address, "127.0.0.1:8000")
+WEB_WORKERS = read(_env, "WEB_WORKERS", values.whole_number(1, 64), "1")
+WEB_THREADS = read(_env, "WEB_THREADS", values.whole_number(1, 64), "8")
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": environment.read(
-        _env, "DATABASE_URL", environment.database, f"sqlite:///{DATA_DIR / 'worklist.sqlite3'}"
-    )
+    "default": read(_env, "DATABASE_URL", environment.database, sqlite_url(DATA_DIR / "worklist.sqlite3"))
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -92,16 +93,12 @@ MIDDLEWARE = [
 ]
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-AXES_FAILURE_LIMIT = environment.read(_env, "WEB_LOGIN_FAILURES", environment.whole_number(1, 1000), "10")
-AXES_COOLOFF_TIME = timedelta(
-    minutes=environment.read(_env, "WEB_LOGIN_LOCKOUT_MINUTES", environment.whole_number(1, 1440), "15")
-)
+AXES_FAILURE_LIMIT = read(_env, "WEB_LOGIN_FAILURES", values.whole_number(1, 1000), "10")
+AXES_COOLOFF_TIME = timedelta(minutes=read(_env, "WEB_LOGIN_LOCKOUT_MINUTES", values.whole_number(1, 1440), "15"))
 # Both together: nobody locks out a colleague at another desk, and a whole department may sit behind one address.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_HANDLER = "mwl_admin.site.logins.LoginHandler"
-WEB_LOGIN_FAILURES_PER_ADDRESS = environment.read(
-    _env, "WEB_LOGIN_FAILURES_PER_ADDRESS", environment.whole_number(1, 100_000), "50"
-)
+WEB_LOGIN_FAILURES_PER_ADDRESS = read(_env, "WEB_LOGIN_FAILURES_PER_ADDRESS", values.whole_number(1, 100_000), "50")
 AXES_RESET_ON_SUCCESS = True
 # Trying on while locked neither prolongs the lock nor writes anything: the next attempt is one lock later.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
@@ -129,11 +126,11 @@ TEMPLATES = [
 ]
 
 # One for all who work in the department: what is noted in the history stands there in its language too.
-LANGUAGE_CODE = environment.read(_env, "LANGUAGE_CODE", languages.language, "en-gb")
+LANGUAGE_CODE = read(_env, "LANGUAGE_CODE", languages.language, "en-gb")
 USE_I18N = True
 FORMAT_MODULE_PATH = ["mwl_admin.formats"]
 USE_TZ = True
-TIME_ZONE = environment.read(_env, "TIME_ZONE", environment.time_zone, "Europe/London")
+TIME_ZONE = read(_env, "TIME_ZONE", values.time_zone, "Europe/London")
 
 UNFOLD = {
     "SITE_TITLE": _("Worklist"),
@@ -161,10 +158,10 @@ UNFOLD = {
 }
 
 # When examinations are booked: free times are offered within.
-DEPARTMENT_HOURS = environment.read(_env, "DEPARTMENT_HOURS", environment.hours, "08:00-18:00")
+DEPARTMENT_HOURS = read(_env, "DEPARTMENT_HOURS", values.hours, "08:00-18:00")
 # Whose patient IDs are those without an issuer.
-PATIENT_ID_ISSUER = environment.read(_env, "PATIENT_ID_ISSUER", environment.long_string, "")
-DATE_STYLE = environment.read(_env, "DATE_STYLE", environment.choice("d/m/Y", "d.m.Y", "m/d/Y", "Y-m-d"), "d/m/Y")
+PATIENT_ID_ISSUER = read(_env, "PATIENT_ID_ISSUER", values.long_string, "")
+DATE_STYLE = read(_env, "DATE_STYLE", values.choice("d/m/Y", "d.m.Y", "m/d/Y", "Y-m-d"), "d/m/Y")
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -181,7 +178,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LOGIN_REDIRECT_URL = "today"
 # Staff share rooms and screens: a session ends with the browser, and when nobody has touched it for this long.
-SESSION_COOKIE_AGE = 60 * environment.read(_env, "WEB_SESSION_MINUTES", environment.whole_number(1, 1440), "120")
+SESSION_COOKIE_AGE = 60 * read(_env, "WEB_SESSION_MINUTES", values.whole_number(1, 1440), "120")
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
@@ -193,28 +190,26 @@ CONTENT_SECURITY_POLICY = {"DIRECTIVES": headers.POLICY}
 
 # Cookies travel over HTTPS only, once the site is known to be reached that way and no other.
 _served_by_https = bool(CSRF_TRUSTED_ORIGINS) and all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.read(
-    _env, "DJANGO_SECURE_COOKIES", environment.boolean, "1" if _served_by_https else "0"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = read(
+    _env, "DJANGO_SECURE_COOKIES", values.boolean, "1" if _served_by_https else "0"
 )
 # Off by default: a browser that has once seen it refuses plain HTTP for that long, which can't be taken back.
-SECURE_HSTS_SECONDS = environment.read(_env, "DJANGO_HSTS_SECONDS", environment.whole_number(0, 63_072_000), "0")
+SECURE_HSTS_SECONDS = read(_env, "DJANGO_HSTS_SECONDS", values.whole_number(0, 63_072_000), "0")
 # Whose X-Forwarded-For and X-Forwarded-Proto count. The middleware takes them away from all others.
-WEB_TRUSTED_PROXIES = environment.read(_env, "WEB_TRUSTED_PROXIES", environment.networks, "")
+WEB_TRUSTED_PROXIES = read(_env, "WEB_TRUSTED_PROXIES", networks, "")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # What clients may take of the server before, and after, they are known.
-_seconds, _bytes = environment.whole_number(1, 3600), environment.whole_number(65_536, 2**40)
+_seconds, _bytes = values.whole_number(1, 3600), values.whole_number(65_536, 2**40)
 WEB_LIMITS = Limits(
-    connections=environment.read(_env, "WEB_MAX_CONNECTIONS", environment.whole_number(8, 10_000), "512"),
-    connections_per_address=environment.read(
-        _env, "WEB_MAX_CONNECTIONS_PER_ADDRESS", environment.whole_number(1, 10_000), "100"
-    ),
-    head_seconds=environment.read(_env, "WEB_HEAD_SECONDS", _seconds, "10"),
-    transfer_seconds=environment.read(_env, "WEB_TRANSFER_SECONDS", _seconds, "20"),
-    keepalive_seconds=environment.read(_env, "WEB_KEEPALIVE_SECONDS", _seconds, "5"),
-    upload_bytes=environment.read(_env, "WEB_MAX_UPLOAD_BYTES", _bytes, "20971520"),
-    buffered_bytes=environment.read(_env, "WEB_MAX_BUFFERED_BYTES", _bytes, "268435456"),
-    trusted=tuple(WEB_TRUSTED_PROXIES),
+    connections=read(_env, "WEB_MAX_CONNECTIONS", values.whole_number(8, 10_000), "512"),
+    connections_per_address=read(_env, "WEB_MAX_CONNECTIONS_PER_ADDRESS", values.whole_number(1, 10_000), "100"),
+    head_seconds=read(_env, "WEB_HEAD_SECONDS", _seconds, "10"),
+    transfer_seconds=read(_env, "WEB_TRANSFER_SECONDS", _seconds, "20"),
+    keepalive_seconds=read(_env, "WEB_KEEPALIVE_SECONDS", _seconds, "5"),
+    upload_bytes=read(_env, "WEB_MAX_UPLOAD_BYTES", _bytes, "20971520"),
+    buffered_bytes=read(_env, "WEB_MAX_BUFFERED_BYTES", _bytes, "268435456"),
+    trusted=WEB_TRUSTED_PROXIES,
 )
 # Forms and the API's bodies; files to be imported count apart. Nothing that staff send has more fields or files.
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_BODY_BYTES
@@ -222,51 +217,47 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 DATA_UPLOAD_MAX_NUMBER_FILES = 4
 FILE_UPLOAD_MAX_MEMORY_SIZE = API_BODY_BYTES
 
-# What a query may see: the worklist provider reads the same variables.
+# What a query may see: by this the worklist provider answers, and the site shows what it answers.
 WORKLIST_POLICY = policy.load(_env)
-MWL_BIND = policy.bind(_env)
+MWL_BIND = shared.MWL_BIND.read(_env)
 
 # What one report of a modality may take, and those of one modality in a day: they are kept for ever.
-MPPS_MAX_BYTES = environment.read(_env, "MWL_MPPS_MAX_BYTES", environment.whole_number(65_536, 1024**3), "8388608")
-MPPS_DAY_BYTES = environment.read(_env, "MWL_MPPS_DAY_BYTES", environment.whole_number(65_536, 1024**4), "268435456")
+MPPS_MAX_BYTES = read(_env, "MWL_MPPS_MAX_BYTES", values.whole_number(65_536, 1024**3), "8388608")
+MPPS_DAY_BYTES = read(_env, "MWL_MPPS_DAY_BYTES", values.whole_number(65_536, 1024**4), "268435456")
 
-# The worklist provider reads the same variable: whether it is known which steps modalities were told of.
-RECORD_QUERIES = environment.read(_env, "MWL_RECORD_QUERIES", environment.boolean, "1")
+# Whether it is known which steps modalities were told of: by this the worklist provider records.
+RECORD_QUERIES = read(_env, "MWL_RECORD_QUERIES", values.boolean, "1")
 
 # Who opened which patient's record, and when.
-RECORD_PATIENT_READS = environment.read(_env, "WEB_RECORD_PATIENT_READS", environment.boolean, "0")
+RECORD_PATIENT_READS = read(_env, "WEB_RECORD_PATIENT_READS", values.boolean, "0")
 
-API_REQUESTS_PER_MINUTE = environment.read(
-    _env, "API_REQUESTS_PER_MINUTE", environment.whole_number(1, 1_000_000), "12000"
-)
-API_WRONG_TOKENS_PER_MINUTE = environment.read(
-    _env, "API_WRONG_TOKENS_PER_MINUTE", environment.whole_number(1, 100_000), "20"
-)
+API_REQUESTS_PER_MINUTE = read(_env, "API_REQUESTS_PER_MINUTE", values.whole_number(1, 1_000_000), "12000")
+API_WRONG_TOKENS_PER_MINUTE = read(_env, "API_WRONG_TOKENS_PER_MINUTE", values.whole_number(1, 100_000), "20")
 # Site and receiver sign with it what they send to each other: the same secret on both sides.
-PACS_NOTIFY_SECRET = environment.link_secret(_env, DATA_DIR)
+PACS_NOTIFY_SECRET = shared.link_secret(_env)
 # Where the receiver takes commands; without, it looks for changes by itself now and then.
-DOWNTIME_LIST_DIR = environment.read(_env, "DOWNTIME_LIST_DIR", str, "")
-DOWNTIME_LIST_MINUTES = environment.read(_env, "DOWNTIME_LIST_MINUTES", environment.whole_number(1, 1440), "15")
-DOWNTIME_LIST_KEEP_DAYS = environment.read(_env, "DOWNTIME_LIST_KEEP_DAYS", environment.whole_number(0, 365), "7")
-PACS_COMMAND_URL = environment.read(_env, "PACS_COMMAND_URL", environment.http_url, "")
-IMAGES_OVERDUE_MINUTES = environment.read(_env, "IMAGES_OVERDUE_MINUTES", environment.whole_number(1, 10_080), "180")
+DOWNTIME_LIST_DIR = read(_env, "DOWNTIME_LIST_DIR", str, "")
+DOWNTIME_LIST_MINUTES = read(_env, "DOWNTIME_LIST_MINUTES", values.whole_number(1, 1440), "15")
+DOWNTIME_LIST_KEEP_DAYS = read(_env, "DOWNTIME_LIST_KEEP_DAYS", values.whole_number(0, 365), "7")
+PACS_COMMAND_URL = read(_env, "PACS_COMMAND_URL", values.http_url, "")
+IMAGES_OVERDUE_MINUTES = read(_env, "IMAGES_OVERDUE_MINUTES", values.whole_number(1, 10_080), "180")
 
 # Old versions are there to be read.
 SIMPLE_HISTORY_REVERT_DISABLED = True
 
 # What a file of entries may hold, looked at before it is read.
 IMPORT_LIMITS = TableLimits(
-    size=environment.read(_env, "IMPORT_MAX_BYTES", environment.whole_number(1024, 1024**3), "20971520"),
-    unpacked=environment.read(_env, "IMPORT_MAX_UNPACKED_BYTES", environment.whole_number(1024, 1024**3), "104857600"),
-    rows=environment.read(_env, "IMPORT_MAX_ROWS", environment.whole_number(1, 1_000_000), "20000"),
-    columns=environment.read(_env, "IMPORT_MAX_COLUMNS", environment.whole_number(1, 16_384), "200"),
-    cells=environment.read(_env, "IMPORT_MAX_CELLS", environment.whole_number(1, 100_000_000), "1000000"),
-    sheets=environment.read(_env, "IMPORT_MAX_SHEETS", environment.whole_number(1, 1000), "50"),
+    size=read(_env, "IMPORT_MAX_BYTES", values.whole_number(1024, 1024**3), "20971520"),
+    unpacked=read(_env, "IMPORT_MAX_UNPACKED_BYTES", values.whole_number(1024, 1024**3), "104857600"),
+    rows=read(_env, "IMPORT_MAX_ROWS", values.whole_number(1, 1_000_000), "20000"),
+    columns=read(_env, "IMPORT_MAX_COLUMNS", values.whole_number(1, 16_384), "200"),
+    cells=read(_env, "IMPORT_MAX_CELLS", values.whole_number(1, 100_000_000), "1000000"),
+    sheets=read(_env, "IMPORT_MAX_SHEETS", values.whole_number(1, 1000), "50"),
 )
 IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
 
-LOG_LEVEL = environment.read(_env, "LOG_LEVEL", environment.choice(*log.LEVELS), "INFO")
-LOG_FORMAT = environment.read(_env, "LOG_FORMAT", environment.choice(*log.FORMATS), "text")
+LOG_LEVEL = shared.LOG_LEVEL.read(_env)
+LOG_FORMAT = shared.LOG_FORMAT.read(_env)
 LOGGING: dict[str, Any] = log.configuration(
     LOG_LEVEL,
     LOG_FORMAT,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from dicom_listener.config import exit_on_bad_setting
 from dicom_listener.health import prepare_metrics
-from gateway_settings.environment import environment
+from gateway_settings.environment import environment, exit_on_bad_setting
 from gateway_settings.log import configure
 from gateway_settings.private import keep_private, tighten_start
 

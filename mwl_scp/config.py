@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from environs import FileAwareEnv
 
-from dicom_listener.config import ListenerConfig, boolean, load_listener, read, whole_number
-from mwl_admin.worklist import policy
+from dicom_listener.config import ListenerConfig, load_listener
+from gateway_settings import shared
+from gateway_settings.environment import read
+from gateway_settings.values import whole_number
 from mwl_admin.worklist.policy import Policy
 from mwl_scp.limits import Limits
 
@@ -24,19 +27,22 @@ class Config:
 
 
 def load(env: FileAwareEnv) -> Config:
-    """Read the settings; raise BadSetting for the first that cannot be used."""
+    """Read the settings; those that the site has too are the site's (:mod:`mwl_admin.settings`).
+
+    :raises BadSetting: for the first that can't be used.
+    """
     return Config(
         listener=load_listener(
             env,
             "MWL",
             name="mwl_scp",
-            ae_title_default="MWL_SCP",
-            bind="127.0.0.1:4243",
-            health_bind="127.0.0.1:8243",
+            ae_title=shared.MWL_AE_TITLE,
+            bind=shared.MWL_BIND,
+            health_bind=shared.MWL_HEALTH_BIND,
             workers=1,
         ),
-        policy=policy.load(env),
-        record_queries=read(env, "MWL_RECORD_QUERIES", boolean, "1"),
+        policy=settings.WORKLIST_POLICY,
+        record_queries=settings.RECORD_QUERIES,
         retention_days=read(env, "MWL_QUERY_RETENTION_DAYS", whole_number(0, 36_500), "30"),
         record_limits=Limits(
             keys=read(env, "MWL_RECORD_KEY_BYTES", whole_number(1024, 1024**2), "16384"),

@@ -12,8 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_listener.config import exit_on_bad_setting
-from gateway_settings.environment import environment
+from gateway_settings.environment import environment, exit_on_bad_setting
 from gateway_settings.private import keep_private
 from pacs_receiver import (
     aside,

@@ -6,27 +6,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
-from urllib.parse import urlsplit
 
 from environs import FileAwareEnv
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
-from dicom_listener.config import (
-    ListenerConfig,
-    bind_address,
-    boolean,
-    choice,
-    data_dir,
-    load_listener,
-    non_empty,
-    read,
-    seconds,
-    whole_number,
-)
-from dicom_listener.devices import is_loopback
-from gateway_settings.environment import BadSetting
-from gateway_settings.secrets import kept_secret
+from dicom_listener.config import ListenerConfig, load_listener
+from gateway_settings import shared
+from gateway_settings.addresses import Address
+from gateway_settings.databases import database_url as parse_database_url
+from gateway_settings.databases import sqlite_url
+from gateway_settings.environment import read
+from gateway_settings.values import boolean, choice, days, http_url, non_empty, seconds, whole_number, words
 from pacs_receiver import character_sets, peers
 from pacs_receiver.character_sets import default_character_set
 from pacs_receiver.header import INFLATED_LIMIT
@@ -64,7 +54,7 @@ class PacsConfig:
     registry_file: Path | None
     accept_unknown_peers: bool
     serve_as_before: bool
-    command_bind: tuple[str, int]
+    command_bind: Address
     commit_verify_hash: bool
     commit_max_references: int
     commit_wait_seconds: float
@@ -84,23 +74,26 @@ class PacsConfig:
 
 
 def load(env: FileAwareEnv) -> PacsConfig:
-    """Read the settings; raise ``BadSetting`` for the first that can't be used."""
-    var = data_dir(env)
+    """Read the settings.
+
+    :raises BadSetting: for the first that can't be used.
+    """
+    var = shared.DATA_DIR.read(env)
     listener = load_listener(
         env,
         "PACS",
         name="pacs_receiver",
-        ae_title_default="PACS",
-        bind="127.0.0.1:4244",
-        health_bind="127.0.0.1:8244",
+        ae_title=shared.PACS_AE_TITLE,
+        bind=shared.PACS_BIND,
+        health_bind=shared.PACS_HEALTH_BIND,
         workers=os.cpu_count() or 1,
     )
-    unknown = read(env, "PACS_UNKNOWN_PEERS", choice("auto", "accept", "reject"), "auto")
+    unknown = shared.PACS_UNKNOWN_PEERS.read(env)
     peers_url = read(env, "PACS_PEERS_URL", http_url, "")
     return PacsConfig(
         data_dir=var,
         listener=listener,
-        database_url=read(env, "PACS_DATABASE_URL", database_url, f"sqlite:///{var}/pacs/index.sqlite3"),
+        database_url=read(env, "PACS_DATABASE_URL", database_url, sqlite_url(var / "pacs" / "index.sqlite3")),
         storage_dir=Path(read(env, "PACS_STORAGE_DIR", non_empty, f"{var}/pacs/storage")),
         fsync=read(env, "PACS_FSYNC", boolean, "1"),
         min_free_bytes=read(env, "PACS_MIN_FREE_BYTES", whole_number(0), str(_GIBIBYTE)),
@@ -118,16 +111,16 @@ def load(env: FileAwareEnv) -> PacsConfig:
         peers_url=peers_url,
         peers_seconds=read(env, "PACS_PEERS_SECONDS", seconds, "30"),
         registry_file=var / "pacs" / "devices.json" if peers_url else None,
-        accept_unknown_peers=is_loopback(listener.bind[0]) if unknown == "auto" else unknown == "accept",
+        accept_unknown_peers=listener.bind.is_loopback if unknown == "auto" else unknown == "accept",
         serve_as_before=unknown == "auto",
-        command_bind=read(env, "PACS_COMMAND_BIND", bind_address, "127.0.0.1:8248"),
+        command_bind=shared.PACS_COMMAND_BIND.read(env),
         commit_verify_hash=read(env, "PACS_COMMIT_VERIFY", choice("exists", "hash"), "exists") == "hash",
         commit_max_references=read(env, "PACS_COMMIT_MAX_REFERENCES", whole_number(1, 1_000_000), "100000"),
         commit_wait_seconds=read(env, "PACS_COMMIT_WAIT_SECONDS", seconds, "1"),
         commit_give_up_days=read(env, "PACS_COMMIT_GIVE_UP_DAYS", days, "7"),
         study_stable_seconds=read(env, "PACS_STUDY_STABLE_SECONDS", seconds, "60"),
         notify_url=read(env, "PACS_NOTIFY_URL", http_url, ""),
-        notify_secret=link_secret(env, var),
+        notify_secret=shared.link_secret(env),
         retention_days=read(env, "PACS_RETENTION_DAYS", days, "0"),
         retention_high_water_percent=read(env, "PACS_RETENTION_HIGH_WATER_PERCENT", whole_number(0, 99), "0"),
         retention_requires=read(env, "PACS_RETENTION_REQUIRES", requirements, "committed,announced"),
@@ -135,37 +128,28 @@ def load(env: FileAwareEnv) -> PacsConfig:
     )
 
 
-def link_secret(env: FileAwareEnv, var: Path) -> str:
-    """Return ``PACS_NOTIFY_SECRET``; where it isn't set, the one that was made once, by site or receiver."""
-    given = read(env, "PACS_NOTIFY_SECRET", str, "")
-    path = read(env, "PACS_NOTIFY_SECRET_PATH", Path, f"{var}/link_secret")
-    try:
-        return given or kept_secret(path)
-    except OSError as error:
-        raise BadSetting(
-            f"PACS_NOTIFY_SECRET: must be set, since none can be kept in {path.parent} ({error.strerror})"
-        ) from error
-    except ValueError as error:
-        raise BadSetting(f"PACS_NOTIFY_SECRET: {error}") from error
-
-
 def database_url(text: str) -> URL:
-    """Parse `sqlite:///path` or `postgres://user:password@host/database`; the driver is chosen here."""
-    try:
-        url = make_url(text.strip())
-    except (ArgumentError, ValueError):
-        # the text may hold a password: it is not repeated
-        raise ValueError("not a database URL like sqlite:///path or postgres://user:password@host/database") from None
-    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
-        return url
-    if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
-        return url.set(drivername="postgresql+psycopg")
-    raise ValueError("only sqlite:///path and postgres://… are supported")
+    """Parse the index's URL for SQLAlchemy; the driver is chosen here.
+
+    :raises ValueError: with what is wrong.
+    """
+    url = parse_database_url(text)
+    if url.is_sqlite:
+        return URL.create("sqlite", database=url.name, query=dict(url.options))
+    return URL.create(
+        "postgresql+psycopg",
+        username=url.user or None,
+        password=url.password or None,
+        host=url.host or None,
+        port=url.port,
+        database=url.name,
+        query=dict(url.options),
+    )
 
 
 def sop_class_list(text: str) -> frozenset[str]:
     """Parse comma-separated SOP class UIDs or pynetdicom keywords such as `CTImageStorage`."""
-    return frozenset(sop_class_named(part.strip()) for part in text.split(",") if part.strip())
+    return frozenset(map(sop_class_named, words(text)))
 
 
 def peers_file(text: str) -> Path | None:
@@ -180,27 +164,9 @@ def peers_file(text: str) -> Path | None:
     return path
 
 
-def days(text: str) -> float:
-    """Parse a number of days, 0 or more."""
-    value = float(text)
-    if not 0 <= value < 1e5:
-        raise ValueError(f"{text!r} is not a number of days")
-    return value
-
-
-def http_url(text: str) -> str:
-    """Parse an `http://` or `https://` URL; empty means none."""
-    if not text.strip():
-        return ""
-    parts = urlsplit(text.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("not an http:// or https:// URL")
-    return text.strip()
-
-
 def requirements(text: str) -> frozenset[str]:
     """Parse what a study needs before retention may remove it: `committed`, `announced` or both."""
-    words = frozenset(part.strip() for part in text.split(",") if part.strip())
-    if not words or not words <= {"committed", "announced"}:
+    needed = frozenset(words(text))
+    if not needed or not needed <= {"committed", "announced"}:
         raise ValueError(f"{text!r} is not made of committed and announced")
-    return words
+    return needed

@@ -21,9 +21,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dicom_listener.ae_titles import ae_title
-from dicom_listener.config import networks
 from dicom_listener.devices import Device
+from gateway_settings.addresses import networks
+from gateway_settings.values import ae_title
 from pacs_receiver.sop_classes import sop_class_named
 
 STORE = "store"

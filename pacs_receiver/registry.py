@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dicom_listener.ae_titles import ae_title
-from dicom_listener.devices import Device, Network
+from dicom_listener.devices import Device
+from gateway_settings.addresses import Network
+from gateway_settings.values import ae_title
 from pacs_receiver.peers import RIGHTS, Peer, fingerprints
 from pacs_receiver.site_link import SiteAway, SiteLink
 

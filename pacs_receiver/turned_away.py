@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from dicom_listener.ae_titles import ae_title
+from gateway_settings.values import ae_title
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import turned_away
 from pacs_receiver.site_link import SiteAway, SiteLink

@@ -7,22 +7,24 @@ import socket
 
 from environs import FileAwareEnv
 
-from mwl_admin import environment
+from gateway_settings import shared
 from simulator.network import Peer
-
-_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a service listens
 
 
 def worklist_provider(env: FileAwareEnv) -> Peer:
-    """Return the worklist provider by ``MWL_BIND`` and ``MWL_AE_TITLE``; raise BadSetting."""
-    bind = environment.read(env, "MWL_BIND", environment.bind, "127.0.0.1:4243")
-    return _peer(bind, env.str("MWL_AE_TITLE", "MWL_SCP"))
+    """Return the worklist provider by ``MWL_BIND`` and ``MWL_AE_TITLE``.
+
+    :raises BadSetting: when one of them can't be used.
+    """
+    return Peer(*shared.MWL_BIND.read(env).reachable, shared.MWL_AE_TITLE.read(env))
 
 
 def receiver(env: FileAwareEnv) -> Peer:
-    """Return the image receiver by ``PACS_BIND`` and ``PACS_AE_TITLE``; raise BadSetting."""
-    bind = environment.read(env, "PACS_BIND", environment.bind, "127.0.0.1:4244")
-    return _peer(bind, env.str("PACS_AE_TITLE", "PACS"))
+    """Return the image receiver by ``PACS_BIND`` and ``PACS_AE_TITLE``.
+
+    :raises BadSetting: when one of them can't be used.
+    """
+    return Peer(*shared.PACS_BIND.read(env).reachable, shared.PACS_AE_TITLE.read(env))
 
 
 def parse(text: str, ae_title: str) -> Peer:
@@ -55,9 +57,3 @@ def amount(text: str) -> float:
     if not 0 <= number < math.inf:
         raise ValueError(f"{text} is not a number from 0")
     return number
-
-
-def _peer(bind: str, ae_title: str) -> Peer:
-    host, _, port = bind.rpartition(":")
-    host = host.strip("[]")
-    return Peer(_EVERYWHERE.get(host, host), int(port), ae_title)

@@ -106,8 +106,8 @@ class Demonstration:
         scanners = self._start(
             [
                 str(ROOT / "manage.py"), "simulate_modality", "--loop", *stations,
-                "--mwl", _address(mwl.bind), "--mwl-ae", mwl.ae_title,
-                "--pacs", _address(pacs.bind), "--pacs-ae", pacs.ae_title,
+                "--mwl", str(mwl.bind.reachable), "--mwl-ae", mwl.ae_title,
+                "--pacs", str(pacs.bind.reachable), "--pacs-ae", pacs.ae_title,
                 *self._pace,
             ]
         )  # fmt: skip
@@ -122,9 +122,9 @@ class Demonstration:
 
         mwl, pacs = self._settings.mwl, self._settings.pacs
         waiting = [
-            f"http://{self._settings.web_bind}/health",
-            f"http://{_address(mwl.health_bind)}/health",
-            f"http://{_address(pacs.health_bind)}/health",
+            f"http://{self._settings.web_bind.reachable}/health",
+            f"http://{mwl.health_bind.reachable}/health",
+            f"http://{pacs.health_bind.reachable}/health",
         ]
         deadline = time.monotonic() + _START_SECONDS
         while waiting and time.monotonic() < deadline and services.poll() is None:
@@ -137,7 +137,8 @@ class Demonstration:
 
     def _announcement(self) -> str:
         return (
-            f"\n  The worklist of the day: http://{self._settings.web_bind}/   user admin, password {self._password}\n"
+            f"\n  The worklist of the day: http://{self._settings.web_bind.reachable}/   "
+            f"user admin, password {self._password}\n"
             f"  Log of the services:     {self._log}\n"
             "  Three scanners are at work; patients and images are synthetic. Ctrl-C ends everything.\n"
         )
@@ -164,11 +165,6 @@ def _settings(folder: Path, password: str) -> dict[str, str]:
         "PACS_STUDY_STABLE_SECONDS": "5",  # the numbers of images come while somebody watches
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def _address(bind: tuple[str, int]) -> str:
-    host, port = bind
-    return f"{'127.0.0.1' if host in {'', '0.0.0.0'} else host}:{port}"  # noqa: S104 - where it listens, not a bind
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -7,20 +7,18 @@ import json
 import re
 import uuid
 from collections.abc import Iterable
-from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from gateway_settings.environment import environment
 from mwl_admin.api import dicomjson, nativexml
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.parameters import Search, parse
 from mwl_admin.api.reach import Reach
 from mwl_admin.entries.problems import Problem
 from mwl_admin.models import APIClient
-from mwl_admin.worklist import policy as policies
 from mwl_admin.worklist.errors import IdentifierError, MatchingKeyError, QueryError
 from mwl_admin.worklist.identifier import parse as parse_identifier
 from mwl_admin.worklist.identifier import tag_name
@@ -38,12 +36,6 @@ FORMS = (
     f'{_MULTIPART}; type="{nativexml.MEDIA_TYPE}"',
 )
 """What a search is answered in, the preferred one first."""
-
-
-@cache
-def policy() -> policies.Policy:
-    """Return the department's rules for what a query may see, read once."""
-    return policies.load(environment())
 
 
 def search(request: HttpRequest, client: APIClient) -> HttpResponse:
@@ -73,7 +65,7 @@ def _prepare(asked: Search, client: APIClient, address: str) -> Query:
     station = client.station
     Reach.of(client, address)  # refuses a station that is switched off or elsewhere
     # A token says more than an AE title: whoever has one is known, and sees the list unless it is a station's own.
-    rules = dataclasses.replace(policy(), unknown_see=True)
+    rules = dataclasses.replace(settings.WORKLIST_POLICY, unknown_see=True)
     try:
         return prepare(
             asked.identifier,

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from gateway_settings import shared
 from gateway_settings.environment import environment as read_environment
 from mwl_admin.models import Station
 
@@ -32,7 +33,7 @@ def echo(station: Station) -> Echoed:
         socket.create_connection((address, port), timeout=_SECONDS).close()
     except OSError:
         return Echoed(ok=False, text=_("%(address)s does not answer.") % {"address": f"{address}:{port}"})
-    ae = AE(ae_title=read_environment().str("MWL_AE_TITLE", "MWL_SCP"))
+    ae = AE(ae_title=shared.MWL_AE_TITLE.read(read_environment()))
     ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _SECONDS
     ae.add_requested_context(Verification)
     started = time.perf_counter()

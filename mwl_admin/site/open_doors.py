@@ -13,7 +13,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004
 from environs import FileAwareEnv
 
+from gateway_settings import shared
 from gateway_settings.environment import environment as read_environment
+from gateway_settings.environment import read
 from gateway_settings.private import open_to_others
 from mwl_admin import environment
 
@@ -29,7 +31,7 @@ def check_open_doors(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 
 def _plain_http(_: FileAwareEnv) -> CheckMessage | None:
-    if environment.is_loopback(settings.WEB_BIND) or settings.SESSION_COOKIE_SECURE:
+    if settings.WEB_BIND.is_loopback or settings.SESSION_COOKIE_SECURE:
         return None
     return Warning(
         f"The site listens on {settings.WEB_BIND}, and browsers may send passwords and cookies without HTTPS.",
@@ -39,9 +41,8 @@ def _plain_http(_: FileAwareEnv) -> CheckMessage | None:
 
 
 def _strangers_images(env: FileAwareEnv) -> CheckMessage | None:
-    bind = _bind(env, "PACS_BIND", "127.0.0.1:4244")
-    word = environment.read(env, "PACS_UNKNOWN_PEERS", environment.choice("auto", "accept", "reject"), "auto")
-    if environment.is_loopback(bind) or word != "accept":
+    bind = shared.PACS_BIND.read(env)
+    if bind.is_loopback or shared.PACS_UNKNOWN_PEERS.read(env) != "accept":
         return None
     return Warning(
         f"The receiver listens on {bind}, and stores images of devices that nobody has entered.",
@@ -51,13 +52,12 @@ def _strangers_images(env: FileAwareEnv) -> CheckMessage | None:
 
 
 def _plain_dicom(env: FileAwareEnv) -> CheckMessage | None:
-    if environment.read(env, "DICOM_TLS", environment.boolean, "0"):
+    if shared.DICOM_TLS.read(env):
         return None
     plain = [
-        bind
-        for prefix, default in (("MWL", "127.0.0.1:4243"), ("PACS", "127.0.0.1:4244"))
-        if not environment.is_loopback(bind := _bind(env, f"{prefix}_BIND", default))
-        and not environment.read(env, f"{prefix}_TLS_CERTIFICATE_PATH", str, "")
+        str(bind)
+        for prefix, setting in (("MWL", shared.MWL_BIND), ("PACS", shared.PACS_BIND))
+        if not (bind := setting.read(env)).is_loopback and not read(env, f"{prefix}_TLS_CERTIFICATE_PATH", str, "")
     ]
     if not plain:
         return None
@@ -69,14 +69,8 @@ def _plain_dicom(env: FileAwareEnv) -> CheckMessage | None:
 
 
 def _inner_ports(env: FileAwareEnv) -> CheckMessage | None:
-    inner = (
-        ("MWL_HEALTH_BIND", "127.0.0.1:8243"),
-        ("PACS_HEALTH_BIND", "127.0.0.1:8244"),
-        ("PACS_COMMAND_BIND", "127.0.0.1:8248"),
-    )  # fmt: skip
-    found = [
-        f"{name}={bind}" for name, default in inner if not environment.is_loopback(bind := _bind(env, name, default))
-    ]
+    inner = (shared.MWL_HEALTH_BIND, shared.PACS_HEALTH_BIND, shared.PACS_COMMAND_BIND)
+    found = [f"{setting.name}={bind}" for setting in inner if not (bind := setting.read(env)).is_loopback]
     if not found:
         return None
     return Warning(
@@ -89,12 +83,11 @@ def _inner_ports(env: FileAwareEnv) -> CheckMessage | None:
 def _this_machine(env: FileAwareEnv) -> CheckMessage | None:
     served = [
         service
-        for service, name, default, variable, always, never in (
-            ("worklist", "MWL_BIND", "127.0.0.1:4243", "MWL_UNKNOWN_STATIONS", "all", "none"),
-            ("receiver", "PACS_BIND", "127.0.0.1:4244", "PACS_UNKNOWN_PEERS", "accept", "reject"),
+        for service, setting, strangers, never in (
+            ("worklist", shared.MWL_BIND, shared.MWL_UNKNOWN_STATIONS, "none"),
+            ("receiver", shared.PACS_BIND, shared.PACS_UNKNOWN_PEERS, "reject"),
         )
-        if environment.is_loopback(_bind(env, name, default))
-        and environment.read(env, variable, environment.choice("auto", always, never), "auto") != never
+        if setting.read(env).is_loopback and strangers.read(env) != never
     ]
     if not served:
         return None
@@ -126,7 +119,3 @@ def _proxies(_: FileAwareEnv) -> CheckMessage | None:
         hint="Name the proxy's own address in WEB_TRUSTED_PROXIES.",
         id="mwl_admin.W014",
     )
-
-
-def _bind(env: FileAwareEnv, name: str, default: str) -> str:
-    return environment.read(env, name, environment.bind, default)

@@ -8,7 +8,9 @@ from functools import partial
 
 from environs import FileAwareEnv
 
-from mwl_admin import environment
+from gateway_settings import shared
+from gateway_settings.environment import read as read_setting
+from gateway_settings.values import boolean, choice, whole_number
 from mwl_admin.worklist.syntax import MAX_INFLATED
 
 
@@ -38,28 +40,26 @@ class Policy:
 
 
 def load(env: FileAwareEnv) -> Policy:
-    """Read the policy's settings; raise ``BadSetting`` for one that cannot be used."""
-    read = partial(environment.read, env)
+    """Read the policy's settings.
+
+    :raises BadSetting: for the first that can't be used.
+    """
+    read = partial(read_setting, env)
     # Beyond its own machine nobody is served whom the department doesn't know, unless it says so.
-    unknown = read("MWL_UNKNOWN_STATIONS", environment.choice("auto", "all", "none"), "auto")
+    unknown = shared.MWL_UNKNOWN_STATIONS.read(env)
     return Policy(
-        own_only=read("MWL_STATION_SCOPE", environment.choice("own", "all"), "own") == "own",
-        unknown_see=unknown == "all" or (unknown == "auto" and environment.is_loopback(bind(env))),
+        own_only=read("MWL_STATION_SCOPE", choice("own", "all"), "own") == "own",
+        unknown_see=unknown == "all" or (unknown == "auto" and shared.MWL_BIND.read(env).is_loopback),
         # What the department has decided by itself, no update overrides.
         serve_as_before=unknown == "auto",
         default_days=read("MWL_DEFAULT_DAYS", days, "off"),
-        maximum_matches=read("MWL_MAX_MATCHES", _maximum, "1000"),
-        refuse_above=read("MWL_ABOVE_MAX_MATCHES", environment.choice("cut", "refuse"), "cut") == "refuse",
-        ignore_accents=read("MWL_NAME_ACCENTS", environment.choice("match", "ignore"), "match") == "ignore",
-        hide_ended=read("MWL_ENDED_STEPS", environment.choice("hide", "show"), "hide") == "hide",
-        offer_started=read("MWL_OFFER_STARTED", environment.boolean, "0"),
-        max_inflated=read("MWL_MAX_INFLATED_BYTES", environment.whole_number(1024, 2**30), "1048576"),
+        maximum_matches=read("MWL_MAX_MATCHES", whole_number(1, 9_999_999), "1000"),
+        refuse_above=read("MWL_ABOVE_MAX_MATCHES", choice("cut", "refuse"), "cut") == "refuse",
+        ignore_accents=read("MWL_NAME_ACCENTS", choice("match", "ignore"), "match") == "ignore",
+        hide_ended=read("MWL_ENDED_STEPS", choice("hide", "show"), "hide") == "hide",
+        offer_started=read("MWL_OFFER_STARTED", boolean, "0"),
+        max_inflated=read("MWL_MAX_INFLATED_BYTES", whole_number(1024, 2**30), "1048576"),
     )
-
-
-def bind(env: FileAwareEnv) -> str:
-    """Return where the worklist provider listens; raise BadSetting when that can't be used."""
-    return environment.read(env, "MWL_BIND", environment.bind, "127.0.0.1:4243")
 
 
 def days(text: str) -> tuple[int, int] | None:
@@ -71,9 +71,3 @@ def days(text: str) -> tuple[int, int] | None:
     if not match or int(match[1]) > int(match[2]):
         raise ValueError(f"{text!r} is neither off nor a first and a last day from today, such as -2:+7")
     return int(match[1]), int(match[2])
-
-
-def _maximum(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,7}", text.strip()) or int(text) < 1:
-        raise ValueError(f"{text!r} is not a number of entries from 1 to 9999999")
-    return int(text)

@@ -13,7 +13,6 @@ from xml.etree import ElementTree
 import pytest
 from pydicom import Dataset
 
-from mwl_admin.api import search as searching
 from mwl_admin.models import ScheduledProcedureStep, StepStatus
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES
 from mwl_admin.worklist.policy import Policy
@@ -188,8 +187,8 @@ def test_what_is_not_supported_is_said_in_a_warning(ris: Caller) -> None:
     assert "Warning" not in ris.get(f"{STEPS}?fuzzymatching=false")
 
 
-def test_a_list_that_is_cut_says_so(ris: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "policy", lambda: Policy(maximum_matches=2))
+def test_a_list_that_is_cut_says_so(ris: Caller, settings: Any) -> None:
+    settings.WORKLIST_POLICY = Policy(maximum_matches=2)
     for query in ("", "?limit=3"):
         response = ris.get(STEPS + query)
         assert len(data_sets(response)) == 2
@@ -198,8 +197,8 @@ def test_a_list_that_is_cut_says_so(ris: Caller, monkeypatch: pytest.MonkeyPatch
     assert "Warning" not in ris.get(f"{STEPS}?offset=1")
 
 
-def test_a_list_that_is_too_long_is_refused_when_so_set(ris: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "policy", lambda: Policy(maximum_matches=2, refuse_above=True))
+def test_a_list_that_is_too_long_is_refused_when_so_set(ris: Caller, settings: Any) -> None:
+    settings.WORKLIST_POLICY = Policy(maximum_matches=2, refuse_above=True)
     assert ris.get(STEPS).status_code == 413
     assert len(data_sets(ris.get(f"{STEPS}?limit=2"))) == 2
 

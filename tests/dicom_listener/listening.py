@@ -18,6 +18,7 @@ from dicom_listener.seats import Seats
 from dicom_listener.server import Server
 from dicom_listener.service import Service
 from dicom_listener.workers import listen
+from gateway_settings.addresses import Address
 from tests.clients.raw import RawPeer
 from tests.dicom_listener.toy_service import Toy
 from tests.waiting import wait_until
@@ -44,8 +45,8 @@ def config_with(folder: Path, *, limits: Limits = LIMITS, **changes: Any) -> Lis
         name="toy",
         prefix="TOY",
         ae_title="TOY",
-        bind=("127.0.0.1", 0),
-        health_bind=("127.0.0.1", 0),
+        bind=Address("127.0.0.1", 0),
+        health_bind=Address("127.0.0.1", 0),
         workers=1,
         metrics_dir=folder / "metrics",
         limits=limits,

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from dicom_listener.config import ListenerConfig, load_listener
+from gateway_settings.addresses import bind_address
 from gateway_settings.environment import BadSetting, environment
+from gateway_settings.shared import Setting
+from gateway_settings.values import ae_title
 
 
 @pytest.fixture
@@ -24,9 +27,9 @@ def load() -> ListenerConfig:
         environment(),
         "TOY",
         name="toy",
-        ae_title_default="TOY",
-        bind="127.0.0.1:4242",
-        health_bind="127.0.0.1:8242",
+        ae_title=Setting("TOY_AE_TITLE", ae_title, "TOY"),
+        bind=Setting("TOY_BIND", bind_address, "127.0.0.1:4242"),
+        health_bind=Setting("TOY_HEALTH_BIND", bind_address, "127.0.0.1:8242"),
         workers=2,
     )
 

@@ -17,13 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicom_listener.config import exit_on_bad_setting, load_listener
+from dicom_listener.config import load_listener
 from dicom_listener.devices import Device, judge
 from dicom_listener.dimse import CommandField
 from dicom_listener.health import prepare_metrics
 from dicom_listener.service import Collected, Refused, Request, Response, Service, Streamed
 from gateway_settings import log
-from gateway_settings.environment import environment
+from gateway_settings.addresses import bind_address
+from gateway_settings.environment import environment, exit_on_bad_setting
+from gateway_settings.shared import Setting
+from gateway_settings.values import ae_title
 from tests.clients.raw import CT_IMAGE_STORAGE, STORAGE_COMMITMENT, VERIFICATION, WORKLIST_FIND
 from tests.waiting import wait_until
 
@@ -220,9 +223,9 @@ def main() -> int:
             env,
             "TOY",
             name="toy",
-            ae_title_default="TOY",
-            bind="127.0.0.1:0",
-            health_bind="127.0.0.1:0",
+            ae_title=Setting("TOY_AE_TITLE", ae_title, "TOY"),
+            bind=Setting("TOY_BIND", bind_address, "127.0.0.1:0"),
+            health_bind=Setting("TOY_HEALTH_BIND", bind_address, "127.0.0.1:0"),
             workers=2,
         )
         prepare_metrics(config.metrics_dir)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway_settings.addresses import bind_address
 from mwl_admin import checks, environment
 from mwl_admin.worklist.policy import Policy
 
@@ -23,9 +24,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace
         DEBUG=False,
         STATIC_ROOT=static_root,
         TIME_ZONE="Europe/London",
-        MWL_BIND="127.0.0.1:4243",
+        MWL_BIND=bind_address("127.0.0.1:4243"),
         WORKLIST_POLICY=Policy(),
-        WEB_BIND="127.0.0.1:8000",
+        WEB_BIND=bind_address("127.0.0.1:8000"),
         WEB_WORKERS=1,
     )
     monkeypatch.setattr(checks, "settings", sound)
@@ -53,8 +54,11 @@ def test_the_defaults_are_sound() -> None:
     ("identifier", "changes"),
     [
         ("mwl_admin.W001", {"WEB_WORKERS": 4}),
-        ("mwl_admin.W002", {"DEBUG": True, "WEB_BIND": "0.0.0.0:8000", "ALLOWED_HOSTS": ["worklist.example"]}),
-        ("mwl_admin.W003", {"WEB_BIND": "0.0.0.0:8000"}),
+        (
+            "mwl_admin.W002",
+            {"DEBUG": True, "WEB_BIND": bind_address("0.0.0.0:8000"), "ALLOWED_HOSTS": ["worklist.example"]},
+        ),
+        ("mwl_admin.W003", {"WEB_BIND": bind_address("0.0.0.0:8000")}),
         ("mwl_admin.W004", {"ALLOWED_HOSTS": ["*"]}),
         ("mwl_admin.W006", {"STATIC_ROOT": "/nonexistent"}),
         ("mwl_admin.E001", {"TIME_ZONE": "Europe/Atlantis"}),
@@ -89,6 +93,6 @@ def test_an_illegal_ae_title_is_told(monkeypatch: pytest.MonkeyPatch, title: str
 def test_strangers_that_are_served_beyond_this_machine_are_told(
     settings: SimpleNamespace, bind: str, served: bool, told: bool
 ) -> None:
-    settings.MWL_BIND = bind
+    settings.MWL_BIND = bind_address(bind)
     settings.WORKLIST_POLICY = Policy(unknown_see=served)
     assert found() == (["mwl_admin.W007"] if told else [])

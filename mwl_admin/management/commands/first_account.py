@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
 
 from gateway_settings.environment import environment as read_environment
-from mwl_admin import environment
+from gateway_settings.environment import read
 from mwl_admin.management.terminal import PlainCommand
 from mwl_admin.site import first_password
 
@@ -24,7 +24,7 @@ class Command(PlainCommand):
         accounts = get_user_model().objects
         if accounts.exists():
             return
-        given = environment.read(read_environment(), "DJANGO_SUPERUSER_PASSWORD", str, "")
+        given = read(read_environment(), "DJANGO_SUPERUSER_PASSWORD", str, "")
         try:
             with transaction.atomic():
                 account = accounts.create_superuser(USERNAME, password=given or None)
