@@ -220,7 +220,7 @@ class Association:
             self._end_with(abort(source=0, reason=0), "association ended", "service stops")
             return "stopped"
         except Expired:
-            limit = "idle" if self._reader.is_idle else "pdu"
+            limit = "idle" if self.link.was_idle else "pdu"
             metrics.LIMITED.labels(limit).inc()
             self._end_with(abort(source=2, reason=0), "association aborted", f"{limit} time limit")
             return "timed out"
@@ -230,7 +230,6 @@ class Association:
 
     def _deliver(self, incoming: Incoming) -> None:
         command = incoming.command
-        self.link.stop_clock()
         if command.field & RESPONSE:
             self._own_requests.deliver(incoming)
         elif command.field == CommandField.C_CANCEL_RQ:
@@ -242,7 +241,6 @@ class Association:
             self._exchange.collected(incoming)
         else:
             self._queue(incoming)
-        self.link.allow_pdu()
 
     def _queue(self, incoming: Incoming) -> None:
         """Keep a request until its PDU is read to the end, since its operation looks for the next PDU while it works.

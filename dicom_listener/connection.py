@@ -96,7 +96,7 @@ class Connection:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         self._fill()
 
-    def wait(self) -> None:
+    def wait_for_input(self) -> None:
         """Wait for the first byte of the next PDU, as an idle connection that may be stopped."""
         if self._start < self._end:
             return
@@ -179,7 +179,7 @@ class Connection:
 
     # -- sending and ending
 
-    def send(self, data: bytes | bytearray) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Send all of ``data``."""
         try:
             self._sock.sendall(data)

@@ -27,12 +27,14 @@ _LAST_WORDS_SECONDS = 1.0
 class Link(Connection):
     """A connection whose owner never waits longer than ``limits`` allow.
 
-    ``peer_max_pdu`` is the longest P-DATA-TF that the peer takes, in bytes.
+    ``peer_max_pdu`` is the longest P-DATA-TF that the peer takes, in bytes. ``was_idle`` tells of a deadline that
+    has passed whether the peer was waited for between two messages.
     """
 
     def __init__(self, sock: socket.socket, limits: Limits) -> None:
         super().__init__(sock)
         self.peer_max_pdu = UNLIMITED
+        self.was_idle = False
         self._limits = limits
         self._deadline = NEVER
 
@@ -44,6 +46,7 @@ class Link(Connection):
         The owner then has a second to send its A-ABORT, before sending is ended too.
         """
         if self._deadline < now:
+            self.was_idle = self._idle
             self._deadline = now + _LAST_WORDS_SECONDS
             self.expire()
 
@@ -53,7 +56,8 @@ class Link(Connection):
 
     def allow_pdu(self, until: float = NEVER) -> None:
         """Give the peer the time for one PDU from now on, at most ``until``, by :func:`time.monotonic`."""
-        self._deadline = min(time.monotonic() + self._limits.pdu, until)
+        deadline = time.monotonic() + self._limits.pdu
+        self._deadline = deadline if deadline < until else until
 
     def stop_clock(self) -> None:
         """Set no deadline while an operation works: its time is not the peer's."""
@@ -65,13 +69,17 @@ class Link(Connection):
         """Wait for the first byte of the next PDU, as long as an association may be idle."""
         self._deadline = time.monotonic() + self._limits.idle
         try:
-            super().wait()
+            self.wait_for_input()
         finally:
             self._deadline = NEVER
 
-    def take_header(self) -> tuple[int, int]:
-        """Return type and length of the next PDU."""
-        kind, length = HEADER.unpack(self.take(HEADER.size))
+    def begin_pdu(self, until: float = NEVER) -> tuple[int, int]:
+        """Return type and length of the next PDU, for which the peer has the time of :meth:`allow_pdu`."""
+        self.allow_pdu(until)
+        return self._header()
+
+    def _header(self) -> tuple[int, int]:
+        kind, length = HEADER.unpack(self.take(6))
         return kind, length
 
     # -- sending
@@ -83,7 +91,7 @@ class Link(Connection):
     def _send(self, data: bytes | bytearray, seconds: float) -> None:
         previous, self._deadline = self._deadline, time.monotonic() + seconds
         try:
-            super().send(data)
+            self.write(data)
         finally:
             self._deadline = previous
 
@@ -106,7 +114,7 @@ class Link(Connection):
     def _await_close(self) -> None:
         """Ignore PDUs (AA-6), until the peer aborts (AA-2) or sends what must be answered by an abort (AA-7)."""
         while True:
-            kind, length = self.take_header()
+            kind, length = self._header()
             if kind == PduType.ABORT:
                 raise Aborted
             if kind == PduType.ASSOCIATE_RQ or kind not in PDU_TYPES:

@@ -39,30 +39,24 @@ class MessageReader:
         self._link = link
         self._shared = shared
         self._deliver = deliver
+        self._max_pdu_length = shared.limits.max_pdu_length
         self._incoming: Incoming | None = None
-        self._is_in_pdu = False
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether neither a PDU nor a message has begun."""
-        return self._incoming is None and not self._is_in_pdu
 
     def next_pdu(self) -> None:
         """Receive one PDU; raises what ends the association."""
         incoming = self._incoming
         if incoming is None:
             self._link.wait()
-        self._is_in_pdu = True
-        self._link.allow_pdu(NEVER if incoming is None or incoming.is_streamed else incoming.until)
-        kind, length = self._link.take_header()
+            kind, length = self._link.begin_pdu()
+        else:
+            kind, length = self._link.begin_pdu(NEVER if incoming.is_streamed else incoming.until)
         if kind == PduType.P_DATA:
-            if length > self._shared.limits.max_pdu_length:
+            if length > self._max_pdu_length:
                 metrics.LIMITED.labels("pdu_length").inc()
                 raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "PDU is longer than negotiated")
             self._p_data(length)
         else:
             self._control_pdu(kind, length)
-        self._is_in_pdu = False
 
     def _control_pdu(self, kind: int, length: int) -> None:
         if kind not in PDU_TYPES:
@@ -80,16 +74,21 @@ class MessageReader:
         if not remaining:
             raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "P-DATA-TF without a value")
         while remaining:
-            if remaining < PDV_HEADER.size:
+            if remaining < 6:
                 raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "P-DATA-TF ends within a PDV's header")
-            item_length, context_id, control = PDV_HEADER.unpack(self._link.take(PDV_HEADER.size))
+            item_length, context_id, control = PDV_HEADER.unpack(self._link.take(6))
             remaining -= item_length + 4
             if item_length < 2 or remaining < 0:
                 raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "PDV length does not fit its PDU")
-            self._fragment(context_id, control, item_length - 2)
+            is_delivered = self._fragment(context_id, control, item_length - 2)
+            if is_delivered and remaining:
+                self._link.allow_pdu()
 
-    def _fragment(self, context_id: int, control: int, size: int) -> None:
-        """Receive one PDV: bit 0 of ``control`` marks a command fragment, bit 1 the last one (PS3.8 §E.2)."""
+    def _fragment(self, context_id: int, control: int, size: int) -> bool:
+        """Receive one PDV; return whether it completed a message, which has been delivered.
+
+        Bit 0 of ``control`` marks a command fragment, bit 1 the last one (PS3.8 §E.2).
+        """
         incoming = self._incoming
         if incoming is None:
             context = self.contexts.get(context_id)
@@ -97,9 +96,12 @@ class MessageReader:
                 raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "PDV for a context that was not accepted")
             incoming = self._incoming = Incoming(context, self._association, self._link, self._shared)
         incoming.fragment(context_id, control, size)
-        if incoming.complete:
-            self._incoming = None
-            self._deliver(incoming)
+        if not incoming.complete:
+            return False
+        self._incoming = None
+        self._link.stop_clock()
+        self._deliver(incoming)
+        return True
 
     def abandon(self) -> None:
         """Drop the message that has begun, if one has."""

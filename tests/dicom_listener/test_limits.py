@@ -13,7 +13,20 @@ import pytest
 from dicom_listener import metrics
 from dicom_listener.access import Reason
 from dicom_listener.seats import Seats
-from tests.clients.raw import COMMAND, LAST, RawPeer, association_request, echo, item, p_data, pdu, pdv, store
+from tests.clients.raw import (
+    COMMAND,
+    LAST,
+    RawPeer,
+    association_request,
+    echo,
+    find,
+    identifier,
+    item,
+    p_data,
+    pdu,
+    pdv,
+    store,
+)
 from tests.dicom_listener.conftest import Listen, StartToy
 from tests.dicom_listener.listening import LIMITS, Listening, metric
 from tests.waiting import wait_until
@@ -191,6 +204,16 @@ def test_a_message_that_is_not_continued_is_cut_off(listen: Listen) -> None:
     listener.wait_until_at_rest()
     assert metric(metrics.LIMITED, "pdu") == before + 1
     assert listener.toy.incoming == []
+
+
+def test_a_peer_that_does_not_take_its_answers_is_cut_off(listen: Listen, log_lines: Lines) -> None:
+    listener = listen(limits=replace(LIMITS, pdu=0.5, idle=60))
+    before = metric(metrics.LIMITED, "pdu")
+    with listener.associated() as peer:
+        peer.send(p_data(pdv(5, COMMAND | LAST, find()), pdv(5, LAST, identifier("ENDLESS"))))
+        listener.wait_until_at_rest()
+    assert metric(metrics.LIMITED, "pdu") == before + 1
+    assert any("because='pdu time limit'" in line for line in log_lines())
 
 
 # -- size
