@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from operator import itemgetter
 from typing import Any
@@ -23,6 +22,7 @@ from pacs_receiver import attributes, character_sets, index_parents
 from pacs_receiver.database import open_turn_file
 from pacs_receiver.exceptions import IndexUnavailable
 from pacs_receiver.index_parents import Cursor, Ids, Key, key_of
+from pacs_receiver.index_record import Record
 from pacs_receiver.index_statements import Statements
 from pacs_receiver.turn import Turn
 
@@ -32,26 +32,6 @@ _KNOWN_LIMIT = 20_000
 _RETRY_PAUSE = 0.05
 _SHORTEST_WAIT = 0.1
 _BUSY_SLICE = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An instance as it goes into the index. ``values`` are the encoded attributes that the scan found."""
-
-    study_uid: str
-    series_uid: str
-    sop_instance_uid: str
-    sop_class_uid: str
-    transfer_syntax: str
-    data_bytes: int
-    file_bytes: int
-    sha256: bytes
-    calling_ae: str
-    address: str
-    arrived_at: float
-    values: Mapping[int, bytes] = field(repr=False)
-    odd: str = ""
-    """What is odd about its encoding, with tag and offset; empty when nothing is."""
 
 
 class Outcome(Enum):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from pacs_receiver import attributes, persons
 
 if TYPE_CHECKING:
-    from pacs_receiver.index import Record
+    from pacs_receiver.index_record import Record
     from pacs_receiver.index_statements import Statements
 
 logger = logging.getLogger(__name__)

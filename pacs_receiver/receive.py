@@ -13,7 +13,8 @@ from pacs_receiver import aside, attributes, metrics, part10, uids
 from pacs_receiver.changes import announce_again, place_of, remove_empty_rows, remove_row
 from pacs_receiver.exceptions import ReceiverError, StorageFailed
 from pacs_receiver.header import INFLATED_LIMIT, Scan
-from pacs_receiver.index import IndexWriter, Outcome, Record
+from pacs_receiver.index import IndexWriter, Outcome
+from pacs_receiver.index_record import Record
 from pacs_receiver.oddities import Malformed
 from pacs_receiver.peers import STORE
 from pacs_receiver.statuses import Status, refusal

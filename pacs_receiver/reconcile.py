@@ -14,7 +14,8 @@ from pacs_receiver import aside, attributes, part10, patient_changes, uids
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.header import Scan
-from pacs_receiver.index import IndexWriter, Outcome, Record
+from pacs_receiver.index import IndexWriter, Outcome
+from pacs_receiver.index_record import Record
 from pacs_receiver.index_tables import instance, series, study
 from pacs_receiver.oddities import Malformed
 from pacs_receiver.storage import Storage, relative_path

@@ -23,7 +23,8 @@ from pacs_receiver.aside import Aside
 from pacs_receiver.changes import announce_again, place_of, remove_empty_rows, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.exceptions import ReceiverError
-from pacs_receiver.index import IndexWriter, Record
+from pacs_receiver.index import IndexWriter
+from pacs_receiver.index_record import Record
 from pacs_receiver.index_tables import audit
 from pacs_receiver.reconcile import Unreadable, record_in
 from pacs_receiver.storage import CONFLICTS, TRASH, Storage, failure, read_stored, relative_path
