@@ -293,7 +293,7 @@ class Association:
 
     def _end_with(self, pdu: bytes, event: str, because: str, *, in_step: bool = False) -> None:
         level = logging.DEBUG if self.is_own_health_check else logging.INFO
-        logger.log(level, event, extra={"fields": self.peer(because=repr(because))})
+        logger.log(level, event, extra={"fields": self.peer(because=because)})
         self.link.send_last(pdu, in_step=in_step)
 
     def end_now(self) -> None:
