@@ -14,7 +14,8 @@ from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.listing import router  # one address, one router: GET is there
 from mwl_admin.api.rehearsal import carry_out
 from mwl_admin.api.tokens import Scope, Token
-from mwl_admin.entries.entries import cancel, store
+from mwl_admin.entries.cancelling import cancel
+from mwl_admin.entries.entries import store
 from mwl_admin.entries.entry import Entry, Mode
 from mwl_admin.entries.jsonform import entry_from_json, is_storable
 from mwl_admin.entries.problems import Problem

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from mwl_admin.entries import persons
-from mwl_admin.entries.entries import attempted
+from mwl_admin.entries.attempts import attempted
 from mwl_admin.entries.patients import PatientWriter, Reference, entries_of, refuse_other
 from mwl_admin.entries.problems import ConflictError, InvalidEntryError, Problem, UnknownEntryError
 from mwl_admin.entries.writing import required

@@ -5,25 +5,22 @@ Web API, files and commands all come by here. An entry is known by its accession
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries import attributes, examinations, making, persons, turns, values
+from mwl_admin.entries import examinations, making, persons, values
+from mwl_admin.entries.attempts import attempted
 from mwl_admin.entries.attributes import COLUMNS, PROCEDURE_CODE, REASON_CODE, STEPS, Level
 from mwl_admin.entries.entry import Entry, Mode, Stored
 from mwl_admin.entries.problems import DIFFERS, ConflictError, InvalidEntryError, Problem, UnknownEntryError
 from mwl_admin.entries.steps import StepWriter
 from mwl_admin.entries.writing import Record, required
-from mwl_admin.exceptions import StaleError
 from mwl_admin.fields import normalise
-from mwl_admin.models import FormerPatientID, Patient, Procedure, RequestedProcedure, ScheduledProcedureStep
-from mwl_admin.models.base import because
+from mwl_admin.models import FormerPatientID, Patient, Procedure, RequestedProcedure
 from mwl_admin.models.prepared import PreparedInstances
-from mwl_admin.models.status import WAITING
 from mwl_admin.patients import identity
 
 _ORDER = PreparedInstances(
@@ -46,10 +43,6 @@ _PATIENT = PreparedInstances(
 _PATIENT_OF = PreparedInstances(
     Patient, lambda pk: Patient.objects.select_for_update(no_key=True).filter(pk=pk).order_by(), int
 )
-
-T = TypeVar("T")
-ATTEMPTS = 3
-"""How often an entry is tried when others write the same one at the same moment."""
 
 
 def store(
@@ -78,19 +71,6 @@ def store(
         return stored
 
     return attempted(write, source)
-
-
-def attempted(write: Callable[[], T], source: str) -> T:
-    """Write in one transaction; again when others have made the same patient or order in between."""
-    for attempt in range(ATTEMPTS):
-        try:
-            with turns.writing(), transaction.atomic(), because(source):
-                return write()
-        except (IntegrityError, StaleError) as error:
-            # Somebody else made or changed the same patient or order since we looked: now it is there to be found.
-            if attempt + 1 == ATTEMPTS:
-                raise ConflictError([Problem("", _("Others keep changing this entry; try again."), "busy")]) from error
-    raise AssertionError  # pragma: no cover - the loop returns or raises
 
 
 class EntryWriter:
@@ -350,55 +330,3 @@ def _stripped(given: Mapping[str, Any], keyword: str) -> str:
 def _procedure_called(wanted: str) -> Procedure | None:
     procedures = Procedure.objects.filter(enabled=True)
     return procedures.filter(name__iexact=wanted).first() or procedures.filter(code_value=wanted).first()
-
-
-def cancel(
-    accession_number: str,
-    step_id: str = "",
-    *,
-    source: str = "",
-    reason: str = "",
-    before: Callable[[], None] = lambda: None,
-) -> list[str]:
-    """Cancel the waiting steps of an entry, or the one named; return the IDs of those that were cancelled now.
-
-    What is cancelled already stays so.
-
-    :raises UnknownEntryError: there is no such entry, or no such step in it.
-    :raises ConflictError: a step has started, or has ended otherwise.
-    """
-    with turns.writing(), transaction.atomic(), because(source):
-        before()
-        order = RequestedProcedure.objects.select_for_update().filter(accession_number=accession_number).first()
-        if order is None or not accession_number:
-            raise UnknownEntryError([Problem("AccessionNumber", _("No entry has this accession number."), "unknown")])
-        steps = order.scheduled_procedure_steps.select_for_update().order_by("pk")
-        if step_id:
-            steps = steps.filter(scheduled_procedure_step_id=step_id)
-            if not steps:
-                raise UnknownEntryError(
-                    [Problem("ScheduledProcedureStepID", _("The entry has no step of this ID."), "unknown")]
-                )
-        return _cancel(steps, reason)
-
-
-def _cancel(steps: Iterable[ScheduledProcedureStep], reason: str) -> list[str]:
-    waiting, past = [], []
-    for step in steps:
-        if step.status in WAITING:
-            waiting.append(step)
-        elif step.status != "CANCELLED":
-            past.append(step)
-    if past:
-        raise ConflictError(
-            Problem(
-                attributes.STATUS,
-                _("Step %(id)s is %(status)s.")
-                % {"id": step.scheduled_procedure_step_id, "status": step.get_status_display()},
-                "status",
-            )
-            for step in past
-        )
-    for step in waiting:
-        StepWriter.cancel(step, reason)
-    return [step.scheduled_procedure_step_id for step in waiting]

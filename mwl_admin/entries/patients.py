@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mwl_admin.entries import persons
+from mwl_admin.entries.attempts import attempted
 from mwl_admin.entries.attributes import COLUMNS, READ_ONLY, Level
-from mwl_admin.entries.entries import EntryWriter, attempted
+from mwl_admin.entries.entries import EntryWriter
 from mwl_admin.entries.entry import Entry, Mode
 from mwl_admin.entries.problems import ConflictError, InvalidEntryError, Problem, UnknownPatientError
 from mwl_admin.entries.writing import Record

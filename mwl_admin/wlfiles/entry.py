@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from mwl_admin.entries import values
 from mwl_admin.entries.attributes import PROCEDURE_CODE, READ_ONLY, REASON_CODE, STATIONS, STEPS
 from mwl_admin.entries.problems import Problem
-from mwl_admin.entries.steps import STEP_ID
+from mwl_admin.entries.step import STEP_ID
 from mwl_admin.validators import LO_LENGTH, SH_LENGTH, validate_uid
 from mwl_admin.wlfiles.errors import FileError
 from mwl_admin.wlfiles.marker import is_for_any_station

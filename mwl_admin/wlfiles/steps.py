@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from mwl_admin.entries.attributes import STATIONS, STATUS, STEPS
 from mwl_admin.entries.entry import Stored
 from mwl_admin.entries.problems import Problem
-from mwl_admin.entries.steps import STEP_ID, StepWrite, StepWriter
+from mwl_admin.entries.step import STEP_ID, StepWrite
+from mwl_admin.entries.steps import StepWriter
 from mwl_admin.models import ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN, SOURCES
 from mwl_admin.validators import SH_LENGTH

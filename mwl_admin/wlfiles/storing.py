@@ -8,10 +8,11 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries.entries import EntryWriter, attempted
+from mwl_admin.entries.attempts import attempted
+from mwl_admin.entries.entries import EntryWriter
 from mwl_admin.entries.entry import Entry, Mode, Stored
 from mwl_admin.entries.problems import EntryError, InvalidEntryError, Problem
-from mwl_admin.entries.steps import STEP_ID
+from mwl_admin.entries.step import STEP_ID
 from mwl_admin.entries.writing import Record
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Sequence
 from mwl_admin.patients import identity

@@ -24,7 +24,8 @@ from mwl_admin.changes import feed
 from mwl_admin.changes.feed import Feed, UnknownCursor, one_moment
 from mwl_admin.changes.installing import install, remove
 from mwl_admin.changes.sources import SOURCES
-from mwl_admin.entries.entries import cancel, store
+from mwl_admin.entries.cancelling import cancel
+from mwl_admin.entries.entries import store
 from mwl_admin.entries.entry import Entry, Mode
 from mwl_admin.models import (
     ChangeFeed,

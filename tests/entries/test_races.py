@@ -14,7 +14,8 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
-from mwl_admin.entries.entries import cancel, store
+from mwl_admin.entries.cancelling import cancel
+from mwl_admin.entries.entries import store
 from mwl_admin.entries.entry import Entry, Mode
 from mwl_admin.entries.problems import EntryError
 from mwl_admin.entries.tables.files import read

@@ -13,7 +13,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from mwl_admin.entries.entries import cancel, store
+from mwl_admin.entries.cancelling import cancel
+from mwl_admin.entries.entries import store
 from mwl_admin.entries.entry import Mode
 from mwl_admin.entries.jsonform import entry_from_json
 from mwl_admin.images import arrivals
