@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from environs import FileAwareEnv
 
+from dicom_encoding.walk import HIGHEST_NESTING
 from dicom_listener import credentials
 from gateway_settings import shared
 from gateway_settings.addresses import Address, Network, networks
@@ -138,7 +139,7 @@ def _limits(setting: Callable[[str, Callable[[str], Any], str], Any]) -> Limits:
         command_set=setting("MAX_COMMAND_SET_BYTES", whole_number(256, 1_048_576), "16384"),
         identifier=setting("MAX_IDENTIFIER_BYTES", whole_number(1024, 1_073_741_824), "4194304"),
         messages=setting("MAX_MESSAGES_BYTES", whole_number(1_048_576, 1_099_511_627_776), "268435456"),
-        nesting=setting("MAX_NESTING", whole_number(1, 256), "32"),
+        nesting=setting("MAX_NESTING", whole_number(1, HIGHEST_NESTING), "32"),
     )
 
 

@@ -7,12 +7,14 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
+from dicom_encoding.faults import MalformedDataSet, NestedTooDeep
+from dicom_encoding.syntaxes import DEFLATED
+from dicom_encoding.walk import check_nesting
 from dicom_listener import dimse, metrics
 from dicom_listener.answers import Answers, encode_response
 from dicom_listener.dimse import CommandField, Status
 from dicom_listener.pdu import COMMAND, Ending, p_data
 from dicom_listener.service import Collected, PeerEnding, Refused, Request, Response
-from dicom_listener.structure import MalformedDataSet, NestedTooDeep, check_nesting
 from gateway_settings.log import log_failure
 
 if TYPE_CHECKING:
@@ -122,8 +124,9 @@ class Exchange:
             self._conclude(answers, command.field, Response(status), started)
 
     def _begun(self, operation: Collected, request: Request) -> Iterable[Response]:
-        if operation.walked:
-            check_nesting(request.data, request.context.transfer_syntax, self._nesting)
+        syntax = request.context.transfer_syntax
+        if operation.walked and syntax not in DEFLATED:  # who inflates it looks then
+            check_nesting(request.data, syntax, self._nesting)
         return operation.run(self._association, request)
 
     def _conclude(self, answers: Answers, field: int, response: Response, started: float) -> None:

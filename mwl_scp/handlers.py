@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from django.db import close_old_connections
 
+from dicom_encoding.faults import NestedTooDeep
 from dicom_listener.service import Response
-from dicom_listener.structure import MalformedDataSet, NestedTooDeep, check_nesting
-from mwl_admin.worklist.errors import QueryError
+from mwl_admin.worklist.errors import NestingError, QueryError
 from mwl_admin.worklist.identifier import Identifier, parse
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import Query, prepare
@@ -82,16 +82,11 @@ def _answer(policy: Policy, taken: Record, association: AcceptedAssociation, req
 
 
 def _identifier_of(policy: Policy, association: AcceptedAssociation, request: Request) -> Identifier:
-    """Read the identifier; what is wrong with it is told by the reader that knows of keys and of transfer syntaxes."""
-    syntax = request.context.transfer_syntax
+    limit = association.limits.nesting
     try:
-        check_nesting(request.data, syntax, association.limits.nesting)
-    except NestedTooDeep:
-        raise
-    except MalformedDataSet:
-        parse(request.data, syntax, max_inflated=policy.max_inflated)
-        raise
-    return parse(request.data, syntax, max_inflated=policy.max_inflated)
+        return parse(request.data, request.context.transfer_syntax, max_inflated=policy.max_inflated, max_nesting=limit)
+    except NestingError as error:
+        raise NestedTooDeep(limit) from error
 
 
 def _log_answer(query: Query, identifier: Identifier, association: AcceptedAssociation, taken: Record) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from dicom_listener.dimse import CommandField, MalformedCommand, name_of
 from dicom_listener.service import Collected, Refused, Response
 from gateway_settings.log import log_failure
@@ -20,7 +21,6 @@ from mwl_admin.models import PerformedProcedureStep
 from mwl_admin.mpps import dataset, errors, operations
 from mwl_admin.mpps.errors import MPPSError
 from mwl_admin.worklist.errors import IdentifierError
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_scp.pool import give_back
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from functools import partial
 
 from django.db import connections
 
+from dicom_encoding.syntaxes import SYNTAXES
 from dicom_listener.access import rule_from
 from dicom_listener.dimse import CommandField
 from dicom_listener.service import AcceptedAssociation, Collected, Service
-from mwl_admin.worklist.syntax import SYNTAXES
 from mwl_scp import handlers, mpps
 from mwl_scp.access import both, known_devices
 from mwl_scp.callers import Callers

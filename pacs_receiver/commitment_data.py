@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from dicom_encoding.syntaxes import EXPLICIT_BIG, IMPLICIT_LITTLE
 from dicom_listener.service import Refused
 from pacs_receiver import uids
-from pacs_receiver.header import EXPLICIT_BIG, IMPLICIT_LITTLE
 from pacs_receiver.statuses import Status
 
 ALL_COMMITTED, SOME_FAILED = 1, 2

@@ -42,6 +42,7 @@ def build(config: PacsConfig) -> Iterator[Service]:
         implementation_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version=IMPLEMENTATION_VERSION_NAME,
         inflated_limit=config.max_inflated_bytes,
+        max_nesting=config.listener.limits.nesting,
         refuse_odd=config.refuse_odd,
     )
     commitments = Commitments(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dicom_encoding.elements import tag_name
 from pacs_receiver.attributes import (
     PATIENT_ID,
     PATIENT_ID_ISSUER,
@@ -16,9 +17,6 @@ from pacs_receiver.attributes import (
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
 )
-
-SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
 _UIDS = frozenset({SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID})
 _IDENTIFYING = _UIDS | {PATIENT_ID, PATIENT_ID_ISSUER}
@@ -42,7 +40,7 @@ class Oddity:
 
     @property
     def at(self) -> str:
-        return f"({self.tag >> 16:04X},{self.tag & 0xFFFF:04X}) at byte {self.offset}"
+        return f"{tag_name(self.tag)} at byte {self.offset}"
 
     def __str__(self) -> str:
         return f"{self.what}: {self.at}"
@@ -79,17 +77,6 @@ def is_identified(values: Mapping[int, bytes], *, in_order: bool) -> bool:
     As long as elements come in order (PS3.5 §7.1) the patient's stand before the study's UID.
     """
     return values.keys() >= _UIDS and (in_order or PATIENT_ID in values)
-
-
-def has_long_form(vr: bytes, length: int) -> bool | None:
-    """Tell whether an element with a VR that is none has a length of 32 bits; None when these bytes are no VR at all.
-
-    A VR of a later edition is made of capital letters, two reserved bytes and 32 bits (PS3.5 §7.1.2); ``length`` is
-    what stands in the reserved bytes. Others, as ``??``, are read with 16 bits, as DCMTK does.
-    """
-    if vr.isalpha() and vr.isupper():
-        return length == 0
-    return False if vr == b"\0\0" or all(0x20 <= byte < 0x7F for byte in vr) else None
 
 
 def says_nothing(value: bytes) -> bool:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dicom_encoding.walk import HIGHEST_NESTING
 from dicom_listener.service import Refused, Response
 from pacs_receiver import aside, attributes, metrics, part10, uids
 from pacs_receiver.changes import announce_again, place_of, remove_empty_rows, remove_row
@@ -42,6 +43,7 @@ class Receiver:
     implementation_uid: str
     implementation_version: str
     inflated_limit: int = INFLATED_LIMIT
+    max_nesting: int = HIGHEST_NESTING
     refuse_odd: bool = False
 
     def open(self, association: AcceptedAssociation, request: Request) -> Reception:
@@ -98,7 +100,10 @@ class Reception:
         self._calling_ae = association.calling_ae
         self._address = association.address
         self._scan = Scan(
-            request.context.transfer_syntax, inflated_limit=receiver.inflated_limit, refuse_odd=receiver.refuse_odd
+            request.context.transfer_syntax,
+            inflated_limit=receiver.inflated_limit,
+            max_nesting=receiver.max_nesting,
+            refuse_odd=receiver.refuse_odd,
         )
         self._digest = hashlib.sha256()
 

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
+    "dicom_encoding",
     "dicom_listener",
     "gateway_certificates",
     "gateway_link",
@@ -24,14 +25,15 @@ PACKAGES = (
 )
 FIXED = (*PACKAGES, "tests", "benchmarks", "docs", "compose.yaml", "Dockerfile", "Makefile", "manage.py", "README.md")
 MAY_IMPORT = {
-    "dicom_listener": {"gateway_settings"},
+    "dicom_encoding": set(),
+    "dicom_listener": {"dicom_encoding", "gateway_settings"},
     "gateway_certificates": {"gateway_settings"},
     "gateway_link": set(),
     "gateway_settings": set(),
-    "mwl_admin": {"gateway_link", "gateway_settings"},
-    "mwl_scp": {"mwl_admin", "dicom_listener", "gateway_settings"},
-    "pacs_receiver": {"dicom_listener", "gateway_link", "gateway_settings"},
-    "simulator": {"mwl_admin", "gateway_settings", "embedded"},
+    "mwl_admin": {"dicom_encoding", "gateway_link", "gateway_settings"},
+    "mwl_scp": {"mwl_admin", "dicom_encoding", "dicom_listener", "gateway_settings"},
+    "pacs_receiver": {"dicom_encoding", "dicom_listener", "gateway_link", "gateway_settings"},
+    "simulator": {"mwl_admin", "dicom_encoding", "gateway_settings", "embedded"},
 }
 
 

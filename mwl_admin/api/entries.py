@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE, SYNTAXES
 from mwl_admin.api.dicomjson import DataSet, to_dicom_json
 from mwl_admin.api.parameters import everything
 from mwl_admin.models import RequestedProcedure, ScheduledProcedureStep
@@ -22,7 +23,6 @@ from mwl_admin.worklist.identifier import parse
 from mwl_admin.worklist.matching import EVERYTHING, Condition
 from mwl_admin.worklist.query import select
 from mwl_admin.worklist.response import Plan, compile_plan
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, SYNTAXES
 from mwl_admin.worklist.values import Context
 
 _STEPS = f"{STEP_SEQUENCE:08X}"

@@ -13,6 +13,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from dicom_encoding.elements import tag_name
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.api import dicomjson, nativexml
 from mwl_admin.api.errors import Refused, bad_request
 from mwl_admin.api.parameters import Search, parse
@@ -21,9 +23,7 @@ from mwl_admin.entries.problems import Problem
 from mwl_admin.models import APIClient
 from mwl_admin.worklist.errors import IdentifierError, MatchingKeyError, QueryError
 from mwl_admin.worklist.identifier import parse as parse_identifier
-from mwl_admin.worklist.identifier import tag_name
 from mwl_admin.worklist.query import Query, prepare
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 """Names of parameters that are repeated in a header field."""

@@ -10,9 +10,10 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+from dicom_encoding.syntaxes import SYNTAXES, Syntax
+from dicom_encoding.walk import HIGHEST_NESTING
 from mwl_admin.worklist.charset import CharacterSet
 from mwl_admin.worklist.identifier import Identifier, Key, parse
-from mwl_admin.worklist.syntax import SYNTAXES, Syntax
 
 DataSet = dict[str, Any]
 """DICOM JSON: an element by its tag in hexadecimal."""
@@ -31,9 +32,11 @@ _UTF_8 = CharacterSet(("ISO_IR 192",))
 def read(data: bytes, transfer_syntax: str) -> DataSet:
     """Read an encoded data set; raise :class:`mwl_admin.worklist.errors.IdentifierError` when it is none.
 
+    How deep it may nest is the listener's to say, which has walked it.
+
     Specific Character Set is left out: DICOM JSON is UTF-8.
     """
-    return _to_json(parse(data, transfer_syntax, max_keys=MAX_ELEMENTS))
+    return _to_json(parse(data, transfer_syntax, max_keys=MAX_ELEMENTS, max_nesting=HIGHEST_NESTING))
 
 
 def write(ds: DataSet, transfer_syntax: str) -> bytes:

@@ -16,6 +16,7 @@ from django.db.models import Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from dicom_encoding.elements import standard_vr, tag_name
 from mwl_admin import validators
 from mwl_admin.models import PerformedProcedureStep, Station
 from mwl_admin.models.base import because
@@ -44,7 +45,6 @@ from mwl_admin.mpps.errors import (
     NotAuthorizedError,
     TooLargeError,
 )
-from mwl_admin.worklist.identifier import standard_vr, tag_name
 
 _SOP_COMMON = frozenset({"00080016", "00080018"})
 """SOP Class and Instance UID: of the command set, never of the attribute list."""

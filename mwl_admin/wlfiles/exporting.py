@@ -16,6 +16,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE, SYNTAXES
 from mwl_admin.models.status import OPEN
 from mwl_admin.wlfiles import marker
 from mwl_admin.worklist import values
@@ -26,7 +27,6 @@ from mwl_admin.worklist.identifier import Identifier, Key
 from mwl_admin.worklist.matching import Condition
 from mwl_admin.worklist.query import select
 from mwl_admin.worklist.response import compile_plan
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, SYNTAXES
 from mwl_admin.worklist.values import Context
 
 MODALITY_WORKLIST = "1.2.840.10008.5.1.4.31"

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from django.utils.translation import gettext as _
 
+from dicom_encoding.elements import LONG_VRS
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE, SYNTAXES
 from mwl_admin.entries.problems import Problem
 from mwl_admin.wlfiles.errors import FileError
 from mwl_admin.worklist.attributes import ATTRIBUTES, Attribute
 from mwl_admin.worklist.charset import CharacterSet
 from mwl_admin.worklist.errors import IdentifierError
 from mwl_admin.worklist.identifier import Identifier, Key, parse
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE, LONG_VRS, SYNTAXES
 
 SUFFIXES = frozenset({".wl", ".dcm", ".wklist"})
 """How the names of worklist files end: those of wlmscpfs and Orthanc, and the general one."""
@@ -73,7 +74,7 @@ def _meta(data: bytes, offset: int) -> tuple[str, int]:
         if len(data) < offset + 12:
             raise IdentifierError("The file ends inside its meta information")
         element, vr = struct.unpack_from("<H2s", data, offset + 2)
-        long = vr.decode("ascii", "replace") in LONG_VRS
+        long = vr in LONG_VRS
         length = struct.unpack_from("<L" if long else "<H", data, offset + (8 if long else 6))[0]
         start = offset + (12 if long else 8)
         offset = start + length

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dicom_encoding.elements import tag_name
 from mwl_admin.worklist.attributes import ATTRIBUTES, Attribute, Matching
-from mwl_admin.worklist.identifier import tag_name
 
 HEADER = ("attribute", "tag", "VR", "matching", "return")
 

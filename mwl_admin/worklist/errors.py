@@ -20,6 +20,10 @@ class IdentifierError(QueryError):
     """The identifier is not a data set in the transfer syntax that was negotiated."""
 
 
+class NestingError(IdentifierError):
+    """The identifier's sequences nest deeper than the limit."""
+
+
 class MatchingKeyError(QueryError):
     """The identifier is a data set, but a key's value breaks the rules of its VR or of matching (PS3.4 C.2.2.2)."""
 

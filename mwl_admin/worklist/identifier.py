@@ -1,28 +1,29 @@
 """The identifier of a C-FIND request: from bytes to the keys that were asked for (PS3.4 C.2.2.1, PS3.5 section 7).
 
-Own code and not pydicom's reader, which passes over values that end too early, guesses another transfer syntax and
-recurses as deep as the sender likes: here each fault is told apart, since the modality's engineer reads its name.
+The walk is that of all readers (:mod:`dicom_encoding.walk`); here each fault is told apart, since the modality's
+engineer reads its name.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from pydicom.datadict import dictionary_VR
-
+from dicom_encoding.elements import ITEM_GROUP, LONG_VRS, SHORT_VRS, standard_vr, tag_name
+from dicom_encoding.faults import Fault, MalformedDataSet, NestedTooDeep
+from dicom_encoding.syntaxes import SYNTAXES, InflatesTooFar, NotDeflated, Syntax
+from dicom_encoding.walk import Kind, Walk
 from mwl_admin.worklist.charset import CharacterSet, split_terms
-from mwl_admin.worklist.errors import IdentifierError
-from mwl_admin.worklist.syntax import ITEM, ITEM_END, LONG_VRS, MAX_INFLATED, SEQUENCE_END, SYNTAXES, UNDEFINED, Syntax
+from mwl_admin.worklist.errors import IdentifierError, NestingError
 
-MAX_DEPTH = 16
 MAX_KEYS = 4096
+MAX_NESTING = 32
+"""How deep sequences may nest where no setting says otherwise; ``MWL_MAX_NESTING`` has the same default."""
+MAX_INFLATED = 1024 * 1024
+"""What a deflated identifier may grow to unless a setting says otherwise, in bytes: no query is that large."""
 
 SPECIFIC_CHARACTER_SET = 0x00080005
 _PADDING = "\0 "
-_IMPLICIT = SYNTAXES["1.2.840.10008.1.2"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,162 +78,153 @@ class Identifier:
         return key.items[0] if key is not None and key.items else None
 
 
-def tag_name(tag: int) -> str:
-    """Write a tag as the standard does."""
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-
-
 def parse(
-    data: bytes, transfer_syntax: str, *, max_keys: int = MAX_KEYS, max_inflated: int = MAX_INFLATED
+    data: bytes,
+    transfer_syntax: str,
+    *,
+    max_keys: int = MAX_KEYS,
+    max_inflated: int = MAX_INFLATED,
+    max_nesting: int = MAX_NESTING,
 ) -> Identifier:
-    """Read an identifier; raise :class:`IdentifierError` when it is none, or longer than ``max_inflated`` bytes."""
+    """Read an identifier. Raises :class:`IdentifierError` when it is none, or longer than ``max_inflated`` bytes, and
+    :class:`NestingError` when its sequences nest deeper than ``max_nesting``.
+    """
     syntax = SYNTAXES.get(transfer_syntax)
     if syntax is None:
         raise IdentifierError("The transfer syntax is not one for identifiers")
+    limits = _Limits(max_keys, max_inflated, max_nesting)
     try:
-        found = _read(data, syntax, max_keys, max_inflated)
+        found = _read(data, syntax, limits)
     except IdentifierError as error:
-        _refuse_another_syntax(data, syntax, max_keys, max_inflated)
+        _refuse_another_syntax(data, syntax, limits)
         raise error
     if found.keys and all(standard_vr(tag) == "UN" for tag in found.keys):
         # Read to the end by chance: what no dictionary has may still be a data set in another transfer syntax.
-        _refuse_another_syntax(data, syntax, max_keys, max_inflated)
+        _refuse_another_syntax(data, syntax, limits)
     return found
 
 
-def _read(data: bytes, syntax: Syntax, max_keys: int, max_inflated: int) -> Identifier:
-    inflated = syntax.unwrap(data, max_inflated)
-    return _Reader(inflated, syntax, max_keys).data_set(0, len(inflated), depth=0, charset=CharacterSet(()))[0]
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    keys: int
+    inflated: int
+    nesting: int
 
 
-def _refuse_another_syntax(data: bytes, syntax: Syntax, max_keys: int, max_inflated: int) -> None:
+def _read(data: bytes, syntax: Syntax, limits: _Limits) -> Identifier:
+    try:
+        inflated = syntax.unwrap(data, limits.inflated)
+    except NotDeflated:
+        raise IdentifierError("The deflated identifier cannot be inflated") from None
+    except InflatesTooFar:
+        raise IdentifierError(f"The identifier is longer than {limits.inflated} bytes when inflated") from None
+    reader = _Reader(syntax, limits)
+    try:
+        reader.run(inflated)
+    except NestedTooDeep as error:
+        raise NestingError(str(error), error.tag) from None
+    except MalformedDataSet as error:
+        raise reader.told(error) from None
+    return reader.identifier()
+
+
+def _refuse_another_syntax(data: bytes, syntax: Syntax, limits: _Limits) -> None:
     """Say so when what cannot be read is a data set of elements that are known in another transfer syntax."""
     for other in SYNTAXES.values():
         if other is syntax:
             continue
         try:
-            found = _read(data, other, max_keys, max_inflated)
+            found = _read(data, other, limits)
         except IdentifierError:
             continue
         if found.keys and all(standard_vr(tag) != "UN" or tag >> 16 & 1 for tag in found.keys):
             raise IdentifierError(f"The data set is in {other.name}, not in {syntax.name}")
 
 
-@lru_cache(maxsize=4096)
-def standard_vr(tag: int) -> str:
-    """Return the dictionary's VR; `UN` for private and unknown tags."""
-    try:
-        return str(dictionary_VR(tag))[:2]  # "US or SS" is either
-    except KeyError:
-        return "UN"
+class _Reader(Walk):
+    """Makes keys of what the walk finds."""
 
+    every = True
 
-class _Reader:
-    """Walks one encoded identifier. Every method takes and returns offsets."""
+    def __init__(self, syntax: Syntax, limits: _Limits) -> None:
+        super().__init__(syntax.uid, limits.nesting)
+        self._max_keys = limits.keys
+        self._count = 0
+        self._keys: dict[int, Key] = {}  # of the data set, or of the innermost item
+        self._charset = CharacterSet(())
+        self._outer: list[tuple[dict[int, Key], CharacterSet]] = []  # of what holds the innermost item
+        self._sequences: list[tuple[int, list[Identifier]]] = []
 
-    def __init__(self, data: bytes, syntax: Syntax, max_keys: int) -> None:
-        self._data = data
-        self._syntax = syntax
-        self._max_keys = max_keys
-        self._keys = 0
+    def identifier(self) -> Identifier:
+        """Return what was read, or the innermost item."""
+        return Identifier(dict(sorted(self._keys.items())), self._charset)
 
-    def data_set(
-        self, offset: int, end: int, *, depth: int, charset: CharacterSet, delimited: bool = False
-    ) -> tuple[Identifier, int]:
-        """Read elements up to ``end``, or to the item's delimiter when ``delimited``."""
-        if depth > MAX_DEPTH:
-            raise IdentifierError(f"Sequences are nested deeper than {MAX_DEPTH}")
-        keys: dict[int, Key] = {}
-        while offset < end:
-            tag = self._tag(offset, end)
-            if tag == ITEM_END and delimited:
-                return _identifier(keys, charset), self._skip(offset, 8, end)
-            if tag >> 16 == 0xFFFE:
-                raise IdentifierError(f"An item delimiter {tag_name(tag)} where an element belongs")
-            key, offset = self._element(offset, end, depth=depth, charset=charset)
-            if tag == SPECIFIC_CHARACTER_SET:
-                charset = _charset(key, charset)
-            if tag & 0xFFFF:  # group lengths say nothing that is still true
-                keys.setdefault(tag, key)
-        if delimited:
-            raise IdentifierError("An item has no end")
-        return _identifier(keys, charset), offset
+    def element(self, tag: int, vr: bytes, value: bytes) -> None:
+        self._counted()
+        name = _VR_NAMES.get(vr) or vr.decode("ascii")
+        self._add(Key(tag, standard_vr(tag) if name in ("", "UN") else name, value))
+        if tag == SPECIFIC_CHARACTER_SET:
+            self._charset = _charset(value, self._charset)
 
-    def _element(self, offset: int, end: int, *, depth: int, charset: CharacterSet) -> tuple[Key, int]:
-        self._keys += 1
-        if self._keys > self._max_keys:
+    def fragments(self, tag: int, vr: bytes) -> None:
+        self.element(tag, vr, b"")
+
+    def opened(self, tag: int, offset: int) -> None:
+        self._counted()
+        self._sequences.append((tag, []))
+
+    def item_began(self) -> None:
+        self._outer.append((self._keys, self._charset))
+        self._keys = {}
+
+    def item_ended(self) -> None:
+        self._sequences[-1][1].append(self.identifier())
+        self._keys, self._charset = self._outer.pop()
+
+    def closed(self) -> None:
+        tag, items = self._sequences.pop()
+        self._add(Key(tag, "SQ", items=tuple(items)))
+
+    def _add(self, key: Key) -> None:
+        if key.tag & 0xFFFF:  # group lengths say nothing that is still true
+            self._keys.setdefault(key.tag, key)
+
+    def _counted(self) -> None:
+        self._count += 1
+        if self._count > self._max_keys:
             raise IdentifierError(f"More than {self._max_keys} keys")
-        tag, vr, length, offset = self._header(offset, end)
-        syntax = self._syntax
-        if vr == "UN":
-            # PS3.5 6.2.2: what is inside is implicit VR, whatever is outside.
-            vr = standard_vr(tag)
-            syntax = _IMPLICIT if vr == "SQ" or length == UNDEFINED else syntax
-        if vr == "SQ" or length == UNDEFINED:
-            self._syntax, outer = syntax, self._syntax
-            items, offset = self._sequence(tag, length, offset, end, depth=depth, charset=charset)
-            self._syntax = outer
-            return Key(tag, "SQ", items=items), offset
-        stop = self._skip(offset, length, end, tag)
-        return Key(tag, vr, bytes(self._data[offset:stop])), stop
 
-    def _header(self, offset: int, end: int) -> tuple[int, str, int, int]:
-        tag = self._tag(offset, end)
-        order = self._syntax.order
-        if self._syntax.implicit:
-            start = self._skip(offset, 8, end, tag)
-            return tag, standard_vr(tag), struct.unpack_from(order + "L", self._data, offset + 4)[0], start
-        start = self._skip(offset, 8, end, tag)
-        vr = self._data[offset + 4 : offset + 6].decode("ascii", "replace")
-        if not (vr.isalpha() and vr.isupper() and vr.isascii()):
-            raise IdentifierError(f"{tag_name(tag)} has no valid VR", tag)
-        if vr not in LONG_VRS:
-            return tag, vr, struct.unpack_from(order + "H", self._data, offset + 6)[0], start
-        start = self._skip(offset, 12, end, tag)
-        return tag, vr, struct.unpack_from(order + "L", self._data, offset + 8)[0], start
-
-    def _sequence(
-        self, tag: int, length: int, offset: int, end: int, *, depth: int, charset: CharacterSet
-    ) -> tuple[tuple[Identifier, ...], int]:
-        delimited = length == UNDEFINED
-        stop = end if delimited else self._skip(offset, length, end, tag)
-        items: list[Identifier] = []
-        while offset < stop:
-            found = self._tag(offset, stop)
-            item_length = struct.unpack_from(
-                self._syntax.order + "L", self._data, self._skip(offset, 8, stop, tag) - 4
-            )[0]
-            offset += 8
-            if found == SEQUENCE_END and delimited:
-                return tuple(items), offset
-            if found != ITEM:
-                raise IdentifierError(f"{tag_name(tag)} holds something that is no item", tag)
-            undefined = item_length == UNDEFINED
-            item_end = stop if undefined else self._skip(offset, item_length, stop, tag)
-            item, offset = self.data_set(offset, item_end, depth=depth + 1, charset=charset, delimited=undefined)
-            items.append(item)
-        if delimited:
-            raise IdentifierError(f"{tag_name(tag)} has no end", tag)
-        return tuple(items), offset
-
-    def _tag(self, offset: int, end: int) -> int:
-        self._skip(offset, 8, end)
-        group, element = struct.unpack_from(self._syntax.order + "HH", self._data, offset)
-        return int(group << 16 | element)
-
-    def _skip(self, offset: int, length: int, end: int, tag: int | None = None) -> int:
-        stop = offset + length
-        if stop <= end:
-            return stop
-        if tag is None:
-            raise IdentifierError("The identifier ends inside an element")
-        raise IdentifierError(f"{tag_name(tag)} is longer than what holds it", tag)
+    def told(self, error: MalformedDataSet) -> IdentifierError:
+        """Return the fault in words for the modality's engineer, who reads its name."""
+        in_item = bool(self._frames) and self._frames[-1][0] is Kind.ITEM
+        holder = self._sequences[-1][0] if self._sequences else 0
+        if error.fault in _WITHOUT_END:
+            return IdentifierError("An item has no end") if in_item else _about(holder, "{} has no end")
+        is_delimiter = error.tag >> 16 == ITEM_GROUP
+        if holder and not in_item and (is_delimiter or error.fault is Fault.NO_ITEM):
+            return _about(holder, "{} holds something that is no item")
+        if is_delimiter:
+            return IdentifierError(f"An item delimiter {tag_name(error.tag)} where an element belongs")
+        return _about(error.tag, _WORDS.get(error.fault) or f"{{}}: {error.fault}")
 
 
-def _identifier(keys: dict[int, Key], charset: CharacterSet) -> Identifier:
-    return Identifier(dict(sorted(keys.items())), charset)
+_WITHOUT_END = frozenset({Fault.NO_END, Fault.ENDS_IN_SEQUENCE})
+_WORDS = {
+    Fault.NO_VR: "{} has no valid VR",
+    Fault.ODD_VR: "{} has no valid VR",
+    Fault.TOO_LONG: "{} is longer than what holds it",
+    Fault.ENDS_IN_ELEMENT: "The identifier ends inside an element",
+}
 
 
-def _charset(key: Key, inherited: CharacterSet) -> CharacterSet:
-    value = key.value.decode("ascii", "replace").strip(_PADDING)
-    return CharacterSet(split_terms(value)) if value else inherited
+def _about(tag: int, text: str) -> IdentifierError:
+    """Return the error that ``text`` tells of, with the element's name where it says {}."""
+    return IdentifierError(text.format(tag_name(tag))[:64], *([tag] if "{}" in text else []))
+
+
+_VR_NAMES = {vr: vr.decode() for vr in (*SHORT_VRS, *LONG_VRS, b"")}
+
+
+def _charset(value: bytes, inherited: CharacterSet) -> CharacterSet:
+    text = value.decode("ascii", "replace").strip(_PADDING)
+    return CharacterSet(split_terms(text)) if text else inherited

@@ -15,6 +15,7 @@ from typing import TypeVar
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.lookups import Exact
 
+from dicom_encoding.elements import tag_name
 from mwl_admin.models import Patient, ScheduledProcedureStep
 from mwl_admin.worklist import keys
 from mwl_admin.worklist.attributes import (
@@ -28,7 +29,7 @@ from mwl_admin.worklist.attributes import (
 )
 from mwl_admin.worklist.directory import Directory, StationEntry
 from mwl_admin.worklist.errors import MatchingKeyError
-from mwl_admin.worklist.identifier import Identifier, Key, tag_name
+from mwl_admin.worklist.identifier import Identifier, Key
 from mwl_admin.worklist.lookups import NameGroup, Wildcard
 from mwl_admin.worklist.spans import Zoned, any_span, start_condition
 

@@ -11,7 +11,7 @@ from environs import FileAwareEnv
 from gateway_settings import shared
 from gateway_settings.environment import read as read_setting
 from gateway_settings.values import boolean, choice, whole_number
-from mwl_admin.worklist.syntax import MAX_INFLATED
+from mwl_admin.worklist.identifier import MAX_INFLATED
 
 
 @dataclass(frozen=True, slots=True)

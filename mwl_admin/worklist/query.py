@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 
+from dicom_encoding.syntaxes import SYNTAXES
 from mwl_admin.models import ScheduledProcedureStep
 from mwl_admin.validators import validate_ae_title
 from mwl_admin.worklist import scope, strangers
@@ -29,7 +30,6 @@ from mwl_admin.worklist.matching import Condition, match
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.response import Plan, compile_plan
 from mwl_admin.worklist.spans import Zoned
-from mwl_admin.worklist.syntax import SYNTAXES
 from mwl_admin.worklist.values import Context
 
 CHUNK = 200

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dicom_encoding.elements import LONG_VRS
+from dicom_encoding.syntaxes import Syntax
 from mwl_admin.worklist.attributes import (
     ATTRIBUTES,
     SPECIFIC_CHARACTER_SET,
@@ -19,7 +21,6 @@ from mwl_admin.worklist.attributes import (
 )
 from mwl_admin.worklist.charset import CharacterSet
 from mwl_admin.worklist.identifier import Identifier, Key
-from mwl_admin.worklist.syntax import LONG_VRS, Syntax
 from mwl_admin.worklist.values import Context, no_items
 
 Row = Sequence[Any]
@@ -159,7 +160,7 @@ class _Compiler:
             if attribute.multiple and vr not in _WHOLE_VRS
             else charset.encode
         )
-        limited = vr not in LONG_VRS and not self.syntax.implicit
+        limited = vr.encode() not in LONG_VRS and not self.syntax.implicit
 
         def to_bytes(text: str) -> bytes:
             if not text.isascii():

@@ -58,6 +58,7 @@ def load() -> ListenerConfig:
         ("TOY_MAX_MESSAGES_BYTES", "1"),
         ("TOY_MAX_WAITING_PER_ADDRESS", "0"),
         ("TOY_MAX_NESTING", "0"),
+        ("TOY_MAX_NESTING", "129"),
         ("TOY_ALLOWED_NETWORKS", "10.0.0.0/99"),
         ("TOY_ALLOWED_NETWORKS", "10.0.0.1/8"),
         ("TOY_ALLOWED_CALLING_AE", "A\\B"),

@@ -18,11 +18,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from dicom_encoding.faults import MalformedDataSet
+from dicom_encoding.walk import check_nesting
 from dicom_listener import dimse
 from dicom_listener.answers import encode_response
 from dicom_listener.negotiation import MalformedRequest, agree, read_request
 from dicom_listener.service import Response
-from dicom_listener.structure import MalformedDataSet, check_nesting
 from tests.clients.raw import (
     ABORT_BY_USER,
     COMMAND,

@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 )
 from pydicom.uid import generate_uid
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.api.tokens import BUCKETS
 from mwl_admin.entries.tables.files import read
 from mwl_admin.entries.tables.rows import import_table
@@ -38,7 +39,6 @@ from mwl_admin.patients.identity import is_placeholder
 from mwl_admin.patients.merging import merge
 from mwl_admin.wlfiles.importing import import_files
 from mwl_admin.worklist.policy import Policy
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 from tests.api.bodies import STEPS, WORKLIST, step
 from tests.api.conftest import Caller, caller
 from tests.mpps.scu import creation

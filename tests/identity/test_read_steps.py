@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.entries.tables.files import read
 from mwl_admin.entries.tables.rows import import_table
 from mwl_admin.models import (
@@ -22,7 +23,6 @@ from mwl_admin.models import (
     WorklistQuery,
 )
 from mwl_admin.wlfiles.importing import import_files
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 from tests.api.bodies import ENTRY, STEPS, WORKLIST, entry, problems, step
 from tests.api.conftest import Caller, full_buckets, ris
 from tests.mwl_admin.pages import open_form

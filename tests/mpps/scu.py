@@ -18,8 +18,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     ModalityWorklistInformationFind,
 )
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.models import ScheduledProcedureStep
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 from simulator.answers import keep_answers
 
 MPPS = str(ModalityPerformedProcedureStep)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_admin.mpps import dataset, report
 from mwl_admin.mpps.attributes import TABLE
 from mwl_admin.worklist.errors import IdentifierError
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tests.mpps.scu import changes, creation, final, series
 from tests.worklist.cast import decoded, encoded
 

@@ -13,10 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 from pydicom import Dataset
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
 from mwl_admin.mpps import dataset, operations
 from mwl_admin.mpps.where import done_elsewhere
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 from tests.mpps.scu import creation, final, series, unscheduled
 from tests.mwl_admin.conftest import anna, browser
 from tests.worklist.cast import encoded, make_station, make_step

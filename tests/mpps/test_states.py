@@ -11,9 +11,9 @@ from pydicom import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
+from dicom_encoding.syntaxes import IMPLICIT_LITTLE
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.patients.merging import merge
-from mwl_admin.worklist.syntax import IMPLICIT_LITTLE
 from tests.mpps.scu import Modality, changes, creation, final, modality, offered, series, unscheduled
 from tests.mwl_scp.conftest import Provider
 from tests.worklist.cast import make_station, make_step

@@ -11,7 +11,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification  # type: ignore[attr-defined]
 
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from simulator.answers import keep_answers
 
 

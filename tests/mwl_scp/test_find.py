@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 from pynetdicom.dsutils import encode
 
-from mwl_admin.worklist.syntax import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from dicom_encoding.syntaxes import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tests.clients.raw import COMMAND, LAST, RawPeer, cancel, p_data, pdv
 from tests.clients.raw import find as raw_find
 from tests.components import requires

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from mwl_admin.worklist.syntax import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from dicom_encoding.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tests.clients.raw import COMMAND, LAST, WORKLIST_FIND, RawPeer, association_request, context_item, p_data, pdv
 from tests.clients.raw import find as raw_find
 from tests.components import requires

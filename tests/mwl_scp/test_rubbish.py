@@ -12,8 +12,8 @@ import pytest
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_FIND
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_admin.models import WorklistQuery
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tests.mwl_scp.conftest import Provider
 from tests.mwl_scp.scu import association, find
 from tests.waiting import wait_until

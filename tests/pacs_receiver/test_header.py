@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from dicom_encoding.walk import HIGHEST_NESTING
 from pacs_receiver import attributes
-from pacs_receiver.header import DEPTH_LIMIT, Scan
+from pacs_receiver.header import Scan
 from pacs_receiver.oddities import Malformed
 from tests.pacs_receiver.images import EXPLICIT, encode, image
 from tests.pacs_receiver.testdata import REGULAR, data_set_of
@@ -139,7 +140,7 @@ MALFORMED = {
     "a delimiter with a length": undefined(0x00400275, "SQ", b"\xfe\xff\xdd\xe0\x02\0\0\0ab"),
     "a fragment of undefined length": undefined(0x7FE00010, "OB", ITEM + SEQUENCE_END),
     "a text of undefined length": undefined(0x00104000, "UT", SEQUENCE_END),
-    "too deep a nesting": sequence_of(DEPTH_LIMIT),
+    "too deep a nesting": sequence_of(HIGHEST_NESTING),
     "two Patient IDs": NAME + element(0x00100020, "LO", b"P2"),
     "a whole Part 10 file": bytes(128) + b"DICM" + NAME,
     "no VR where one belongs": encode(image(), IMPLICIT),

@@ -25,6 +25,7 @@ from django.utils import timezone
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.models import PerformedProcedureStep, WorklistQuery
 from mwl_admin.mpps import operations
 from mwl_admin.mpps.attributes import MANDATORY_AT_CREATION
@@ -33,7 +34,6 @@ from mwl_admin.site import cleanup
 from mwl_admin.worklist.cutting import MARK, cut
 from mwl_admin.worklist.identifier import Identifier, Key, parse
 from mwl_admin.worklist.jsonmodel import to_json
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 from mwl_scp import mpps, recording
 from mwl_scp.limits import Limits
 from mwl_scp.recording import Record, Recorder

@@ -10,9 +10,9 @@ from django.test import Client
 from django.urls import reverse
 from pydicom import Dataset
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
 from mwl_admin.mpps import dataset, operations
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 from tests.mpps.scu import creation, final
 from tests.site.conftest import Login
 from tests.site.test_today import make_today, shown

@@ -13,11 +13,11 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
+from dicom_encoding.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_admin.models import Patient, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station
 from mwl_admin.worklist.identifier import Identifier, parse
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import Query, prepare
-from mwl_admin.worklist.syntax import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 
 DAY = datetime.date(2026, 5, 4)
 NOON = datetime.datetime(2026, 5, 4, 12, 0)  # noqa: DTZ001 - the department's wall clock

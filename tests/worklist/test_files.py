@@ -11,8 +11,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from pydicom import Dataset, dcmread
 
+from dicom_encoding.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Station
-from mwl_admin.worklist.syntax import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tests.components import requires
 from tests.worklist.cast import encoded, found, identifier, make_station, make_step
 

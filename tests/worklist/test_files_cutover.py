@@ -13,8 +13,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from pydicom import Dataset, dcmread
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_admin.models import Patient, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station, StepStatus
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tests.worklist.cast import answers, encoded, identifier, make_station, make_step
 
 pytestmark = pytest.mark.usefixtures("rolled_back")

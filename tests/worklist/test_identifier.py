@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 
+from dicom_encoding.syntaxes import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, SYNTAXES
 from mwl_admin.worklist.errors import IdentifierError
-from mwl_admin.worklist.identifier import MAX_DEPTH, MAX_KEYS, parse
+from mwl_admin.worklist.identifier import MAX_KEYS, MAX_NESTING, parse
 from mwl_admin.worklist.jsonmodel import to_json
-from mwl_admin.worklist.syntax import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, SYNTAXES
 from tests.worklist.cast import encoded, identifier
 
 STEP_SEQUENCE, MODALITY, PATIENT_NAME = 0x00400100, 0x00080060, 0x00100010
@@ -112,7 +112,7 @@ def nested(depth: int) -> bytes:
             IMPLICIT_LITTLE,
             "An item has no end",
         ),
-        (nested(MAX_DEPTH + 1), IMPLICIT_LITTLE, f"Sequences are nested deeper than {MAX_DEPTH}"),
+        (nested(MAX_NESTING + 1), IMPLICIT_LITTLE, f"Sequences are nested more than {MAX_NESTING} deep"),
         (b"\x10\x00\x20\x00\x00\x00\x00\x00" * (MAX_KEYS + 1), IMPLICIT_LITTLE, f"More than {MAX_KEYS} keys"),
         (b"not deflated", DEFLATED_LITTLE, "The deflated identifier cannot be inflated"),
         (b"", "1.2.840.10008.1.2.4.50", "The transfer syntax is not one for identifiers"),

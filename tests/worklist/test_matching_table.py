@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from dicom_encoding.syntaxes import IMPLICIT_LITTLE
 from mwl_admin.models import ProtocolCode, ScheduledProcedureStep
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES, Matching
 from mwl_admin.worklist.errors import MatchingKeyError
 from mwl_admin.worklist.identifier import parse
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import prepare
-from mwl_admin.worklist.syntax import IMPLICIT_LITTLE
 from tests.worklist.cast import NOBODY, NOON, encoded, found, identifier, make_station, make_step, query
 
 pytestmark = pytest.mark.usefixtures("rolled_back")

@@ -7,12 +7,12 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from benchmarks.worklist_data import fill
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.models import ScheduledProcedureStep
 from mwl_admin.worklist.directory import Directory
 from mwl_admin.worklist.identifier import Identifier
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import prepare
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 from tests.worklist.cast import DAY, NOON, identifier, parsed, query
 
 ENTRIES = 60_000

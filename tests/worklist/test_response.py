@@ -12,12 +12,12 @@ import pytest
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
 
+from dicom_encoding.syntaxes import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_admin.models import ProtocolCode, ScheduledProcedureStep
 from mwl_admin.models.station import CharacterSet as Offered
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import prepare
-from mwl_admin.worklist.syntax import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tests.worklist.cast import NOBODY, answers, decoded, encoded, identifier, make_station, make_step, parsed, query
 
 pytestmark = pytest.mark.usefixtures("rolled_back")

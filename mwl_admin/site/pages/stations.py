@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from pydicom import Dataset
 from pydicom.filereader import read_dataset
 
+from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.devices.echo import echo
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, WorklistQuery
 from mwl_admin.site import reading
@@ -26,7 +27,6 @@ from mwl_admin.worklist.errors import QueryError
 from mwl_admin.worklist.identifier import Identifier
 from mwl_admin.worklist.jsonmodel import from_json
 from mwl_admin.worklist.query import prepare
-from mwl_admin.worklist.syntax import EXPLICIT_LITTLE
 
 STUDIES_LOOKED_AT = 300
 SHOWN = 200

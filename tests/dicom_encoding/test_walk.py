@@ -8,7 +8,8 @@ from io import BytesIO
 import pytest
 from pydicom import Dataset, dcmwrite
 
-from dicom_listener.structure import MalformedDataSet, NestedTooDeep, check_nesting
+from dicom_encoding.faults import MalformedDataSet, NestedTooDeep
+from dicom_encoding.walk import check_nesting
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -75,11 +76,11 @@ def test_a_hundred_thousand_levels_cost_no_stack_and_no_time() -> None:
     start = struct.pack("<HH2sHL", 0x0040, 0x0275, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
         "<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF
     )
-    check_nesting(start * 100, EXPLICIT, 100)
+    ends = struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    check_nesting(start * 100 + ends * 100, EXPLICIT, 100)
     with pytest.raises(NestedTooDeep):
         check_nesting(start * 100_000, EXPLICIT, 100)
 
 
-def test_deflated_and_empty_data_sets_are_not_looked_into() -> None:
+def test_an_empty_data_set_holds() -> None:
     check_nesting(b"", EXPLICIT, 1)
-    check_nesting(b"\xff\xff\xff", "1.2.840.10008.1.2.1.99", 1)
