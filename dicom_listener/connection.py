@@ -8,6 +8,7 @@ The thread that owns a connection blocks in ``recv_into`` with no time-out of it
 from __future__ import annotations
 
 import contextlib
+import mmap
 import select
 import socket
 import ssl
@@ -53,7 +54,8 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._view = memoryview(bytearray(BUFFER_SIZE))
+        # of an anonymous mapping only those pages take memory that were written to: few, on a quiet association
+        self._view = memoryview(mmap.mmap(-1, BUFFER_SIZE))
         self._start = 0
         self._end = 0
         self._idle = False

@@ -158,7 +158,7 @@ def test_an_abort_ends_the_association_without_an_answer(
     associated.send(ABORT_BY_USER)
     assert associated.is_ended()
     listener.wait_until_at_rest()
-    assert any("how=aborted by peer" in line for line in log_lines())
+    assert any("how='aborted by peer'" in line for line in log_lines())
 
 
 def test_a_pdu_of_exactly_the_negotiated_length_is_taken(listener: Listening, associated: RawPeer) -> None:
