@@ -27,7 +27,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import build_context
 
 from dicom_listener import health_server
-from dicom_listener.health_server import Answer
+from dicom_listener.health_server import HealthAnswer
 from dicom_listener.identity import HEALTH_AE_TITLE, IMPLEMENTATION_CLASS_UID
 from dicom_listener.pdu import PduType
 from gateway_settings.log import log_failure
@@ -159,12 +159,12 @@ def serve(config: ListenerConfig, listening: socket.socket, checks: Mapping[str,
     """Answer `/health` and `/metrics` until SIGTERM or until the master is gone."""
     every_check: dict[str, Check] = {"association": probe, **checks}
 
-    def told_health() -> Answer:
+    def told_health() -> HealthAnswer:
         well, body = report(seats, every_check)
         code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-        return Answer(code, "application/json", json.dumps({"service": config.name, **body}).encode())
+        return HealthAnswer(code, "application/json", json.dumps({"service": config.name, **body}).encode())
 
-    pages = {"/health": told_health, "/metrics": lambda: Answer(HTTPStatus.OK, *_metrics())}
+    pages = {"/health": told_health, "/metrics": lambda: HealthAnswer(HTTPStatus.OK, *_metrics())}
     health_server.serve(listening, pages, lifeline=lifeline)
 
 

@@ -32,7 +32,7 @@ _SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HealthAnswer:
     """What a page says."""
 
     status: HTTPStatus
@@ -52,11 +52,11 @@ class Answer:
         return "\r\n".join([*lines, "", ""]).encode() + (self.body if with_body else b"")
 
 
-def _told(status: HTTPStatus, text: str, allow: str = "") -> Answer:
-    return Answer(status, "text/plain", f"{text}\n".encode(), allow)
+def _told(status: HTTPStatus, text: str, allow: str = "") -> HealthAnswer:
+    return HealthAnswer(status, "text/plain", f"{text}\n".encode(), allow)
 
 
-Page = Callable[[], Answer]
+Page = Callable[[], HealthAnswer]
 
 
 def serve(listening: socket.socket, pages: Mapping[str, Page], *, lifeline: int) -> None:
@@ -82,7 +82,7 @@ class _Server:
     def __init__(self, pages: Mapping[str, Page], threads: ThreadPoolExecutor) -> None:
         self._pages = pages
         self._threads = threads
-        self._being_computed: dict[str, asyncio.Future[Answer]] = {}
+        self._being_computed: dict[str, asyncio.Future[HealthAnswer]] = {}
         self._places = Slots(_CONNECTIONS, _PER_ADDRESS)
         self._lobby = Lobby(self._places, threads=0)
 
@@ -141,7 +141,7 @@ class _Server:
             answer = _told(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error")
         return answer.encode(with_body=method == "GET")
 
-    async def _computed(self, path: str, page: Page) -> Answer:
+    async def _computed(self, path: str, page: Page) -> HealthAnswer:
         """Return what the page says; who asks while it is computed gets the same."""
         future = self._being_computed.get(path)
         if future is None:

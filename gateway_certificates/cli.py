@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from gateway_certificates import site
-from gateway_certificates.files import Refused, Store, load_chain, set_aside, write_new
+from gateway_certificates.files import CertificateRefused, Store, load_chain, set_aside, write_new
 from gateway_certificates.making import alternative_names, make_authority, make_device, make_server
 from gateway_settings import shared
 from gateway_settings.environment import environment, exit_on_bad_setting, read
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with exit_on_bad_setting():
             run(store(), options)
-    except Refused as error:
+    except CertificateRefused as error:
         print(error, file=sys.stderr)  # noqa: T201
         return EXIT_REFUSED
     return EXIT_DONE
@@ -132,7 +132,7 @@ def _command(
 
 def _ca(kept: Store, options: argparse.Namespace) -> None:
     if kept.authority_key.exists():
-        raise Refused(
+        raise CertificateRefused(
             f"{kept.authority_key} is there already: with another authority no device would be known any longer"
         )
     made = make_authority(options.name, options.days)
@@ -179,7 +179,7 @@ def _set_aside(options: argparse.Namespace, *paths: Path) -> None:
 def _show(kept: Store, options: argparse.Namespace) -> None:
     paths = options.files or kept.certificates()
     if not paths:
-        raise Refused(f"there are no certificates in {kept.tls} and {kept.authority}")
+        raise CertificateRefused(f"there are no certificates in {kept.tls} and {kept.authority}")
     now = datetime.datetime.now(datetime.UTC)
     for path in paths:
         certificate = load_chain(path)[0]

@@ -18,7 +18,7 @@ from gateway_certificates.making import Issued, PrivateKey
 from gateway_settings.private import make_folder
 
 
-class Refused(Exception):
+class CertificateRefused(Exception):
     """Something can't be done as it was asked for; the text is one line that says why."""
 
 
@@ -59,19 +59,22 @@ class Store:
         return [*fixed, *sorted((self.authority / "devices").glob("*.pem"))]
 
     def load_authority(self) -> Issued:
-        """Return the authority; raise :class:`Refused` where there is none."""
+        """Return the authority; raise :class:`CertificateRefused` where there is none."""
         if not self.authority_certificate.exists() or not self.authority_key.exists():
-            raise Refused(
+            raise CertificateRefused(
                 f"there is no authority in {self.authority} yet; make one by: python -m gateway_certificates ca"
             )
         return Issued(load_chain(self.authority_certificate)[0], load_key(self.authority_key))
 
 
 def write_new(issued: Issued, certificate: Path, key: Path) -> None:
-    """Write a certificate and its key into new files; raise :class:`Refused` when one of them is there already."""
+    """Write a certificate and its key into new files.
+
+    :raises CertificateRefused: one of the two files is there already.
+    """
     for path in (certificate, key):
         if path.exists():
-            raise Refused(
+            raise CertificateRefused(
                 f"{path} is there already and is not overwritten; --renew sets it aside and makes another one"
             )
         make_folder(path.parent)
@@ -103,27 +106,29 @@ def _write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise Refused(f"{path} can't be written: {error.strerror}") from error
+        raise CertificateRefused(f"{path} can't be written: {error.strerror}") from error
 
 
 def load_chain(path: Path) -> list[x509.Certificate]:
-    """Return the certificates in a PEM file, the holder's own one first; raise :class:`Refused`."""
+    """Return the certificates in a PEM file, the holder's own one first; raise :class:`CertificateRefused`."""
     try:
         return x509.load_pem_x509_certificates(_content(path))
     except ValueError as error:
-        raise Refused(f"{path} holds no certificate in PEM form") from error
+        raise CertificateRefused(f"{path} holds no certificate in PEM form") from error
 
 
 def load_key(path: Path) -> PrivateKey:
-    """Return the private key in a PEM file that no password protects; raise :class:`Refused`."""
+    """Return the private key in a PEM file that no password protects; raise :class:`CertificateRefused`."""
     try:
         key = serialization.load_pem_private_key(_content(path), password=None)
     except TypeError as error:
-        raise Refused(f"{path} is protected by a password; nobody is there to type it when a service starts") from error
+        raise CertificateRefused(
+            f"{path} is protected by a password; nobody is there to type it when a service starts"
+        ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise Refused(f"{path} holds no private key in PEM form") from error
+        raise CertificateRefused(f"{path} holds no private key in PEM form") from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise Refused(f"{path} holds a key that is neither RSA nor of an elliptic curve")
+        raise CertificateRefused(f"{path} holds a key that is neither RSA nor of an elliptic curve")
     return key
 
 
@@ -131,4 +136,4 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Refused(f"{path} can't be read by user {os.geteuid()}: {error.strerror}") from error
+        raise CertificateRefused(f"{path} can't be read by user {os.geteuid()}: {error.strerror}") from error

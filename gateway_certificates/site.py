@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from gateway_certificates.files import Refused, load_chain, load_key, replace
+from gateway_certificates.files import CertificateRefused, load_chain, load_key, replace
 from gateway_certificates.making import Issued, alternative_names, make_self_signed
 from gateway_settings.addresses import is_loopback
 from gateway_settings.private import make_folder
@@ -35,7 +35,7 @@ def prepare(folder: Path, hosts: Sequence[str], certificate: Path | None, key: P
     make_folder(folder)
     if _has_content(certificate) or _has_content(key):
         if not (_has_content(certificate) and _has_content(key)) or certificate is None or key is None:
-            raise Refused("a certificate and its private key are both needed: one of the two is missing")
+            raise CertificateRefused("a certificate and its private key are both needed: one of the two is missing")
         return _take(folder, hosts, certificate, key)
     return _make(folder, hosts)
 
@@ -43,7 +43,7 @@ def prepare(folder: Path, hosts: Sequence[str], certificate: Path | None, key: P
 def _take(folder: Path, hosts: Sequence[str], certificate: Path, key: Path) -> list[str]:
     chain, private_key = load_chain(certificate), load_key(key)
     if chain[0].public_key() != private_key.public_key():
-        raise Refused(f"{key} is not the private key of the first certificate in {certificate}")
+        raise CertificateRefused(f"{key} is not the private key of the first certificate in {certificate}")
     covered = [host for host in nameable(hosts) if _covers(chain[0], host)]
     links = b"".join(link.public_bytes(serialization.Encoding.PEM) for link in chain)
     replace(folder / SERVED, links + Issued(chain[0], private_key).key_pem())
@@ -79,7 +79,7 @@ def _own(path: Path, names: Sequence[str]) -> x509.Certificate | None:
     try:
         certificate = load_chain(path)[0]
         load_key(path)
-    except Refused:
+    except CertificateRefused:
         return None
     expires = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     is_own = certificate.issuer == certificate.subject and _names_of(certificate) == set(alternative_names(names))

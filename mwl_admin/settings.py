@@ -17,7 +17,7 @@ from mwl_admin import environment
 from mwl_admin.entries.tables.limits import TableLimits
 from mwl_admin.site import languages
 from mwl_admin.web import headers
-from mwl_admin.web.limits import API_BODY_BYTES, Limits
+from mwl_admin.web.limits import API_BODY_BYTES, HttpLimits
 from mwl_admin.worklist import policy
 
 _env = read_environment()
@@ -201,7 +201,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # What clients may take of the server before, and after, they are known.
 _seconds, _bytes = values.whole_number(1, 3600), values.whole_number(65_536, 2**40)
-WEB_LIMITS = Limits(
+WEB_LIMITS = HttpLimits(
     connections=read(_env, "WEB_MAX_CONNECTIONS", values.whole_number(8, 10_000), "512"),
     connections_per_address=read(_env, "WEB_MAX_CONNECTIONS_PER_ADDRESS", values.whole_number(1, 10_000), "100"),
     head_seconds=read(_env, "WEB_HEAD_SECONDS", _seconds, "10"),

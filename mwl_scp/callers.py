@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from dicom_listener.access import Reason
 from gateway_settings.log import log_failure
-from mwl_admin.devices.callers import Call, is_legal, note
+from mwl_admin.devices.callers import ObservedCall, is_legal, note
 from mwl_admin.models import Station
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _SECONDS = 5.0
 _WAITING = 200
 
 
-class Callers:
+class CallWriter:
     """Writes calls in a thread of its own: the first at once, what comes within ``seconds`` together.
 
     At most ``waiting`` AE titles wait; beyond that, and when the database refuses, calls are forgotten: the next tells.
@@ -39,14 +39,14 @@ class Callers:
     def __init__(self, *, seconds: float = _SECONDS, waiting: int = _WAITING) -> None:
         self._seconds = seconds
         self._room = waiting
-        self._calls: dict[tuple[str, bool], Call] = {}
+        self._calls: dict[tuple[str, bool], ObservedCall] = {}
         self._lock = threading.Lock()
         self._some = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="callers", daemon=True)
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[Callers]:
+    def running(self) -> Iterator[CallWriter]:
         """Write while the context lasts; what waits at its end is still written."""
         self._thread.start()
         try:
@@ -73,7 +73,7 @@ class Callers:
         return watch
 
     def _note(self, ae_title: str, address: str, because: str = "") -> None:
-        call = Call(ae_title.strip(" "), address, timezone.now(), because)
+        call = ObservedCall(ae_title.strip(" "), address, timezone.now(), because)
         key = call.ae_title, bool(because)
         with self._lock:
             earlier = self._calls.get(key)
@@ -112,7 +112,7 @@ def _is_for_now(rejected: Rejected) -> bool:
     return rejected.reason in {Reason.CONGESTION, Reason.LOCAL_LIMIT}
 
 
-def write(calls: Iterable[Call]) -> None:
+def write(calls: Iterable[ObservedCall]) -> None:
     """Note stations' echoes, strangers', and who was turned away; those of long ago are forgotten."""
     # Always in one order, so that two workers take turns and wait for none.
     legal = sorted((call for call in calls if is_legal(call.ae_title)), key=lambda call: (call.ae_title, call.at))
@@ -120,5 +120,5 @@ def write(calls: Iterable[Call]) -> None:
         note(call for call in legal if call.because or not _is_station(call))
 
 
-def _is_station(call: Call) -> bool:
+def _is_station(call: ObservedCall) -> bool:
     return bool(Station.objects.filter(ae_title=call.ae_title).update(last_echo_at=call.at))

@@ -12,7 +12,7 @@ from gateway_settings import shared
 from gateway_settings.environment import read
 from gateway_settings.values import whole_number
 from mwl_admin.worklist.policy import Policy
-from mwl_scp.limits import Limits
+from mwl_scp.limits import RecordingLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Config:
     policy: Policy
     record_queries: bool
     retention_days: int
-    record_limits: Limits
+    record_limits: RecordingLimits
 
 
 def load(env: FileAwareEnv) -> Config:
@@ -44,7 +44,7 @@ def load(env: FileAwareEnv) -> Config:
         policy=settings.WORKLIST_POLICY,
         record_queries=settings.RECORD_QUERIES,
         retention_days=read(env, "MWL_QUERY_RETENTION_DAYS", whole_number(0, 36_500), "30"),
-        record_limits=Limits(
+        record_limits=RecordingLimits(
             keys=read(env, "MWL_RECORD_KEY_BYTES", whole_number(1024, 1024**2), "16384"),
             waiting=read(env, "MWL_RECORD_QUEUE_BYTES", whole_number(65_536, 1024**3), "16777216"),
             total=read(env, "MWL_RECORD_MAX_BYTES", whole_number(0, 1024**4), "1073741824"),

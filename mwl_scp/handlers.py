@@ -16,10 +16,10 @@ from dicom_listener.service import Response
 from mwl_admin.worklist.errors import NestingError, QueryError
 from mwl_admin.worklist.identifier import Identifier, parse
 from mwl_admin.worklist.policy import Policy
-from mwl_admin.worklist.query import Query, prepare
+from mwl_admin.worklist.query import PreparedQuery, prepare
 from mwl_scp import statuses
 from mwl_scp.pool import give_back
-from mwl_scp.recording import Record
+from mwl_scp.recording import QueryRecord
 
 if TYPE_CHECKING:
     from dicom_listener.service import AcceptedAssociation, Request
@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 def find(
-    policy: Policy, record: Callable[[Record], None], association: AcceptedAssociation, request: Request
+    policy: Policy, record: Callable[[QueryRecord], None], association: AcceptedAssociation, request: Request
 ) -> Iterator[Response]:
     """Answer one worklist query; what becomes of it is handed to ``record``, however it ends."""
-    taken = Record(
+    taken = QueryRecord(
         received_at=datetime.datetime.now(datetime.UTC),
         calling_ae_title=association.calling_ae,
         called_ae_title=association.called_ae,
@@ -57,7 +57,9 @@ def find(
         give_back()
 
 
-def _answer(policy: Policy, taken: Record, association: AcceptedAssociation, request: Request) -> Iterator[Response]:
+def _answer(
+    policy: Policy, taken: QueryRecord, association: AcceptedAssociation, request: Request
+) -> Iterator[Response]:
     close_old_connections()
     identifier = _identifier_of(policy, association, request)
     taken.identifier = identifier
@@ -89,7 +91,9 @@ def _identifier_of(policy: Policy, association: AcceptedAssociation, request: Re
         raise NestedTooDeep(limit) from error
 
 
-def _log_answer(query: Query, identifier: Identifier, association: AcceptedAssociation, taken: Record) -> None:
+def _log_answer(
+    query: PreparedQuery, identifier: Identifier, association: AcceptedAssociation, taken: QueryRecord
+) -> None:
     fields = {**association.peer(), "matches": len(taken.delivered), "keys": len(identifier.keys)}
     if query.truncated:
         logger.warning("worklist query answered; list cut at the maximum number of matches", extra={"fields": fields})
@@ -97,7 +101,7 @@ def _log_answer(query: Query, identifier: Identifier, association: AcceptedAssoc
         logger.info("worklist query answered", extra={"fields": fields})
 
 
-def _log_refusal(error: Exception, association: AcceptedAssociation, taken: Record) -> None:
+def _log_refusal(error: Exception, association: AcceptedAssociation, taken: QueryRecord) -> None:
     fields = association.peer(status=f"{taken.status:04X}", because=taken.error_comment)
     if isinstance(error, QueryError):
         logger.warning("worklist query refused", extra={"fields": fields})

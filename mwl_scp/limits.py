@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RecordingLimits:
     """Bytes that are kept: ``keys`` of one query, ``waiting`` of those still to be written, ``total``; 0 is no end."""
 
     keys: int = 16_384

@@ -21,7 +21,7 @@ from gateway_settings.log import log_failure
 from mwl_admin.models import Station, WorklistDelivery, WorklistQuery
 from mwl_admin.worklist.cutting import cut
 from mwl_admin.worklist.identifier import Identifier
-from mwl_scp.limits import Limits
+from mwl_scp.limits import RecordingLimits
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _DELIVERY_BYTES = 150
 
 
 @dataclass(slots=True)
-class Record:
+class QueryRecord:
     """One C-FIND and its answer; ``delivered`` are primary keys of the steps that were sent.
 
     ``keys`` are those of ``identifier`` as they are kept, and ``keys_cut`` tells that they are not all.
@@ -82,13 +82,15 @@ class Recorder:
     together are too large.
     """
 
-    def __init__(self, retention_days: int, *, limits: Limits | None = None, capacity: int = _CAPACITY) -> None:
+    def __init__(
+        self, retention_days: int, *, limits: RecordingLimits | None = None, capacity: int = _CAPACITY
+    ) -> None:
         self._retention_days = retention_days
-        self._limits = limits or Limits()
+        self._limits = limits or RecordingLimits()
         self._lock = threading.Lock()
         self._waiting = 0
         self._unpruned = 0
-        self._queue: queue.Queue[Record | None] = queue.Queue(capacity)
+        self._queue: queue.Queue[QueryRecord | None] = queue.Queue(capacity)
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
 
     @contextlib.contextmanager
@@ -101,7 +103,7 @@ class Recorder:
             self._queue.put(None)
             self._thread.join(timeout=10)
 
-    def record(self, taken: Record) -> None:
+    def record(self, taken: QueryRecord) -> None:
         """Take a record. Never waits and never raises."""
         taken.shorten(self._limits.keys)
         with self._lock:
@@ -138,8 +140,8 @@ class Recorder:
         if self._limits.total and self._unpruned > self._limits.total // _PRUNED_EACH:
             self._prune()
 
-    def _next(self, patience: float) -> tuple[list[Record], bool]:
-        batch: list[Record] = []
+    def _next(self, patience: float) -> tuple[list[QueryRecord], bool]:
+        batch: list[QueryRecord] = []
         try:
             found = self._queue.get(timeout=patience or None) if patience else self._queue.get_nowait()
             while found is not None:
@@ -151,7 +153,7 @@ class Recorder:
             return batch, False
         return batch, True
 
-    def _write(self, batch: list[Record]) -> None:
+    def _write(self, batch: list[QueryRecord]) -> None:
         for attempt in (1, 2):
             try:
                 connection.close_if_unusable_or_obsolete()
@@ -183,7 +185,7 @@ class Recorder:
             logger.info("old records deleted", extra={"fields": {"queries": deleted}})
 
 
-def write(batch: Iterable[Record]) -> None:
+def write(batch: Iterable[QueryRecord]) -> None:
     """Write records, their deliveries and the stations' last query in one transaction."""
     records = list(batch)
     with transaction.atomic():
@@ -217,7 +219,7 @@ def _still_there(wanted: set[int]) -> set[int]:
     return found
 
 
-def _row(taken: Record) -> WorklistQuery:
+def _row(taken: QueryRecord) -> WorklistQuery:
     return WorklistQuery(
         received_at=taken.received_at,
         calling_ae_title=taken.calling_ae_title[:16],

@@ -14,10 +14,10 @@ from dicom_listener.dimse import CommandField
 from dicom_listener.service import AcceptedAssociation, Collected, Service
 from mwl_scp import handlers, mpps
 from mwl_scp.access import both, known_devices
-from mwl_scp.callers import Callers
+from mwl_scp.callers import CallWriter
 from mwl_scp.config import Config
 from mwl_scp.pool import pooled
-from mwl_scp.recording import Record, Recorder
+from mwl_scp.recording import QueryRecord, Recorder
 from mwl_scp.reminding import reminding
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -31,8 +31,8 @@ def build(config: Config) -> Iterator[Service]:
         stack.enter_context(pooled())
         # It runs in any case: it also deletes what is old.
         recorder = stack.enter_context(Recorder(config.retention_days, limits=config.record_limits).running())
-        record: Callable[[Record], None] = recorder.record if config.record_queries else _forget
-        callers = stack.enter_context(Callers().running())
+        record: Callable[[QueryRecord], None] = recorder.record if config.record_queries else _forget
+        callers = stack.enter_context(CallWriter().running())
         stack.enter_context(reminding(config.policy))
         known = known_devices(config.policy)
         yield Service(
@@ -61,5 +61,5 @@ def _association_ended(_association: AcceptedAssociation) -> None:
     connections.close_all()
 
 
-def _forget(_record: Record) -> None:
+def _forget(_record: QueryRecord) -> None:
     return

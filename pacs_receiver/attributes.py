@@ -20,7 +20,7 @@ Level = Literal["patient", "study", "series", "instance"]
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
+class IndexedAttribute:
     """One indexed attribute. ``encoded`` marks the VRs that Specific Character Set applies to (PS3.5 §6.1.2.3)."""
 
     tag: int
@@ -30,21 +30,21 @@ class Attribute:
 
 
 INDEXED = (
-    Attribute(PATIENT_ID, "patient", "patient_id", encoded=True),
-    Attribute(PATIENT_ID_ISSUER, "patient", "issuer", encoded=True),
-    Attribute(0x00100010, "patient", "name", encoded=True),
-    Attribute(0x00100030, "patient", "birth_date"),
-    Attribute(0x00100040, "patient", "sex"),
-    Attribute(0x00080020, "study", "study_date"),
-    Attribute(0x00080030, "study", "study_time"),
-    Attribute(0x00080050, "study", "accession_number", encoded=True),
-    Attribute(0x00200010, "study", "study_id", encoded=True),
-    Attribute(0x00081030, "study", "description", encoded=True),
-    Attribute(0x00080060, "series", "modality"),
-    Attribute(0x00200011, "series", "series_number"),
-    Attribute(0x0008103E, "series", "description", encoded=True),
-    Attribute(0x00180015, "series", "body_part"),
-    Attribute(0x00200013, "instance", "instance_number"),
+    IndexedAttribute(PATIENT_ID, "patient", "patient_id", encoded=True),
+    IndexedAttribute(PATIENT_ID_ISSUER, "patient", "issuer", encoded=True),
+    IndexedAttribute(0x00100010, "patient", "name", encoded=True),
+    IndexedAttribute(0x00100030, "patient", "birth_date"),
+    IndexedAttribute(0x00100040, "patient", "sex"),
+    IndexedAttribute(0x00080020, "study", "study_date"),
+    IndexedAttribute(0x00080030, "study", "study_time"),
+    IndexedAttribute(0x00080050, "study", "accession_number", encoded=True),
+    IndexedAttribute(0x00200010, "study", "study_id", encoded=True),
+    IndexedAttribute(0x00081030, "study", "description", encoded=True),
+    IndexedAttribute(0x00080060, "series", "modality"),
+    IndexedAttribute(0x00200011, "series", "series_number"),
+    IndexedAttribute(0x0008103E, "series", "description", encoded=True),
+    IndexedAttribute(0x00180015, "series", "body_part"),
+    IndexedAttribute(0x00200013, "instance", "instance_number"),
 )
 
 WANTED = frozenset(
@@ -52,7 +52,7 @@ WANTED = frozenset(
     | {attribute.tag for attribute in INDEXED}
 )
 
-_BY_LEVEL: dict[str, tuple[Attribute, ...]] = {
+_BY_LEVEL: dict[str, tuple[IndexedAttribute, ...]] = {
     level: tuple(attribute for attribute in INDEXED if attribute.level == level)
     for level in ("patient", "study", "series", "instance")
 }

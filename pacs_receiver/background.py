@@ -54,7 +54,7 @@ _FREE_SPACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class JobResources:
     """What the jobs work with."""
 
     config: PacsConfig
@@ -91,14 +91,14 @@ def _follow(lifeline: int, stop: threading.Event) -> None:
 
 
 @contextmanager
-def _means(config: PacsConfig) -> Iterator[Means]:
+def _means(config: PacsConfig) -> Iterator[JobResources]:
     storage = Storage(config.storage_dir, fsync=config.fsync, min_free_bytes=config.min_free_bytes)
     storage.open()
     engine = open_engine(config)
     index = open_writer(config, engine)
     fetcher = _fetcher(config)
     try:
-        yield Means(
+        yield JobResources(
             config=config,
             engine=engine,
             storage=storage,
@@ -139,7 +139,7 @@ def _refresh_devices(fetcher: RegistryFetcher | None, _wish: Mapping[str, Any]) 
         raise TryLater(f"The list of devices could not be had: {error}") from error
 
 
-def _jobs(means: Means) -> list[Job]:
+def _jobs(means: JobResources) -> list[Job]:
     config, engine = means.config, means.engine
     commitments = CommitmentJobs.of(config, engine, means.storage, means.peers)
     jobs = [
@@ -162,7 +162,7 @@ def _jobs(means: Means) -> list[Job]:
     return jobs
 
 
-def _complete(means: Means) -> None:
+def _complete(means: JobResources) -> None:
     """Whoever is told of a study is told whose it is now."""
     config, engine = means.config, means.engine
     patient_changes.follow(engine)
@@ -171,7 +171,7 @@ def _complete(means: Means) -> None:
     )
 
 
-def _unsettled(means: Means) -> None:
+def _unsettled(means: JobResources) -> None:
     metrics.SET_ASIDE.set(len(aside.newer(means.storage.root)))
     metrics.MIXED_UP.set(queries.mixed_up(means.engine))
 
@@ -195,7 +195,7 @@ def _runway(config: PacsConfig, engine: Engine) -> None:
     metrics.RUNWAY_DAYS.set(float("inf") if runway.days is None else runway.days)
 
 
-def _housekeeping(means: Means) -> None:
+def _housekeeping(means: JobResources) -> None:
     config, engine = means.config, means.engine
     if not take_lease(engine, "housekeeping", time.time(), _HOUR):
         return

@@ -12,7 +12,7 @@ from pacs_receiver.index_tables import instance, series, study
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class InstancePlace:
     """Where the index says that an instance is, and the SHA-256 of its data set."""
 
     study_uid: str
@@ -25,7 +25,7 @@ class Place:
         return self.study_uid, self.series_uid, self.sop_instance_uid
 
 
-def place_of(engine: Engine, sop_instance_uid: str) -> Place | None:
+def place_of(engine: Engine, sop_instance_uid: str) -> InstancePlace | None:
     """Look an instance up; None when the index does not have it."""
     query = (
         select(study.c.study_uid, series.c.series_uid, instance.c.sop_instance_uid, instance.c.sha256)
@@ -35,7 +35,7 @@ def place_of(engine: Engine, sop_instance_uid: str) -> Place | None:
     )
     with reading(engine) as connection:
         row = connection.execute(query).one_or_none()
-    return None if row is None else Place(row[0], row[1], row[2], bytes(row[3]))
+    return None if row is None else InstancePlace(row[0], row[1], row[2], bytes(row[3]))
 
 
 def remove_row(engine: Engine, sop_instance_uid: str) -> bool:

@@ -65,7 +65,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], everyt
 def _run(everything: Everything, run: Callable[..., int], config: PacsConfig, options: argparse.Namespace) -> int:
     with everything(config) as (engine, storage, writer):
         try:
-            return run(settle.Means(engine, storage, writer, getpass.getuser()), options)
+            return run(settle.SettlingResources(engine, storage, writer, getpass.getuser()), options)
         except settle.NoSuchConflict as error:
             output.complain(str(error))
             return _EXIT_NOT_FOUND
@@ -74,13 +74,13 @@ def _run(everything: Everything, run: Callable[..., int], config: PacsConfig, op
             return _EXIT_NOT_DONE
 
 
-def _list(means: settle.Means, options: argparse.Namespace) -> int:
+def _list(means: settle.SettlingResources, options: argparse.Namespace) -> int:
     found = settle.listed(means.engine, means.storage, study_uid=options.study, everything=options.all)
     output.conflicts(found, as_json=options.json)
     return _EXIT_OK
 
 
-def _compare(means: settle.Means, options: argparse.Namespace) -> int:
+def _compare(means: settle.SettlingResources, options: argparse.Namespace) -> int:
     found = settle.find(means.storage, options.name)
     place = place_of(means.engine, found.sop_instance_uid)
     if place is None:
@@ -88,13 +88,13 @@ def _compare(means: settle.Means, options: argparse.Namespace) -> int:
     kept = means.storage.root / relative_path(*place.uids)
     try:
         differing = compare.differences(kept, found.path, with_values=options.values)
-    except compare.Unreadable as error:
+    except compare.UnreadableDataSet as error:
         raise settle.Unsettled(f"one of the files can't be read: {error}") from error
     output.differences(differing, as_json=options.json)
     return _EXIT_OK
 
 
-def _settle(means: settle.Means, options: argparse.Namespace) -> int:
+def _settle(means: settle.SettlingResources, options: argparse.Namespace) -> int:
     logging.getLogger("pacs_receiver.settle").setLevel(logging.ERROR)
     name = settle.find(means.storage, options.name).name
     done = "put in the place of what is kept" if options.action == settle.ACCEPT else "moved to the trash"
@@ -109,6 +109,6 @@ def _settle(means: settle.Means, options: argparse.Namespace) -> int:
     return _EXIT_OK
 
 
-def _history(means: settle.Means, options: argparse.Namespace) -> int:
+def _history(means: settle.SettlingResources, options: argparse.Namespace) -> int:
     output.settled(settle.history(means.engine), as_json=options.json)
     return _EXIT_OK

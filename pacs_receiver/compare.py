@@ -13,7 +13,7 @@ from pydicom.datadict import keyword_for_tag
 _LONGEST = 64
 
 
-class Unreadable(ValueError):
+class UnreadableDataSet(ValueError):
     """A file can't be read as a data set"""
 
 
@@ -21,7 +21,7 @@ def differences(kept: Path, came: Path, *, with_values: bool = False) -> list[di
     """Return the elements that are not the same in both files, with the path of sequences that they are in.
 
     Each has ``element`` (tag), ``keyword`` and ``what`` (``changed``, ``added``, ``removed``), and with values ``kept``
-    and ``came``, cut to 64 characters. Raises :class:`Unreadable`.
+    and ``came``, cut to 64 characters. Raises :class:`UnreadableDataSet`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the values are the modality's
@@ -32,7 +32,7 @@ def _read(path: Path) -> Dataset:
     try:
         return dcmread(path)
     except Exception as error:  # pydicom raises many kinds on what devices send
-        raise Unreadable(type(error).__name__) from error
+        raise UnreadableDataSet(type(error).__name__) from error
 
 
 def _compare(kept: Dataset, came: Dataset, within: str, *, with_values: bool) -> Iterator[dict[str, str]]:

@@ -36,7 +36,9 @@ def _settle(engine: Engine, storage: Storage, index: IndexWriter, wish: Mapping[
     if action not in (settle.ACCEPT, settle.DROP) or not isinstance(dry_run, bool):
         raise Declined(HTTPStatus.BAD_REQUEST, "action is accept or drop, dry_run true or false.")
     try:
-        return settle.settle(settle.Means(engine, storage, index, f"site: {who}"), action, name, dry_run=dry_run)
+        return settle.settle(
+            settle.SettlingResources(engine, storage, index, f"site: {who}"), action, name, dry_run=dry_run
+        )
     except settle.NoSuchConflict as error:
         if settle.is_settled(engine, action, name):
             return {"name": name, "action": action, "done": True}

@@ -15,7 +15,7 @@ from pacs_receiver import aside
 from pacs_receiver.changes import remove_empty_rows, remove_row_within
 from pacs_receiver.index import IndexWriter
 from pacs_receiver.index_tables import audit, instance, series, study
-from pacs_receiver.reconcile import Unreadable, adopt, record_of
+from pacs_receiver.reconcile import UnreadableInstance, adopt, record_of
 from pacs_receiver.storage import TRASH, Storage, relative_path
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def _adopt_newcomers(engine: Engine, storage: Storage, writer: IndexWriter, gone
     for uids in gone:
         path = storage.root / relative_path(*uids)
         if path.exists():
-            with contextlib.suppress(Unreadable, FileNotFoundError):
+            with contextlib.suppress(UnreadableInstance, FileNotFoundError):
                 adopt(engine, storage, writer, record_of(path, uids))
 
 

@@ -25,7 +25,7 @@ _NOBODY = frozenset({"UNKNOWN", "UNK", "NONE", "NULL", "NIL", "NA", "NOID", "ANO
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class IndexedPatient:
     """A patient as the index knows one; empty where there is no value. ``birth_date`` is a value of DA."""
 
     patient_id: str
@@ -40,12 +40,12 @@ class Change:
     """``before`` became ``after``. ``issuers`` are all spellings of the old ID's issuer; ``studies`` the UIDs told."""
 
     kind: Kind
-    before: Person
-    after: Person
+    before: IndexedPatient
+    after: IndexedPatient
     issuers: frozenset[str]
     studies: frozenset[str]
 
-    def takes(self, person: Person, study_uid: str) -> bool:
+    def takes(self, person: IndexedPatient, study_uid: str) -> bool:
         """Say whether a study of ``person`` is the new patient's by this change."""
         if person.patient_id != self.before.patient_id or person.issuer not in self.issuers:
             return False
@@ -63,7 +63,9 @@ class Change:
         return bool(is_told or same_name or same_date)
 
 
-def resolve(person: Person, study_uid: str, changes_of: Callable[[str, int], Iterable[tuple[int, Change]]]) -> Person:
+def resolve(
+    person: IndexedPatient, study_uid: str, changes_of: Callable[[str, int], Iterable[tuple[int, Change]]]
+) -> IndexedPatient:
     """Return whose a study is now that was stored as ``person``'s.
 
     ``changes_of`` gives the changes of a patient ID behind a position, in their order.
@@ -98,10 +100,10 @@ def parse(body: Mapping[str, Any]) -> Change:
     )
 
 
-def _person(value: object) -> Person:
+def _person(value: object) -> IndexedPatient:
     if not isinstance(value, dict):
         raise ValueError("person")
-    person = Person(*(_text(value.get(key)) for key in ("id", "issuer", "name", "birth_date", "sex")))
+    person = IndexedPatient(*(_text(value.get(key)) for key in ("id", "issuer", "name", "birth_date", "sex")))
     if not person.patient_id:
         raise ValueError("patient ID")
     return person

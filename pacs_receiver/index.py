@@ -22,7 +22,7 @@ from pacs_receiver import attributes, character_sets, index_parents
 from pacs_receiver.database import open_turn_file
 from pacs_receiver.exceptions import IndexUnavailable
 from pacs_receiver.index_parents import Cursor, Ids, Key, key_of
-from pacs_receiver.index_record import Record
+from pacs_receiver.index_record import InstanceRecord
 from pacs_receiver.index_statements import Statements
 from pacs_receiver.turn import Turn
 
@@ -34,7 +34,7 @@ _SHORTEST_WAIT = 0.1
 _BUSY_SLICE = 1.0
 
 
-class Outcome(Enum):
+class IndexOutcome(Enum):
     """What the index said to a new instance."""
 
     ADDED = "added"
@@ -46,17 +46,17 @@ class Outcome(Enum):
     """The SOP Instance UID is taken by an instance of another series or study."""
 
 
-_IS_THERE = frozenset({Outcome.ADDED, Outcome.SAME})
+_IS_THERE = frozenset({IndexOutcome.ADDED, IndexOutcome.SAME})
 
 
 class _Pending:
     __slots__ = ("came", "error", "key", "outcome", "record")
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: InstanceRecord) -> None:
         self.record = record
         self.key = key_of(record)
         self.came = time.monotonic()
-        self.outcome: Outcome | None = None
+        self.outcome: IndexOutcome | None = None
         self.error: IndexUnavailable | None = None
 
 
@@ -84,7 +84,7 @@ class IndexWriter:
             if self._turn is not None:
                 self._turn.close()
 
-    def add(self, record: Record) -> Outcome:
+    def add(self, record: InstanceRecord) -> IndexOutcome:
         """Index an instance; return when the row is committed, or was there before.
 
         Raises :class:`IndexUnavailable`; the row may be there nevertheless, when the connection broke at a bad moment.
@@ -154,7 +154,7 @@ class IndexWriter:
         for pending, outcome in zip(batch, outcomes, strict=True):
             pending.outcome = outcome
 
-    def _write(self, batch: list[_Pending]) -> list[Outcome]:
+    def _write(self, batch: list[_Pending]) -> list[IndexOutcome]:
         if self._statements.insert_and_count:
             known = [self._known_series.get(pending.key) for pending in batch]
             if None not in known:
@@ -178,7 +178,7 @@ class IndexWriter:
         self._known_series.update((key, found[key]) for key in here)
         return outcomes
 
-    def _write_at_once(self, batch: list[_Pending], known: list[Ids]) -> list[Outcome]:
+    def _write_at_once(self, batch: list[_Pending], known: list[Ids]) -> list[IndexOutcome]:
         """Insert and count by one statement for each instance, all in one transaction and one way to the server."""
         rows = [_row(pending.record, ids) for pending, ids in zip(batch, known, strict=True)]
         with contextlib.closing(self._opened().cursor()) as cursor:
@@ -190,7 +190,7 @@ class IndexWriter:
             while cursor.nextset():
                 added.append(cursor.rowcount == 1)
             return [
-                Outcome.ADDED if is_new else self._outcome_of_old(cursor, pending.record, ids.series)
+                IndexOutcome.ADDED if is_new else self._outcome_of_old(cursor, pending.record, ids.series)
                 for is_new, pending, ids in zip(added, batch, known, strict=True)
             ]
 
@@ -248,32 +248,32 @@ class IndexWriter:
         ids = self._known_series.get(key)
         return ids if ids is not None and index_parents.still_there(cursor, self._statements, key, ids) else None
 
-    def _make(self, cursor: Cursor, record: Record) -> Ids:
+    def _make(self, cursor: Cursor, record: InstanceRecord) -> Ids:
         return index_parents.make(cursor, self._statements, record, self.character_set)
 
-    def _insert(self, cursor: Cursor, record: Record, ids: Ids) -> Outcome:
+    def _insert(self, cursor: Cursor, record: InstanceRecord, ids: Ids) -> IndexOutcome:
         cursor.execute(self._statements.insert_instance, _row(record, ids))
-        return Outcome.ADDED if cursor.rowcount == 1 else self._outcome_of_old(cursor, record, ids.series)
+        return IndexOutcome.ADDED if cursor.rowcount == 1 else self._outcome_of_old(cursor, record, ids.series)
 
-    def _outcome_of_old(self, cursor: Cursor, record: Record, series_id: int) -> Outcome:
+    def _outcome_of_old(self, cursor: Cursor, record: InstanceRecord, series_id: int) -> IndexOutcome:
         """Say how the row that has the SOP Instance UID already compares with the newcomer."""
         cursor.execute(self._statements.find_instance, {"sop_instance_uid": record.sop_instance_uid})
         row = cursor.fetchone()
         if row is None or row[0] != series_id:
-            return Outcome.ELSEWHERE
-        return Outcome.SAME if bytes(row[1]) == record.sha256 else Outcome.DIFFERENT_BYTES
+            return IndexOutcome.ELSEWHERE
+        return IndexOutcome.SAME if bytes(row[1]) == record.sha256 else IndexOutcome.DIFFERENT_BYTES
 
     def _count(
         self,
         cursor: Cursor,
         batch: list[_Pending],
-        outcomes: list[Outcome],
+        outcomes: list[IndexOutcome],
         found: Mapping[Key, Ids],
     ) -> None:
         by_series: dict[tuple[int, int], _Total] = {}
         by_study: dict[int, _Total] = {}
         for pending, outcome in zip(batch, outcomes, strict=True):
-            if outcome is Outcome.ADDED:
+            if outcome is IndexOutcome.ADDED:
                 ids = found[pending.key]
                 by_series.setdefault((ids.study, ids.series), _Total()).add(pending.record)
                 by_study.setdefault(ids.study, _Total()).add(pending.record)
@@ -305,13 +305,13 @@ class _Total:
         self.size = 0
         self.arrival = 0.0
 
-    def add(self, record: Record) -> None:
+    def add(self, record: InstanceRecord) -> None:
         self.instances += 1
         self.size += record.file_bytes
         self.arrival = max(self.arrival, record.arrived_at)
 
 
-def _row(record: Record, ids: Ids) -> dict[str, object]:
+def _row(record: InstanceRecord, ids: Ids) -> dict[str, object]:
     return {
         "sop_instance_uid": record.sop_instance_uid,
         "series": ids.series,

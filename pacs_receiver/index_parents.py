@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from pacs_receiver import attributes, persons
 
 if TYPE_CHECKING:
-    from pacs_receiver.index_record import Record
+    from pacs_receiver.index_record import InstanceRecord
     from pacs_receiver.index_statements import Statements
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Ids(NamedTuple):
     patient: int
 
 
-def key_of(record: Record) -> Key:
+def key_of(record: InstanceRecord) -> Key:
     return record.study_uid, record.series_uid, attributes.patient_key(record.values)
 
 
@@ -48,7 +48,7 @@ def still_there(cursor: Cursor, statements: Statements, key: Key, ids: Ids) -> b
     return bool(cursor.fetchone())
 
 
-def make(cursor: Cursor, statements: Statements, record: Record, character_set: str) -> Ids:
+def make(cursor: Cursor, statements: Statements, record: InstanceRecord, character_set: str) -> Ids:
     """Return the row numbers of what is above an instance, made where they are missing."""
     patient_id = _patient(cursor, statements, record, character_set)
     study_id = _study(cursor, statements, record, patient_id, character_set)
@@ -62,7 +62,7 @@ def make(cursor: Cursor, statements: Statements, record: Record, character_set: 
     return Ids(study_id, int(cursor.fetchone()[0]), patient_id)
 
 
-def _patient(cursor: Cursor, statements: Statements, record: Record, character_set: str) -> int:
+def _patient(cursor: Cursor, statements: Statements, record: InstanceRecord, character_set: str) -> int:
     values = attributes.columns("patient", record.values, character_set)
     values["apart"] = "" if values["patient_id"] else record.study_uid
     cursor.execute(statements.find_patient, values)
@@ -74,7 +74,7 @@ def _patient(cursor: Cursor, statements: Statements, record: Record, character_s
     return int(row[0])
 
 
-def _study(cursor: Cursor, statements: Statements, record: Record, patient_id: int, character_set: str) -> int:
+def _study(cursor: Cursor, statements: Statements, record: InstanceRecord, patient_id: int, character_set: str) -> int:
     cursor.execute(statements.find_study, {"study_uid": record.study_uid})
     row = cursor.fetchone()
     if row is None:
@@ -104,7 +104,7 @@ def link(cursor: Cursor, statements: Statements, ids: Ids) -> bool:
     cursor.fetchone()
     cursor.execute(statements.insert_link, pair)
     cursor.execute(statements.persons, {"study": ids.study})
-    if not persons.are_several(persons.Person(*row) for row in cursor.fetchall()):
+    if not persons.are_several(persons.ImagePatient(*row) for row in cursor.fetchall()):
         return False
     cursor.execute(statements.find_change, {"study": ids.study})
     if cursor.fetchone() is not None:

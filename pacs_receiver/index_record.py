@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class InstanceRecord:
     """All that the index keeps of an instance. ``values`` are its encoded attributes by tag, as the header was read."""
 
     study_uid: str

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway_settings.visible import visible, visible_json
-from pacs_receiver.reconcile import Report
+from pacs_receiver.reconcile import ReconciliationReport
 from pacs_receiver.retention import Candidate, Runway
 from pacs_receiver.settle import Conflict
 from pacs_receiver.verify import Findings
@@ -169,7 +169,7 @@ def findings(found: Findings, *, as_json: bool) -> None:
         say(f"{found.instances} instances read, {size(found.file_bytes)}, {len(found.wrong)} wrong")
 
 
-def reindexed(report: Report, wrong: Iterable[tuple[str, str]], *, as_json: bool) -> None:
+def reindexed(report: ReconciliationReport, wrong: Iterable[tuple[str, str]], *, as_json: bool) -> None:
     """Print what a rebuild of the index did."""
     wrong = list(wrong)
     if as_json:

@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from pacs_receiver import persons
 from pacs_receiver.commands import Declined, TryLater
 from pacs_receiver.database import reading
-from pacs_receiver.identity import Change, Person, parse, resolve
+from pacs_receiver.identity import Change, IndexedPatient, parse, resolve
 from pacs_receiver.index_tables import patient, patient_change, study, study_patient
 from pacs_receiver.storage import Storage
 
@@ -146,12 +146,12 @@ def _current(connection: Connection, patient_row: int, study_uid: str) -> int:
     return patient_row if now == stored else _patient_row(connection, now, study_uid)
 
 
-def _person(connection: Connection, row_id: int) -> Person:
+def _person(connection: Connection, row_id: int) -> IndexedPatient:
     columns = (patient.c[name] for name in _PERSON)
-    return Person(*connection.execute(select(*columns).where(patient.c.id == row_id)).one())
+    return IndexedPatient(*connection.execute(select(*columns).where(patient.c.id == row_id)).one())
 
 
-def _patient_row(connection: Connection, person: Person, study_uid: str) -> int:
+def _patient_row(connection: Connection, person: IndexedPatient, study_uid: str) -> int:
     values = {name: getattr(person, name) for name in _PERSON}
     values["apart"] = "" if person.patient_id else study_uid
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert

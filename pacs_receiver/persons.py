@@ -26,7 +26,7 @@ _DATE = re.compile(r"[12][0-9]{3}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])")
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ImagePatient:
     """A patient as images name one; values as they were received, empty where there is none."""
 
     patient_id: str
@@ -34,7 +34,7 @@ class Person:
     name: str
     birth_date: str
 
-    def contradicts(self, other: Person) -> bool:
+    def contradicts(self, other: ImagePatient) -> bool:
         """Say whether the two can't be one person."""
         return (
             _differ(self.patient_id, other.patient_id)
@@ -44,7 +44,7 @@ class Person:
         )
 
 
-def are_several(persons: Iterable[Person]) -> bool:
+def are_several(persons: Iterable[ImagePatient]) -> bool:
     """Say whether any two of these contradict each other."""
     return any(one.contradicts(other) for one, other in combinations(persons, 2))
 
@@ -82,9 +82,9 @@ def of_study(connection: Connection, study_id: int) -> list[Any]:
     return list(connection.execute(query))
 
 
-def person_of(row: Any) -> Person:
+def person_of(row: Any) -> ImagePatient:
     """Return the person that a patient row tells of."""
-    return Person(row.patient_id, row.issuer, row.name, row.birth_date)
+    return ImagePatient(row.patient_id, row.issuer, row.name, row.birth_date)
 
 
 def others(connection: Connection, study_id: int, patient_id: int) -> list[dict[str, str]]:

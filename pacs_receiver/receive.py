@@ -14,12 +14,12 @@ from pacs_receiver import aside, attributes, metrics, part10, uids
 from pacs_receiver.changes import announce_again, place_of, remove_empty_rows, remove_row
 from pacs_receiver.exceptions import ReceiverError, StorageFailed
 from pacs_receiver.header import INFLATED_LIMIT, Scan
-from pacs_receiver.index import IndexWriter, Outcome
-from pacs_receiver.index_record import Record
+from pacs_receiver.index import IndexOutcome, IndexWriter
+from pacs_receiver.index_record import InstanceRecord
 from pacs_receiver.oddities import Malformed
 from pacs_receiver.peers import STORE
 from pacs_receiver.statuses import Status, refusal
-from pacs_receiver.storage import Incoming, Storage, Stored, read_stored, relative_path
+from pacs_receiver.storage import IncomingFile, Storage, StoredFile, read_stored, relative_path
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -46,14 +46,14 @@ class Receiver:
     max_nesting: int = HIGHEST_NESTING
     refuse_odd: bool = False
 
-    def open(self, association: AcceptedAssociation, request: Request) -> Reception:
+    def open(self, association: AcceptedAssociation, request: Request) -> InstanceReception:
         """Begin to receive the instance of a C-STORE request (PS3.4 §B.2). Raises :class:`Refused`."""
         try:
             return self._open(association, request)
         except ReceiverError as error:
             raise _refused(association.calling_ae, refusal(error)) from error
 
-    def _open(self, association: AcceptedAssociation, request: Request) -> Reception:
+    def _open(self, association: AcceptedAssociation, request: Request) -> InstanceReception:
         sop_class = request.command.affected_sop_class_uid or ""
         sop_instance = request.command.affected_sop_instance_uid or ""
         if sop_class != request.context.abstract_syntax:
@@ -80,14 +80,14 @@ class Receiver:
             implementation_uid=self.implementation_uid,
             implementation_version=self.implementation_version,
         )
-        return Reception(self, self.storage.create(), meta, association, request)
+        return InstanceReception(self, self.storage.create(), meta, association, request)
 
 
-class Reception:
+class InstanceReception:
     """One instance on its way in: the sink of one C-STORE request."""
 
     def __init__(
-        self, receiver: Receiver, file: Incoming, meta: bytes, association: AcceptedAssociation, request: Request
+        self, receiver: Receiver, file: IncomingFile, meta: bytes, association: AcceptedAssociation, request: Request
     ) -> None:
         self._began = time.perf_counter()
         self._receiver = receiver
@@ -154,7 +154,7 @@ class Reception:
         logger.warning("a data set can't be read", extra={"fields": fields})
         return self._refused(Refused(Status.CANNOT_UNDERSTAND, str(error)))
 
-    def _checked(self) -> Record:
+    def _checked(self) -> InstanceRecord:
         """Check the data set against the command (PS3.4 §B.2.2) and for what a place in the storage needs."""
         self._scan.finish()
         values = self._scan.values
@@ -168,7 +168,7 @@ class Reception:
         series = uids.decode(values.get(attributes.SERIES_INSTANCE_UID))
         if not uids.is_legal(series):
             raise Refused(Status.NO_PLACE, "Series Instance UID is missing or not a UID")
-        return Record(
+        return InstanceRecord(
             study_uid=study,
             series_uid=series,
             sop_instance_uid=self._sop_instance,
@@ -184,7 +184,7 @@ class Reception:
             odd=self._scan.odd,
         )
 
-    def _publish(self, record: Record) -> Response:
+    def _publish(self, record: InstanceRecord) -> Response:
         relative = relative_path(record.study_uid, record.series_uid, record.sop_instance_uid)
         while not self._file.publish(relative):
             try:
@@ -193,17 +193,17 @@ class Reception:
                 # it was deleted between the two looks: its place is free again
                 continue
         outcome = self._receiver.index.add(record)
-        if outcome is Outcome.DIFFERENT_BYTES:
+        if outcome is IndexOutcome.DIFFERENT_BYTES:
             fields = {"instance": record.sop_instance_uid}
             logger.warning("an instance whose file was lost came again", extra={"fields": fields})
             self._reindex(record)
-        elif outcome is Outcome.ELSEWHERE:
+        elif outcome is IndexOutcome.ELSEWHERE:
             return self._other_study(record, relative)
         metrics.INSTANCES.inc()
         metrics.BYTES.inc(record.data_bytes)
         return Response(Status.SUCCESS)
 
-    def _came_again(self, record: Record, relative: str) -> Response:
+    def _came_again(self, record: InstanceRecord, relative: str) -> Response:
         """The place is taken: by the same bytes, by different ones, or by a file that decayed."""
         storage = self._receiver.storage
         path = storage.root / relative
@@ -213,9 +213,9 @@ class Reception:
             storage.make_durable(path)
             record = replace(record, file_bytes=stored.file_bytes)
             outcome = self._receiver.index.add(record)
-            if outcome is Outcome.DIFFERENT_BYTES:
+            if outcome is IndexOutcome.DIFFERENT_BYTES:
                 self._reindex(record)
-            elif outcome is Outcome.ELSEWHERE:
+            elif outcome is IndexOutcome.ELSEWHERE:
                 # the last time it came, setting it aside failed
                 return self._other_study(record, relative)
             metrics.DUPLICATES.inc()
@@ -236,7 +236,7 @@ class Reception:
         announce_again(self._receiver.engine, record.sop_instance_uid)
         return self._conflict(record, "kept aside")
 
-    def _other_study(self, record: Record, relative: str) -> Response:
+    def _other_study(self, record: InstanceRecord, relative: str) -> Response:
         """The SOP Instance UID belongs to an instance of another study or series."""
         storage = self._receiver.storage
         if self._receiver.duplicate_policy == "replace":
@@ -251,7 +251,7 @@ class Reception:
         announce_again(self._receiver.engine, record.sop_instance_uid)
         return self._conflict(record, "its UID belongs to another study")
 
-    def _conflict(self, record: Record, what: str) -> Response:
+    def _conflict(self, record: InstanceRecord, what: str) -> Response:
         metrics.CONFLICTS.inc()
         fields = {"instance": record.sop_instance_uid, "outcome": what}
         logger.warning("an instance came again with different bytes", extra={"fields": fields})
@@ -259,17 +259,17 @@ class Reception:
             raise Refused(Status.DUPLICATE_SOP_INSTANCE, "SOP instance exists with different content")
         return Response(Status.SUCCESS)
 
-    def _was_stored(self, record: Record) -> bool:
+    def _was_stored(self, record: InstanceRecord) -> bool:
         """Say whether the index knows the newcomer's bytes as those that once arrived: then the file has decayed."""
         place = place_of(self._receiver.engine, record.sop_instance_uid)
         return place is not None and place.sha256 == record.sha256
 
-    def _reindex(self, record: Record) -> None:
+    def _reindex(self, record: InstanceRecord) -> None:
         remove_row(self._receiver.engine, record.sop_instance_uid)
         self._receiver.index.add(record)
 
 
-def _read(storage: Storage, relative: str) -> Stored | None:
+def _read(storage: Storage, relative: str) -> StoredFile | None:
     """Read the file that has the place; None when it is no whole file any more."""
     try:
         return read_stored(storage.root / relative)

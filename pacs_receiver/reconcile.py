@@ -14,8 +14,8 @@ from pacs_receiver import aside, attributes, part10, patient_changes, uids
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.header import Scan
-from pacs_receiver.index import IndexWriter, Outcome
-from pacs_receiver.index_record import Record
+from pacs_receiver.index import IndexOutcome, IndexWriter
+from pacs_receiver.index_record import InstanceRecord
 from pacs_receiver.index_tables import instance, series, study
 from pacs_receiver.oddities import Malformed
 from pacs_receiver.storage import Storage, relative_path
@@ -29,12 +29,12 @@ _READ_SIZE = 1 << 20
 _META_LIMIT = 1 << 16
 
 
-class Unreadable(ValueError):
+class UnreadableInstance(ValueError):
     """A stored file that is no whole instance"""
 
 
 @dataclass(slots=True)
-class Report:
+class ReconciliationReport:
     """What a reconciliation did and found."""
 
     leftovers: int = 0
@@ -53,12 +53,12 @@ class Report:
 
 def reconcile(
     engine: Engine, storage: Storage, writer: IndexWriter, *, progress: Callable[[int], object] | None = None
-) -> Report:
+) -> ReconciliationReport:
     """Remove the temporary files of a crash, index the files without a row, report the rows without a file.
 
     Harmless beside receivers that are at work on the same storage: what it finds half-way it completes, as they would.
     """
-    report = Report(leftovers=storage.remove_leftovers())
+    report = ReconciliationReport(leftovers=storage.remove_leftovers())
     patient_changes.restore(engine, storage)
     seen: set[str] = set()
     for study_uid in storage.studies():
@@ -79,14 +79,16 @@ def reconcile(
     return report
 
 
-def _adopt(files: Iterable[Uids], engine: Engine, storage: Storage, writer: IndexWriter, report: Report) -> None:
+def _adopt(
+    files: Iterable[Uids], engine: Engine, storage: Storage, writer: IndexWriter, report: ReconciliationReport
+) -> None:
     for uids_of_file in sorted(files):
         path = storage.root / relative_path(*uids_of_file)
         try:
             record = record_of(path, uids_of_file)
         except FileNotFoundError:
             continue
-        except Unreadable as error:
+        except UnreadableInstance as error:
             fields = {"instance": uids_of_file[2], "because": str(error)}
             logger.error("a stored file is damaged and was set aside", extra={"fields": fields})
             aside.move(storage, path, uids_of_file[2], b"")
@@ -101,30 +103,31 @@ def _adopt(files: Iterable[Uids], engine: Engine, storage: Storage, writer: Inde
             report.elsewhere.append(uids_of_file)
 
 
-def adopt(engine: Engine, storage: Storage, writer: IndexWriter, record: Record) -> bool:
+def adopt(engine: Engine, storage: Storage, writer: IndexWriter, record: InstanceRecord) -> bool:
     """Give a stored file its row; False when its UID belongs to a file of another study that is there."""
     outcome = writer.add(record)
-    if outcome is Outcome.ELSEWHERE:
+    if outcome is IndexOutcome.ELSEWHERE:
         place = place_of(engine, record.sop_instance_uid)
         if place is not None and (storage.root / relative_path(*place.uids)).exists():
             return False
         remove_row(engine, record.sop_instance_uid)
-        return writer.add(record) is not Outcome.ELSEWHERE
+        return writer.add(record) is not IndexOutcome.ELSEWHERE
     return True
 
 
-def record_of(path: Path, uids_of_file: Uids) -> Record:
+def record_of(path: Path, uids_of_file: Uids) -> InstanceRecord:
     """Read a stored file whole and give what the index keeps of it.
 
-    Raises :class:`Unreadable` when it is no whole instance or another one than its name says; FileNotFoundError.
+    :raises UnreadableInstance: it is no whole instance, or another one than its name says.
+    :raises FileNotFoundError: it is gone.
     """
     record = record_in(path)
     if (record.study_uid, record.series_uid, record.sop_instance_uid) != uids_of_file:
-        raise Unreadable("holds another instance than its name says")
+        raise UnreadableInstance("holds another instance than its name says")
     return record
 
 
-def record_in(path: Path) -> Record:
+def record_in(path: Path) -> InstanceRecord:
     """Like :func:`record_of`, for a file whose name says nothing of study and series."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
@@ -132,7 +135,7 @@ def record_in(path: Path) -> Record:
         try:
             meta, offset = part10.parse(head)
         except part10.NotPart10:
-            raise Unreadable("no Part 10 header") from None
+            raise UnreadableInstance("no Part 10 header") from None
         scan = Scan(meta.get(0x0010, ""), is_stored=True)
         size = len(head)
         chunk = memoryview(head)[offset:]
@@ -144,15 +147,15 @@ def record_in(path: Path) -> Record:
                 size += len(chunk)
             scan.finish()
         except Malformed as error:
-            raise Unreadable(str(error)) from error
+            raise UnreadableInstance(str(error)) from error
     values = scan.values
     found = tuple(
         uids.decode(values.get(tag))
         for tag in (attributes.STUDY_INSTANCE_UID, attributes.SERIES_INSTANCE_UID, attributes.SOP_INSTANCE_UID)
     )
     if not all(map(uids.is_legal, found)):
-        raise Unreadable("does not say which instance it is")
-    return Record(
+        raise UnreadableInstance("does not say which instance it is")
+    return InstanceRecord(
         study_uid=found[0],
         series_uid=found[1],
         sop_instance_uid=found[2],
@@ -208,14 +211,14 @@ def _finish_replacements(engine: Engine, storage: Storage, writer: IndexWriter) 
             continue
         try:
             record = record_of(storage.root / relative_path(*place.uids), place.uids)
-        except (Unreadable, FileNotFoundError):
+        except (UnreadableInstance, FileNotFoundError):
             continue
         if record.sha256 != place.sha256:
             remove_row(engine, found.sop_instance_uid)
             writer.add(record)
 
 
-def _log(report: Report) -> None:
+def _log(report: ReconciliationReport) -> None:
     fields = {
         "studies": report.studies,
         "instances": report.instances,

@@ -24,9 +24,9 @@ from pacs_receiver.changes import announce_again, place_of, remove_empty_rows, r
 from pacs_receiver.database import reading
 from pacs_receiver.exceptions import ReceiverError
 from pacs_receiver.index import IndexWriter
-from pacs_receiver.index_record import Record
+from pacs_receiver.index_record import InstanceRecord
 from pacs_receiver.index_tables import audit
-from pacs_receiver.reconcile import Unreadable, record_in
+from pacs_receiver.reconcile import UnreadableInstance, record_in
 from pacs_receiver.storage import CONFLICTS, TRASH, Storage, failure, read_stored, relative_path
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class SettlingResources:
     """What settling works with; ``who`` is for the audit."""
 
     engine: Engine
@@ -83,7 +83,7 @@ def _described(engine: Engine, found: Aside) -> Conflict | None:
         return None
     try:
         study_uid = record_in(found.path).study_uid
-    except (Unreadable, OSError):
+    except (UnreadableInstance, OSError):
         study_uid = ""
     return Conflict(
         found.name, found.kind, found.sop_instance_uid, found.source(), status.st_mtime, status.st_size,
@@ -103,7 +103,7 @@ def find(storage: Storage, name: str) -> Aside:
     return newer[0]
 
 
-def settle(means: Means, action: str, name: str, *, dry_run: bool = False) -> dict[str, Any]:
+def settle(means: SettlingResources, action: str, name: str, *, dry_run: bool = False) -> dict[str, Any]:
     """Accept or drop one conflict; return what was, or would be, done. Raises :class:`ReceiverError`."""
     with _turn(means.storage):
         found = find(means.storage, name)
@@ -156,12 +156,12 @@ def _turn(storage: Storage) -> Iterator[None]:
         os.close(fd)
 
 
-def _read(found: Aside) -> Record:
+def _read(found: Aside) -> InstanceRecord:
     try:
         record = record_in(found.path)
     except FileNotFoundError:
         raise NoSuchConflict(f"nothing lies aside under this name: {found.name}") from None
-    except (Unreadable, OSError) as error:
+    except (UnreadableInstance, OSError) as error:
         raise Unsettled(f"it is no whole instance: {found.name}") from error
     is_as_it_came = found.digest and record.sha256.hex().startswith(found.digest)
     if not is_as_it_came or record.sop_instance_uid != found.sop_instance_uid:
@@ -169,7 +169,7 @@ def _read(found: Aside) -> Record:
     return record
 
 
-def _accept(means: Means, found: Aside, record: Record) -> None:
+def _accept(means: SettlingResources, found: Aside, record: InstanceRecord) -> None:
     storage, uid = means.storage, found.sop_instance_uid
     storage.make_durable(found.path)
     target = storage.root / relative_path(record.study_uid, record.series_uid, uid)
@@ -206,7 +206,7 @@ def _keep_old(storage: Storage, path: Path, uid: str, new_sha256: bytes) -> None
         aside.keep(storage, path, uid, sha256)
 
 
-def _put_in_place(storage: Storage, source: Path, target: Path, record: Record) -> None:
+def _put_in_place(storage: Storage, source: Path, target: Path, record: InstanceRecord) -> None:
     relative = f"{target.parent.relative_to(storage.root)}"
     storage.forget_folder(relative)
     storage.folder_for(relative)
@@ -220,7 +220,7 @@ def _put_in_place(storage: Storage, source: Path, target: Path, record: Record) 
     storage.sync_folder(target.parent)
 
 
-def _drop(means: Means, found: Aside) -> None:
+def _drop(means: SettlingResources, found: Aside) -> None:
     storage = means.storage
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     folder = storage.root / TRASH / f"{stamp}-conflict-{found.name}"
@@ -231,7 +231,7 @@ def _drop(means: Means, found: Aside) -> None:
     storage.sync_folder(found.path.parent)
 
 
-def _audit(means: Means, action: str, of: Conflict) -> None:
+def _audit(means: SettlingResources, action: str, of: Conflict) -> None:
     with means.engine.begin() as connection:
         connection.execute(
             audit.insert().values(

@@ -32,7 +32,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SiteAnswer:
     """What the site said; ``etag`` is empty where it gave none."""
 
     status: int
@@ -47,7 +47,7 @@ class SiteLink:
     url: str
     secret: str = field(repr=False)
 
-    def ask(self, method: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
+    def ask(self, method: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> SiteAnswer:
         """Send one request; return an answer of 2xx or 304. Raises :class:`SiteAway`."""
         signed = sign(self.secret, method, _target(self.url), body)
         request = urllib.request.Request(  # noqa: S310 - the configuration admits http and https only
@@ -58,11 +58,11 @@ class SiteLink:
         )
         try:
             with urllib.request.build_opener(NoRedirect).open(request, timeout=_TIMEOUT) as response:
-                return Answer(response.status, _read(response), response.headers.get("ETag", ""))
+                return SiteAnswer(response.status, _read(response), response.headers.get("ETag", ""))
         except urllib.error.HTTPError as error:
             with error:
                 if error.code == 304:
-                    return Answer(304)
+                    return SiteAnswer(304)
                 raise SiteAway(f"the answer was {error.code}") from error
         except (OSError, HTTPException) as error:
             raise SiteAway(type(getattr(error, "reason", error)).__name__) from error

@@ -53,7 +53,7 @@ def _shard(study: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredFile:
     """What a stored file holds: file meta values by element number, and size and SHA-256 of its data set."""
 
     meta: dict[int, str]
@@ -62,7 +62,7 @@ class Stored:
     sha256: bytes
 
 
-class Incoming:
+class IncomingFile:
     """A temporary file that an instance is received into. Ended by :meth:`publish` or :meth:`discard`."""
 
     __slots__ = ("_fd", "_name", "_storage", "_unchecked", "size")
@@ -228,7 +228,7 @@ class Storage:
             os.close(fd)
         return True
 
-    def create(self) -> Incoming:
+    def create(self) -> IncomingFile:
         """Begin a new file. Raises :class:`StorageFull` below the reserve."""
         self.check_space()
         own = self._own_folder()
@@ -243,11 +243,11 @@ class Storage:
         except OSError as error:
             raise failure(error) from error
 
-    def _create(self, folder: Path) -> Incoming:
+    def _create(self, folder: Path) -> IncomingFile:
         if self._anonymous:
-            return Incoming(self, os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, _MODE), None)
+            return IncomingFile(self, os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, _MODE), None)
         name = folder / secrets.token_hex(8)
-        return Incoming(self, os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _MODE), name)
+        return IncomingFile(self, os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _MODE), name)
 
     def temporary_name(self) -> Path:
         return self._own_folder() / secrets.token_hex(8)
@@ -396,7 +396,7 @@ def _was_never_locked(folder: Path) -> bool:
         return False
 
 
-def read_stored(path: Path) -> Stored:
+def read_stored(path: Path) -> StoredFile:
     """Read a stored file whole. Raises :class:`pacs_receiver.part10.NotPart10` or OSError."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
@@ -409,7 +409,7 @@ def read_stored(path: Path) -> Stored:
         while count := file.readinto(buffer):
             digest.update(view[:count])
             size += count
-    return Stored(meta, size - offset, size, digest.digest())
+    return StoredFile(meta, size - offset, size, digest.digest())
 
 
 def failure(error: OSError) -> StorageFull | StorageFailed:

@@ -35,7 +35,7 @@ _REPORTED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RecentCall:
     """What a caller did last, and how often; ``because`` is empty where it is ``served``."""
 
     ae_title: str
@@ -56,7 +56,7 @@ class TurnedAway:
         self._engine = engine
         self._seconds = seconds
         self._room = waiting
-        self._calls: dict[tuple[str, str, bool], Call] = {}
+        self._calls: dict[tuple[str, str, bool], RecentCall] = {}
         self._lock = threading.Lock()
         self._some = threading.Event()
         self._stopping = threading.Event()
@@ -90,7 +90,7 @@ class TurnedAway:
             title = ae_title(caller.calling_ae)
         except ValueError:
             return  # nobody could enter a device with it
-        call = Call(title, caller.address.partition("%")[0], served, because, time.time())
+        call = RecentCall(title, caller.address.partition("%")[0], served, because, time.time())
         key = call.ae_title, call.address, served
         with self._lock:
             earlier = self._calls.get(key)
@@ -121,7 +121,7 @@ class TurnedAway:
             logger.warning("who was turned away could not be noted", extra={"fields": fields})
 
 
-def write(engine: Engine, calls: Iterable[Call]) -> None:
+def write(engine: Engine, calls: Iterable[RecentCall]) -> None:
     """Note calls in the index; those of long ago are forgotten, and the oldest beyond a number."""
     for call in sorted(calls, key=lambda call: (call.ae_title, call.address)):
         values = {"at": call.at, "because": call.because}

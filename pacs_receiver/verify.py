@@ -12,11 +12,11 @@ from sqlalchemy import Engine, select
 from pacs_receiver import aside, attributes, persons
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
-from pacs_receiver.index import IndexWriter, Outcome
+from pacs_receiver.index import IndexOutcome, IndexWriter
 from pacs_receiver.index_tables import study
 from pacs_receiver.part10 import NotPart10
 from pacs_receiver.queries import instances_of
-from pacs_receiver.reconcile import Report, Unreadable, reconcile, record_of
+from pacs_receiver.reconcile import ReconciliationReport, UnreadableInstance, reconcile, record_of
 from pacs_receiver.storage import Storage, read_stored, relative_path
 
 Progress = Callable[[int], object]
@@ -90,7 +90,7 @@ def _named(engine: Engine, storage: Storage, character_set: str, sop_instance_ui
     place = place_of(engine, sop_instance_uid)
     try:
         record = record_of(storage.root / relative_path(*place.uids), place.uids) if place else None
-    except (Unreadable, FileNotFoundError):
+    except (UnreadableInstance, FileNotFoundError):
         return None
     return attributes.columns("patient", record.values, character_set) if record else None
 
@@ -102,7 +102,7 @@ def reindex(
     *,
     trust_files: bool = False,
     progress: Progress | None = None,
-) -> tuple[Report, list[tuple[str, str]]]:
+) -> tuple[ReconciliationReport, list[tuple[str, str]]]:
     """Rebuild the index from the files: rows for files without one, none for files that are gone.
 
     A row whose hash its file does not match is evidence of decay and is kept, unless ``trust_files``. Returns what
@@ -120,9 +120,9 @@ def reindex(
                 continue
             try:
                 record = record_of(storage.root / relative_path(*place.uids), place.uids)
-            except (Unreadable, FileNotFoundError):
+            except (UnreadableInstance, FileNotFoundError):
                 continue
             remove_row(engine, uid)
-            if writer.add(record) is not Outcome.ADDED:
+            if writer.add(record) is not IndexOutcome.ADDED:
                 raise RuntimeError("the index changed while it was rebuilt")
     return report, findings.wrong

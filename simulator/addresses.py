@@ -8,26 +8,26 @@ import socket
 from environs import FileAwareEnv
 
 from gateway_settings import shared
-from simulator.network import Peer
+from simulator.network import ServiceAddress
 
 
-def worklist_provider(env: FileAwareEnv) -> Peer:
+def worklist_provider(env: FileAwareEnv) -> ServiceAddress:
     """Return the worklist provider by ``MWL_BIND`` and ``MWL_AE_TITLE``.
 
     :raises BadSetting: when one of them can't be used.
     """
-    return Peer(*shared.MWL_BIND.read(env).reachable, shared.MWL_AE_TITLE.read(env))
+    return ServiceAddress(*shared.MWL_BIND.read(env).reachable, shared.MWL_AE_TITLE.read(env))
 
 
-def receiver(env: FileAwareEnv) -> Peer:
+def receiver(env: FileAwareEnv) -> ServiceAddress:
     """Return the image receiver by ``PACS_BIND`` and ``PACS_AE_TITLE``.
 
     :raises BadSetting: when one of them can't be used.
     """
-    return Peer(*shared.PACS_BIND.read(env).reachable, shared.PACS_AE_TITLE.read(env))
+    return ServiceAddress(*shared.PACS_BIND.read(env).reachable, shared.PACS_AE_TITLE.read(env))
 
 
-def parse(text: str, ae_title: str) -> Peer:
+def parse(text: str, ae_title: str) -> ServiceAddress:
     """Parse HOST:PORT.
 
     :raises ValueError: when it is none, when nobody knows the host, or when the AE title is none (PS3.5 section 6.2).
@@ -42,7 +42,7 @@ def parse(text: str, ae_title: str) -> Peer:
         socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise ValueError(f"{text}: nobody knows the host {host}") from None
-    return Peer(host, int(port), ae_title)
+    return ServiceAddress(host, int(port), ae_title)
 
 
 def amount(text: str) -> float:

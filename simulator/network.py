@@ -34,7 +34,7 @@ class NotOfferedError(NoAnswerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class ServiceAddress:
     """Where a service is."""
 
     host: str
@@ -46,7 +46,7 @@ class Peer:
 
 
 @dataclass(slots=True)
-class Answer:
+class DimseAnswer:
     """A response's status, its comment, and what came with it."""
 
     status: int
@@ -64,11 +64,11 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Query:
+class QueryOutcome:
     """A worklist query's outcome: the entries, and the final status."""
 
     entries: list[Dataset]
-    final: Answer
+    final: DimseAnswer
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ class Scanner:
 
     @contextlib.contextmanager
     def _association(
-        self, peer: Peer, sop_class: UID, syntaxes: Sequence[str] = _BOTH, **options: Any
+        self, peer: ServiceAddress, sop_class: UID, syntaxes: Sequence[str] = _BOTH, **options: Any
     ) -> Iterator[Association]:
         ae = AE(ae_title=self._ae_title)
         ae.add_requested_context(sop_class, list(syntaxes))
@@ -144,36 +144,40 @@ class Scanner:
                 assoc.release()
 
     @contextlib.contextmanager
-    def _asking(self, peer: Peer, sop_class: UID, syntaxes: Sequence[str] = _BOTH) -> Iterator[Association]:
+    def _asking(self, peer: ServiceAddress, sop_class: UID, syntaxes: Sequence[str] = _BOTH) -> Iterator[Association]:
         with self._association(peer, sop_class, syntaxes) as assoc:
             keep_answers(assoc)
             yield assoc
 
-    def query(self, peer: Peer, identifier: Dataset, syntaxes: Sequence[str]) -> Query:
+    def query(self, peer: ServiceAddress, identifier: Dataset, syntaxes: Sequence[str]) -> QueryOutcome:
         """Send a worklist query and take all that comes back."""
         entries: list[Dataset] = []
         with self._asking(peer, WORKLIST, syntaxes) as assoc:
-            final = Answer(0xC000, "no answer")
+            final = DimseAnswer(0xC000, "no answer")
             for status, entry in assoc.send_c_find(identifier, WORKLIST):
                 final = _answer(status)
                 if entry is not None:
                     entries.append(entry)
-        return Query(entries, final)
+        return QueryOutcome(entries, final)
 
-    def create_step(self, peer: Peer, ds: Dataset, uid: UID) -> Answer:
+    def create_step(self, peer: ServiceAddress, ds: Dataset, uid: UID) -> DimseAnswer:
         """MPPS N-CREATE."""
         with self._asking(peer, PERFORMED_STEP) as assoc:
             status, _ = assoc.send_n_create(ds, PERFORMED_STEP, uid)
             return _answer(status)
 
-    def set_step(self, peer: Peer, ds: Dataset, uid: UID) -> Answer:
+    def set_step(self, peer: ServiceAddress, ds: Dataset, uid: UID) -> DimseAnswer:
         """MPPS N-SET."""
         with self._asking(peer, PERFORMED_STEP) as assoc:
             status, _ = assoc.send_n_set(ds, PERFORMED_STEP, uid)
             return _answer(status)
 
     def store(
-        self, peer: Peer, sop_class: UID, images: Iterator[Dataset], stored: Callable[[Dataset, Answer], None]
+        self,
+        peer: ServiceAddress,
+        sop_class: UID,
+        images: Iterator[Dataset],
+        stored: Callable[[Dataset, DimseAnswer], None],
     ) -> None:
         """C-STORE images over one association, each as it is made; tell ``stored`` of each."""
         with self._asking(peer, sop_class, (ExplicitVRLittleEndian,)) as assoc:
@@ -183,8 +187,8 @@ class Scanner:
                     raise NoAnswerError("the receiver ended the association")
 
     def commit(
-        self, peer: Peer, references: Sequence[tuple[str, str]], seconds: float
-    ) -> tuple[Answer, Committed | None]:
+        self, peer: ServiceAddress, references: Sequence[tuple[str, str]], seconds: float
+    ) -> tuple[DimseAnswer, Committed | None]:
         """Ask for storage commitment and wait for the result, on the same association or on another."""
         ds = Dataset()
         ds.TransactionUID = new_uid()
@@ -215,13 +219,13 @@ def _reference(sop_class: str, instance: str) -> Dataset:
     return item
 
 
-def _answer(status: Dataset) -> Answer:
+def _answer(status: Dataset) -> DimseAnswer:
     if "Status" not in status:
         raise NoAnswerError("no answer: the association was ended, or it took too long")
-    return Answer(int(status.Status), str(status.get("ErrorComment") or ""))
+    return DimseAnswer(int(status.Status), str(status.get("ErrorComment") or ""))
 
 
-def _refusal(assoc: Association, peer: Peer, sop_class: UID) -> NoAnswerError:
+def _refusal(assoc: Association, peer: ServiceAddress, sop_class: UID) -> NoAnswerError:
     if assoc.rejected_contexts and not assoc.is_rejected:
         return NotOfferedError(f"{peer} does not offer {sop_class.name}")
     if assoc.is_rejected:

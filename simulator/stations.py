@@ -16,12 +16,12 @@ from pydicom.uid import UID
 from simulator.account import Account
 from simulator.examination import Examination, faults, is_synthetic, key, new_uid, start, step_of, walk_in
 from simulator.images import MODALITIES, image, sop_class_of
-from simulator.network import Answer, NoAnswerError, NotOfferedError, Peer, Results, Scanner
+from simulator.network import DimseAnswer, NoAnswerError, NotOfferedError, Results, Scanner, ServiceAddress
 from simulator.profiles import Profile
 
 
 @dataclass(frozen=True, slots=True)
-class Station:
+class ScannerIdentity:
     """A scanner: who it is, and how it asks."""
 
     ae_title: str
@@ -30,15 +30,15 @@ class Station:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SimulationPlan:
     """What is to be done. A peer that is None is left out. ``rate`` is images a second, 0 as fast as it goes.
 
     Entries of patients who are not invented are left alone unless ``any_patient``; a query alone touches none.
     """
 
-    worklist: Peer | None
-    performed_steps: Peer | None
-    receiver: Peer | None
+    worklist: ServiceAddress | None
+    performed_steps: ServiceAddress | None
+    receiver: ServiceAddress | None
     day: datetime.date
     images: int = 0
     size: int | None = None
@@ -63,7 +63,7 @@ class Plan:
 class Department:
     """Several stations that work at once, in one room: none takes what another has taken."""
 
-    plan: Plan
+    plan: SimulationPlan
     account: Account
     stopping: threading.Event = field(default_factory=threading.Event)
     _taken: set[tuple[str, str]] = field(default_factory=set)
@@ -71,7 +71,7 @@ class Department:
     _walk_ins: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _results: Results = field(default_factory=Results)
 
-    def work(self, stations: list[Station]) -> None:
+    def work(self, stations: list[ScannerIdentity]) -> None:
         """Let all stations work until each is done."""
         if self.plan.listen is not None:
             with self._results.listening(self.plan.listen):
@@ -79,7 +79,7 @@ class Department:
         else:
             self._work(stations)
 
-    def _work(self, stations: list[Station]) -> None:
+    def _work(self, stations: list[ScannerIdentity]) -> None:
         with ThreadPoolExecutor(len(stations)) as pool:
             running = [pool.submit(self._station, station) for station in stations]
             try:
@@ -89,7 +89,7 @@ class Department:
                 self.stopping.set()
                 raise
 
-    def _station(self, station: Station) -> None:
+    def _station(self, station: ScannerIdentity) -> None:
         scanner = Scanner(station.ae_title, self._results)
         while not self.stopping.is_set():
             try:
@@ -107,7 +107,7 @@ class Department:
                 return
             self.stopping.wait(self.plan.pause)
 
-    def _next(self, station: Station, scanner: Scanner) -> Dataset | None:
+    def _next(self, station: ScannerIdentity, scanner: Scanner) -> Dataset | None:
         if self.plan.unscheduled or self.plan.worklist is None:
             return walk_in(next(self._walk_ins))
         with self.account.line(station.ae_title, "worklist") as line:
@@ -123,7 +123,7 @@ class Department:
             self._tell(station, entry)
         return entry
 
-    def _ask(self, station: Station, scanner: Scanner) -> None:
+    def _ask(self, station: ScannerIdentity, scanner: Scanner) -> None:
         """Tell what the worklist offers, and take nothing."""
         if self.plan.worklist is None:
             raise NoAnswerError("there is no worklist to query")
@@ -134,7 +134,9 @@ class Department:
         for entry in sorted(entries, key=start):
             self._tell(station, entry)
 
-    def _query(self, worklist: Peer, station: Station, scanner: Scanner) -> tuple[list[Dataset], Answer]:
+    def _query(
+        self, worklist: ServiceAddress, station: ScannerIdentity, scanner: Scanner
+    ) -> tuple[list[Dataset], DimseAnswer]:
         identifier = station.profile.identifier(station.ae_title, station.modality, self.plan.day)
         wanted = self.plan.accession_number
         if wanted:
@@ -144,7 +146,7 @@ class Department:
         entries = [one for one in found.entries if not wanted or one.get("AccessionNumber") == wanted]
         return entries, found.final
 
-    def _take(self, entries: list[Dataset], station: Station) -> Dataset | None:
+    def _take(self, entries: list[Dataset], station: ScannerIdentity) -> Dataset | None:
         """Take the first entry that nobody else here has, and that this station can make images for."""
         with self._lock:
             for entry in sorted(entries, key=start):
@@ -153,7 +155,7 @@ class Department:
                     return entry
         return None
 
-    def _tell(self, station: Station, entry: Dataset) -> None:
+    def _tell(self, station: ScannerIdentity, entry: Dataset) -> None:
         step = step_of(entry)
         parts = (
             str(entry.get("PatientName") or ""),
@@ -173,14 +175,14 @@ def _counted(entries: list[Dataset]) -> str:
     return "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
 
 
-def _modality(entry: Dataset, station: Station) -> str:
+def _modality(entry: Dataset, station: ScannerIdentity) -> str:
     return str(step_of(entry).get("Modality") or station.modality)
 
 
 class _Visit:
     """One patient on one station."""
 
-    def __init__(self, department: Department, station: Station, scanner: Scanner, entry: Dataset) -> None:
+    def __init__(self, department: Department, station: ScannerIdentity, scanner: Scanner, entry: Dataset) -> None:
         self._department = department
         self._plan = department.plan
         self._account = department.account
@@ -222,7 +224,7 @@ class _Visit:
             started = time.perf_counter()
             size = 0
 
-            def stored(one: Dataset, answer: Answer) -> None:
+            def stored(one: Dataset, answer: DimseAnswer) -> None:
                 nonlocal size
                 if answer.good:
                     size += len(one.PixelData)

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 
 from mwl_admin.api.dicomjson import MEDIA_TYPE, to_keywords
 from mwl_admin.api.entries import shown_alone
-from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.errors import RequestRefused, bad_request
 from mwl_admin.api.reach import Reach
 from mwl_admin.entries.jsonform import is_storable
 from mwl_admin.entries.problems import Problem
@@ -46,7 +46,7 @@ def body_of(request: HttpRequest) -> Any:
     """Return the JSON that was sent."""
     kind = (request.content_type or "").lower()
     if kind not in {"application/json", MEDIA_TYPE}:
-        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body must be application/json or {MEDIA_TYPE}.")
+        raise RequestRefused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body must be application/json or {MEDIA_TYPE}.")
     body = bytes_of(request)
     try:
         content = json.loads(body, object_pairs_hook=_members, parse_float=_finite, parse_constant=_finite)
@@ -81,7 +81,7 @@ def bytes_of(request: HttpRequest) -> bytes:
     except RequestDataTooBig:
         body = b" " * (MAX_BODY + 1)
     if len(body) > MAX_BODY:
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {MAX_BODY} bytes.")
+        raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {MAX_BODY} bytes.")
     return body
 
 
@@ -109,10 +109,10 @@ def answer(
     return response
 
 
-def no_such_entry() -> Refused:
+def no_such_entry() -> RequestRefused:
     """Return the refusal of an entry that is not there, or not for this client."""
     problem = Problem("AccessionNumber", "No entry has this accession number.", "unknown")
-    return Refused(HTTPStatus.NOT_FOUND, "There is no such entry.", [problem])
+    return RequestRefused(HTTPStatus.NOT_FOUND, "There is no such entry.", [problem])
 
 
 def refuse_impossible(*texts: str) -> None:

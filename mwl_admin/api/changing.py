@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from mwl_admin.api import preconditions, schema
 from mwl_admin.api.asked import WORKLIST, answer, body_of, no_such_entry, reach_of, refuse_impossible, source_of
-from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.errors import RequestRefused, bad_request
 from mwl_admin.api.listing import router  # one address, one router: GET is there
 from mwl_admin.api.rehearsal import carry_out
 from mwl_admin.api.tokens import Scope, Token
@@ -32,7 +32,7 @@ def _addressed(body: Any, accession_number: str) -> Entry:
     entry = entry_from_json(body)
     given = entry.accession_number
     if given and given != accession_number:
-        raise Refused(
+        raise RequestRefused(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "The entry can't be taken as it is.",
             [Problem("AccessionNumber", "differs from the one in the address.")],
@@ -117,7 +117,7 @@ def _replace(request: HttpRequest, accession_number: str, mode: Mode, *, update_
         refuse_impossible(accession_number)
     elif not is_storable(accession_number):
         problem = Problem("AccessionNumber", "holds a character that can't be stored.")
-        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "The entry can't be taken as it is.", [problem])
+        raise RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, "The entry can't be taken as it is.", [problem])
     return _store(request, _addressed(body_of(request), accession_number), mode, update_patient=update_patient)
 
 

@@ -17,12 +17,12 @@ from ninja import Router
 from mwl_admin.api import patientschema
 from mwl_admin.api.asked import body_of, reach_of, source_of
 from mwl_admin.api.dicomjson import to_keywords
-from mwl_admin.api.errors import Refused
+from mwl_admin.api.errors import RequestRefused
 from mwl_admin.api.patientsjson import shown, tag_of, values_of
 from mwl_admin.api.rehearsal import carry_out
 from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.entries import corrections
-from mwl_admin.entries.corrections import Outcome
+from mwl_admin.entries.corrections import CorrectionOutcome
 from mwl_admin.entries.jsonform import is_storable
 from mwl_admin.entries.patients import Reference
 from mwl_admin.entries.problems import InvalidEntryError, Problem
@@ -157,14 +157,16 @@ def _reference(name: str, given: Any) -> Reference:
 
     def check(patient: Patient) -> None:
         if tag is not None and tag != tag_of(patient):
-            raise Refused(HTTPStatus.PRECONDITION_FAILED, "A record is no longer as its ETag says: read it again.")
+            raise RequestRefused(
+                HTTPStatus.PRECONDITION_FAILED, "A record is no longer as its ETag says: read it again."
+            )
 
     return Reference(values, check)
 
 
 def _answered(request: HttpRequest, work: Any, *, dry_run: bool) -> HttpResponse:
     def write() -> HttpResponse:
-        outcome: Outcome = work()
+        outcome: CorrectionOutcome = work()
         outcome.patient.refresh_from_db()
         data_set = to_keywords(shown(outcome.patient))
         content = {"patient": data_set, "changed": outcome.changed, "entries_moved": outcome.moved}

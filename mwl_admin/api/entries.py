@@ -22,8 +22,8 @@ from mwl_admin.worklist.directory import Directory
 from mwl_admin.worklist.identifier import parse
 from mwl_admin.worklist.matching import EVERYTHING, Condition
 from mwl_admin.worklist.query import select
-from mwl_admin.worklist.response import Plan, compile_plan
-from mwl_admin.worklist.values import Context
+from mwl_admin.worklist.response import ResponsePlan, compile_plan
+from mwl_admin.worklist.values import ResponseContext
 
 _STEPS = f"{STEP_SEQUENCE:08X}"
 _STATUS = "00400020"
@@ -81,8 +81,8 @@ def _statement(columns: tuple[str, ...]) -> Prepared:
     return Prepared(lambda pk: select((Condition("asked for", Q(requested_procedure=pk)),), columns), int)
 
 
-def _plan() -> Plan:
-    context = Context(Directory.read(), None, ZoneInfo(settings.TIME_ZONE), assigned_only=True)
+def _plan() -> ResponsePlan:
+    context = ResponseContext(Directory.read(), None, ZoneInfo(settings.TIME_ZONE), assigned_only=True)
     charset = CharacterSet(split_terms(DEFAULT_TERM))
     return compile_plan(_everything(), SYNTAXES[EXPLICIT_LITTLE], charset, context, first=_FIRST)
 
@@ -90,7 +90,7 @@ def _plan() -> Plan:
 _everything = cache(everything)
 
 
-def _data_sets(plan: Plan, rows: Iterable[tuple[Any, ...]]) -> dict[int, DataSet]:
+def _data_sets(plan: ResponsePlan, rows: Iterable[tuple[Any, ...]]) -> dict[int, DataSet]:
     """Return entries by their primary keys, made of the rows of their steps."""
     found: dict[int, DataSet] = {}
     steps: dict[int, list[tuple[int, DataSet]]] = {}

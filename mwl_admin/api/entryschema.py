@@ -15,7 +15,7 @@ from mwl_admin.entries.jsonform import MAX_STEPS
 from mwl_admin.models import StepStatus
 from mwl_admin.models.patient import PregnancyStatus, Sex
 from mwl_admin.models.requested import Priority
-from mwl_admin.worklist.attributes import ATTRIBUTES, Attribute
+from mwl_admin.worklist.attributes import ATTRIBUTES, WorklistAttribute
 
 Schema = dict[str, Any]
 
@@ -164,7 +164,7 @@ def data_set() -> Schema:
     }
 
 
-def _said(attribute: Attribute) -> Schema:
+def _said(attribute: WorklistAttribute) -> Schema:
     said: Schema = {"description": f"{dictionary_description(attribute.tag)}, VR {attribute.vr}"}
     if attribute.keyword in READ_ONLY:
         said["readOnly"] = True
@@ -176,7 +176,7 @@ def _said(attribute: Attribute) -> Schema:
     return said
 
 
-def _sent(attribute: Attribute, *, tags: bool = False) -> Schema:
+def _sent(attribute: WorklistAttribute, *, tags: bool = False) -> Schema:
     if attribute.keyword in READ_ONLY:
         return _said(attribute)
     if attribute.vr == "SQ":
@@ -193,7 +193,7 @@ def _sent(attribute: Attribute, *, tags: bool = False) -> Schema:
     return {**_said(attribute), "anyOf": [*one, several, element]}
 
 
-def _sequences(attribute: Attribute, *, tags: bool) -> list[Schema]:
+def _sequences(attribute: WorklistAttribute, *, tags: bool) -> list[Schema]:
     properties = {
         f"{child.tag:08X}" if tags else child.keyword: _sent(child, tags=tags) for child in attribute.children
     }
@@ -212,7 +212,7 @@ def _sequences(attribute: Attribute, *, tags: bool) -> list[Schema]:
     return [items, element, {"type": "null"}]
 
 
-def _bare(attribute: Attribute) -> list[Schema]:
+def _bare(attribute: WorklistAttribute) -> list[Schema]:
     """Return the forms that one value may have, none at all included."""
     empty: Schema = {"type": "null"}
     keyword, vr = attribute.keyword, attribute.vr
@@ -244,7 +244,7 @@ def _person_name() -> Schema:
     }
 
 
-def _shown(attribute: Attribute) -> Schema:
+def _shown(attribute: WorklistAttribute) -> Schema:
     if attribute.vr == "SQ":
         properties = {child.keyword: _shown(child) for child in attribute.children}
         item: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
@@ -267,7 +267,7 @@ def _shown(attribute: Attribute) -> Schema:
     return {**_said(attribute), **({"type": "array", "items": single} if attribute.multiple else single)}
 
 
-def _shown_value(attribute: Attribute) -> Schema:
+def _shown_value(attribute: WorklistAttribute) -> Schema:
     if attribute.keyword in _ENUMS:
         number = attribute.vr == "US"
         return {"type": "integer" if number else "string", "enum": [*_ENUMS[attribute.keyword]]}

@@ -13,7 +13,7 @@ from mwl_admin.entries.problems import ConflictError, EntryError, Problem, Unkno
 CONTENT_TYPE = "application/problem+json"
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request is refused with a status, a text for the client's developer, and headers."""
 
     def __init__(
@@ -30,26 +30,26 @@ class Refused(Exception):
         self.headers = dict(headers or {})
 
 
-def bad_request(detail: str, attribute: str = "") -> Refused:
+def bad_request(detail: str, attribute: str = "") -> RequestRefused:
     """Return the refusal of a request that is wrong in itself."""
     problems = [Problem(attribute, detail)] if attribute else []
-    return Refused(HTTPStatus.BAD_REQUEST, detail, problems)
+    return RequestRefused(HTTPStatus.BAD_REQUEST, detail, problems)
 
 
-def unauthorized(detail: str = "A token is needed: Authorization: Bearer gw_…") -> Refused:
+def unauthorized(detail: str = "A token is needed: Authorization: Bearer gw_…") -> RequestRefused:
     """Return the refusal of a request whose sender is not known (RFC 6750 section 3)."""
-    return Refused(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "Bearer"})
+    return RequestRefused(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "Bearer"})
 
 
-def of_entry(error: EntryError) -> Refused:
+def of_entry(error: EntryError) -> RequestRefused:
     """Return the refusal of an entry."""
     if isinstance(error, UnknownEntryError):
-        return Refused(HTTPStatus.NOT_FOUND, "There is no such entry.", error.problems)
+        return RequestRefused(HTTPStatus.NOT_FOUND, "There is no such entry.", error.problems)
     if isinstance(error, UnknownPatientError):
-        return Refused(HTTPStatus.NOT_FOUND, "There is no such patient.", error.problems)
+        return RequestRefused(HTTPStatus.NOT_FOUND, "There is no such patient.", error.problems)
     if isinstance(error, ConflictError):
-        return Refused(HTTPStatus.CONFLICT, "The entry contradicts what the worklist holds.", error.problems)
-    return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "The entry can't be taken as it is.", error.problems)
+        return RequestRefused(HTTPStatus.CONFLICT, "The entry contradicts what the worklist holds.", error.problems)
+    return RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, "The entry can't be taken as it is.", error.problems)
 
 
 def _told(problem: Problem) -> dict[str, str]:
@@ -57,7 +57,7 @@ def _told(problem: Problem) -> dict[str, str]:
     return told | ({"known": problem.known} if problem.known else {})
 
 
-def response(refused: Refused) -> HttpResponse:
+def response(refused: RequestRefused) -> HttpResponse:
     """Return the answer to a refused request."""
     body = {
         "title": refused.status.phrase,

@@ -12,7 +12,7 @@ from ninja import Query, Router
 from mwl_admin.api import dates, schema
 from mwl_admin.api.asked import in_form, reach_of
 from mwl_admin.api.entries import shown
-from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.errors import RequestRefused, bad_request
 from mwl_admin.api.reach import Reach
 from mwl_admin.api.tokens import Scope, Token
 from mwl_admin.changes.feed import Changes, Feed, UnknownCursor, one_moment
@@ -64,7 +64,7 @@ def _read(feed: Feed, cursor: str, limit: int) -> Changes:
         raise bad_request("is none that was given out.", "cursor") from error
     except UnknownCursor as error:
         text = "Changes after this cursor are no longer known: read the list, and follow it from there."
-        raise Refused(HTTPStatus.GONE, text, [Problem("cursor", text, "gone")]) from error
+        raise RequestRefused(HTTPStatus.GONE, text, [Problem("cursor", text, "gone")]) from error
 
 
 def _content(request: HttpRequest, reach: Reach, changes: Changes) -> dict[str, Any]:

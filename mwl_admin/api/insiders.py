@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from mwl_admin.api import errors
-from mwl_admin.api.errors import Refused
+from mwl_admin.api.errors import RequestRefused
 from mwl_admin.api.known import refuse_unknown
 from mwl_admin.api.tokens import Token
 
@@ -26,7 +26,7 @@ def insiders_only(view: View) -> View:
         try:
             refuse_unknown(request, ())
             inside = _is_staff(request) or Token(None)(request) is not None
-        except Refused as refused:
+        except RequestRefused as refused:
             return errors.response(refused)
         if inside:
             response = view(request, *args, **kwargs)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from mwl_admin.api.errors import Refused
+from mwl_admin.api.errors import RequestRefused
 from mwl_admin.entries.problems import Problem
 
 View = Callable[..., HttpResponse]
@@ -44,4 +44,4 @@ def refuse_unknown(request: HttpRequest, known: Collection[str]) -> None:
         Problem(name, "stands twice.", "twice") for name, values in request.GET.lists() if name in known and values[1:]
     ]
     if problems:
-        raise Refused(HTTPStatus.BAD_REQUEST, "A query parameter is wrong.", problems)
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "A query parameter is wrong.", problems)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from ninja import Router
 
 from mwl_admin.api.asked import bytes_of
-from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.errors import RequestRefused, bad_request
 from mwl_admin.api.rehearsal import carry_out
 from mwl_admin.images import arrivals
 
@@ -40,12 +40,12 @@ def study_complete(request: HttpRequest, dry_run: bool = False) -> HttpResponse:
     secret = settings.PACS_NOTIFY_SECRET
     if not secret:
         # The receiver tries again later, and finds the secret set.
-        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "PACS_NOTIFY_SECRET is not set on this side.")
+        raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "PACS_NOTIFY_SECRET is not set on this side.")
     body = bytes_of(request)
     try:
         arrivals.verify(body, request.headers, secret, timezone.now())
     except arrivals.NoticeRefused as error:
-        raise Refused(HTTPStatus.FORBIDDEN, str(error)) from error
+        raise RequestRefused(HTTPStatus.FORBIDDEN, str(error)) from error
     notice = arrivals.read(body)
     if request.headers.get("X-Gateway-Event-Id", notice.event_id) != notice.event_id:
         raise bad_request("The event's ID differs between header and body.", "id")

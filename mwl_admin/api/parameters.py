@@ -9,7 +9,7 @@ from django.http import QueryDict
 
 from mwl_admin.api.errors import bad_request
 from mwl_admin.entries.attributes import STEP_KEYWORDS, keyword_of
-from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_SEQUENCE, Attribute, Matching
+from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_SEQUENCE, Matching, WorklistAttribute
 from mwl_admin.worklist.identifier import Identifier, Key
 
 MAX_PARAMETERS = 100
@@ -92,7 +92,7 @@ def _switch(query: QueryDict, name: str) -> bool:
     return text == "true"
 
 
-def _include_required(node: _Node, attributes: Iterable[Attribute], *, optional: bool = False) -> None:
+def _include_required(node: _Node, attributes: Iterable[WorklistAttribute], *, optional: bool = False) -> None:
     """Ask for what every response holds (return types 1 and 2 of PS3.4 Table K.6-1), or for all there is."""
     for attribute in attributes:
         if attribute.return_type == "3" and not optional:
@@ -134,10 +134,10 @@ def _match(root: _Node, name: str, value: str) -> None:
     _place(root, path, value)
 
 
-def _path(keywords: list[str]) -> list[Attribute] | None:
+def _path(keywords: list[str]) -> list[WorklistAttribute] | None:
     """Return the attributes along a dotted path; None when the worklist does not have one of them."""
     known = _BY_KEYWORD
-    path: list[Attribute] = []
+    path: list[WorklistAttribute] = []
     for keyword in keywords:
         attribute = known.get(keyword)
         if attribute is None:
@@ -147,7 +147,7 @@ def _path(keywords: list[str]) -> list[Attribute] | None:
     return path
 
 
-def _place(root: _Node, path: list[Attribute], value: str) -> None:
+def _place(root: _Node, path: list[WorklistAttribute], value: str) -> None:
     node = root
     for attribute in path[:-1]:
         node = node.items.setdefault(attribute.keyword, _Node())
@@ -158,7 +158,7 @@ def _place(root: _Node, path: list[Attribute], value: str) -> None:
         node.values[last.keyword] = value
 
 
-def _identifier(node: _Node, known: dict[str, Attribute]) -> Identifier:
+def _identifier(node: _Node, known: dict[str, WorklistAttribute]) -> Identifier:
     keys: dict[int, Key] = {}
     for keyword, value in node.values.items():
         attribute = known[keyword]

@@ -15,7 +15,7 @@ from ninja import Router
 from mwl_admin.api import patientschema, whoknows
 from mwl_admin.api.asked import body_of, in_form, reach_of, source_of
 from mwl_admin.api.dicomjson import MEDIA_TYPE
-from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.errors import RequestRefused, bad_request
 from mwl_admin.api.parameters import MAX_VALUE
 from mwl_admin.api.patientsjson import shown, tag_of, values_of
 from mwl_admin.api.reach import Reach
@@ -136,7 +136,7 @@ def _find(reach: Reach, patient_id: str, issuer: str) -> Patient:
     hidden = identity.find(Patient.objects.all(), patient_id, issuer) is not None
     if former is None or hidden or not reach.patients().filter(pk=former.record_id).exists():
         raise _no_such_patient()
-    raise Refused(
+    raise RequestRefused(
         HTTPStatus.GONE,
         "This patient ID is no longer in use.",
         whoknows.where(former.record),
@@ -144,9 +144,9 @@ def _find(reach: Reach, patient_id: str, issuer: str) -> Patient:
     )
 
 
-def _no_such_patient() -> Refused:
+def _no_such_patient() -> RequestRefused:
     problem = Problem("PatientID", "No patient has this patient ID.", "unknown")
-    return Refused(HTTPStatus.NOT_FOUND, "There is no such patient.", [problem])
+    return RequestRefused(HTTPStatus.NOT_FOUND, "There is no such patient.", [problem])
 
 
 def answer(request: HttpRequest, patient: Patient, status: HTTPStatus = HTTPStatus.OK) -> HttpResponse:
@@ -210,7 +210,7 @@ def _addressed(given: Any, patient_id: str, issuer: str) -> dict[str, Any]:
     if inside and issuer and not identity.same_issuer(inside, issuer):
         problems.append(Problem("IssuerOfPatientID", "differs from the one in the address."))
     if problems:
-        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "The patient can't be taken as it is.", problems)
+        raise RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, "The patient can't be taken as it is.", problems)
     return {**given, "PatientID": patient_id, "IssuerOfPatientID": issuer or inside}
 
 
@@ -221,9 +221,11 @@ def _check_tag(request: HttpRequest, patient_id: str, issuer: str, *, only_new: 
         return
     patient = identity.find(Patient.objects.select_for_update(no_key=True), patient_id, issuer)
     if only_new and patient is not None:
-        raise Refused(HTTPStatus.PRECONDITION_FAILED, "There is a patient of this patient ID already.")
+        raise RequestRefused(HTTPStatus.PRECONDITION_FAILED, "There is a patient of this patient ID already.")
     if wanted is None:
         return
     tags = [tag.strip() for tag in wanted.split(",")]
     if patient is None or (wanted.strip() != "*" and tag_of(patient) not in tags):
-        raise Refused(HTTPStatus.PRECONDITION_FAILED, "The patient is no longer as If-Match says: read it again.")
+        raise RequestRefused(
+            HTTPStatus.PRECONDITION_FAILED, "The patient is no longer as If-Match says: read it again."
+        )

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from django.http import HttpRequest
 
 from mwl_admin.api.entries import tag_of
-from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.errors import RequestRefused, bad_request
 from mwl_admin.api.reach import Reach
 
 ANY = "*"
@@ -31,11 +31,11 @@ def check(request: HttpRequest, accession_number: str, reach: Reach) -> None:
     order = locked.filter(accession_number=accession_number).first()
     tag = tag_of(order, reach.seen) if order is not None else None
     if wanted is not None and (tag is None or not {ANY, tag} & set(wanted)):
-        raise Refused(HTTPStatus.PRECONDITION_FAILED, "The entry is no longer as If-Match says: read it again.")
+        raise RequestRefused(HTTPStatus.PRECONDITION_FAILED, "The entry is no longer as If-Match says: read it again.")
     # Compared weakly, as section 13.1.2 asks: a tag is the same with W/ before it and without.
     if unwanted is not None and tag is not None and {ANY, tag} & {name.removeprefix(_WEAK) for name in unwanted}:
         text = "There is an entry of this accession number already." if ANY in unwanted else "The entry has this tag."
-        raise Refused(HTTPStatus.PRECONDITION_FAILED, text)
+        raise RequestRefused(HTTPStatus.PRECONDITION_FAILED, text)
 
 
 def _tags(request: HttpRequest, name: str) -> list[str] | None:

@@ -19,10 +19,10 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from mwl_admin.api.errors import Refused
+from mwl_admin.api.errors import RequestRefused
 from mwl_admin.entries import persons
 from mwl_admin.entries.attributes import STATIONS
-from mwl_admin.entries.entry import Entry, Mode, Stored
+from mwl_admin.entries.entry import Entry, Mode, StoredEntry
 from mwl_admin.entries.problems import ConflictError, Problem, UnknownEntryError
 from mwl_admin.models import APIClient, Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.patients import identity
@@ -50,9 +50,11 @@ class Reach:
             return cls()
         station = next(entry for entry in Directory.read().stations if entry.pk == client.station_id)
         if not station.enabled:
-            raise Refused(HTTPStatus.FORBIDDEN, "The station of this token is switched off.")
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "The station of this token is switched off.")
         if not station.expects(address):
-            raise Refused(HTTPStatus.FORBIDDEN, "The station of this token is not expected to call from this address.")
+            raise RequestRefused(
+                HTTPStatus.FORBIDDEN, "The station of this token is not expected to call from this address."
+            )
         now = datetime.datetime.now(ZoneInfo(settings.TIME_ZONE)).replace(tzinfo=None)
         conditions = scope.profile(station, settings.WORKLIST_POLICY, now, address)
         return cls(
@@ -98,9 +100,9 @@ class Reach:
     def check_correction(self) -> None:
         """Refuse to correct a patient's record: it is everybody's."""
         if self.limited:
-            raise Refused(HTTPStatus.FORBIDDEN, "A station's token does not correct patients' records.")
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "A station's token does not correct patients' records.")
 
-    def check_stored(self, stored: Stored) -> None:
+    def check_stored(self, stored: StoredEntry) -> None:
         """Refuse what leaves the entry with a step that is not the token's own."""
         self._check_own(stored.requested.scheduled_procedure_steps.all())
 
@@ -120,7 +122,7 @@ class Reach:
         if self.limited and steps.exclude(pk__in=ScheduledProcedureStep.objects.filter(self.own)).exists():
             text = "All steps of the entry must be of the token's station, or of its modality and without a station."
             problem = Problem(STATIONS, text, "other_station")
-            raise Refused(HTTPStatus.FORBIDDEN, "The entry is not this station's alone.", [problem])
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "The entry is not this station's alone.", [problem])
 
     def _check_patient(self, entry: Entry) -> None:
         """A patient of other stations must be known by name and birth date: an ID alone can be guessed."""

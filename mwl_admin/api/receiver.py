@@ -17,10 +17,10 @@ from django.utils import timezone
 from ninja import Router
 
 from gateway_link.signature import Unsigned
-from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.errors import RequestRefused, bad_request
 from mwl_admin.api.rehearsal import carry_out
 from mwl_admin.devices import callers, registry
-from mwl_admin.devices.callers import Call
+from mwl_admin.devices.callers import ObservedCall
 from mwl_admin.images import signed
 from mwl_admin.models import Enrolment, KeptOut, ServiceName, Station
 
@@ -38,14 +38,14 @@ def _checked(request: HttpRequest) -> bytes:
     """Return the body of a request that the receiver has signed."""
     if not settings.PACS_NOTIFY_SECRET:
         # The receiver tries again later, and finds the secret set.
-        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "PACS_NOTIFY_SECRET is not set on this side.")
+        raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "PACS_NOTIFY_SECRET is not set on this side.")
     try:
         body = request.body
         signed.check(request, body)
     except RequestDataTooBig:
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.") from None
+        raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.") from None
     except Unsigned as error:
-        raise Refused(HTTPStatus.FORBIDDEN, str(error)) from error
+        raise RequestRefused(HTTPStatus.FORBIDDEN, str(error)) from error
     return body
 
 
@@ -108,7 +108,7 @@ def _turned_away(body: bytes) -> HttpResponse:
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
-def _call(caller: dict[str, Any]) -> Call:
+def _call(caller: dict[str, Any]) -> ObservedCall:
     at = datetime.datetime.fromisoformat(caller["at"])
     if at.tzinfo is None:
         raise ValueError("a time without its offset")
@@ -119,10 +119,12 @@ def _call(caller: dict[str, Any]) -> Call:
     if address:
         address = str(ipaddress.ip_address(address))
     # A clock that is ahead must not keep a caller on top of the list for ever.
-    return Call(str(caller["ae_title"]).strip(" "), address, min(at, timezone.now()), str(caller["because"]), attempts)
+    return ObservedCall(
+        str(caller["ae_title"]).strip(" "), address, min(at, timezone.now()), str(caller["because"]), attempts
+    )
 
 
-def _enrol(calls: list[Call]) -> None:
+def _enrol(calls: list[ObservedCall]) -> None:
     """Keep those about whom staff have not answered; what the receiver told before an answer reached it is no news."""
     titles = [call.ae_title for call in calls]
     answered = {

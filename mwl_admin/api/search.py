@@ -16,14 +16,14 @@ from django.http import HttpRequest, HttpResponse
 from dicom_encoding.elements import tag_name
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.api import dicomjson, nativexml
-from mwl_admin.api.errors import Refused, bad_request
+from mwl_admin.api.errors import RequestRefused, bad_request
 from mwl_admin.api.parameters import Search, parse
 from mwl_admin.api.reach import Reach
 from mwl_admin.entries.problems import Problem
 from mwl_admin.models import APIClient
 from mwl_admin.worklist.errors import IdentifierError, MatchingKeyError, QueryError
 from mwl_admin.worklist.identifier import parse as parse_identifier
-from mwl_admin.worklist.query import Query, prepare
+from mwl_admin.worklist.query import PreparedQuery, prepare
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 """Names of parameters that are repeated in a header field."""
@@ -45,7 +45,7 @@ def search(request: HttpRequest, client: APIClient) -> HttpResponse:
     query = _prepare(asked, client, request.META.get("REMOTE_ADDR", ""))
     limit = query.maximum if asked.limit is None else min(asked.limit, query.maximum)
     if query.refuse_above and asked.limit is None and query.rows()[limit : limit + 1].exists():
-        raise Refused(
+        raise RequestRefused(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"More than {limit} entries match: ask for less, or by limit and offset.",
         )
@@ -61,7 +61,7 @@ def search(request: HttpRequest, client: APIClient) -> HttpResponse:
     return response
 
 
-def _prepare(asked: Search, client: APIClient, address: str) -> Query:
+def _prepare(asked: Search, client: APIClient, address: str) -> PreparedQuery:
     station = client.station
     Reach.of(client, address)  # refuses a station that is switched off or elsewhere
     # A token says more than an AE title: whoever has one is known, and sees the list unless it is a station's own.
@@ -75,7 +75,7 @@ def _prepare(asked: Search, client: APIClient, address: str) -> Query:
             address=address if station else "",
         )
     except (IdentifierError, MatchingKeyError) as error:
-        raise Refused(
+        raise RequestRefused(
             HTTPStatus.BAD_REQUEST,
             error.comment,
             [Problem(tag_name(tag), error.comment) for tag in error.offending],
@@ -112,7 +112,7 @@ def accepted(header: str) -> str:
         if form in FORMS and quality > best_quality:
             best, best_quality = form, quality
     if not best:
-        raise Refused(HTTPStatus.NOT_ACCEPTABLE, f"Answers are {', '.join(FORMS)}.")
+        raise RequestRefused(HTTPStatus.NOT_ACCEPTABLE, f"Answers are {', '.join(FORMS)}.")
     return best
 
 

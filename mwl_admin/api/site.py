@@ -24,7 +24,7 @@ from mwl_admin.api import (
     whoknows,
 )
 from mwl_admin.api.asked import client_of
-from mwl_admin.api.errors import Refused
+from mwl_admin.api.errors import RequestRefused
 from mwl_admin.api.insiders import insiders_only
 from mwl_admin.api.known import known_parameters
 from mwl_admin.api.search import search
@@ -53,8 +53,8 @@ for part in (receiver, notices, following, changing, outcome, patients, correcti
     api.add_router("", part.router)
 
 
-@api.exception_handler(Refused)
-def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
+@api.exception_handler(RequestRefused)
+def _refused(request: HttpRequest, error: RequestRefused) -> HttpResponse:
     return errors.response(error)
 
 
@@ -71,7 +71,7 @@ def _unknown(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
 @api.exception_handler(ValidationError)
 def _parameters_refused(request: HttpRequest, error: ValidationError) -> HttpResponse:
     problems = [Problem(str(part["loc"][-1]), str(part["msg"])) for part in error.errors]
-    return errors.response(Refused(HTTPStatus.BAD_REQUEST, "A query parameter is wrong.", problems))
+    return errors.response(RequestRefused(HTTPStatus.BAD_REQUEST, "A query parameter is wrong.", problems))
 
 
 # --- DICOMweb

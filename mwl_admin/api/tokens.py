@@ -14,7 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
-from mwl_admin.api.errors import Refused, unauthorized
+from mwl_admin.api.errors import RequestRefused, unauthorized
 from mwl_admin.api.guesses import GUESSES
 from mwl_admin.models import APIClient
 
@@ -43,7 +43,7 @@ class Token(HttpBearer):
         if client.has_expired:
             raise unauthorized(f"This token was valid until {client.expires_on}.")
         if self.scope is not None and not (client.can_read if self.scope is Scope.READ else client.can_write):
-            raise Refused(HTTPStatus.FORBIDDEN, f"This token may not {self.scope.value}.")
+            raise RequestRefused(HTTPStatus.FORBIDDEN, f"This token may not {self.scope.value}.")
         _refuse_until(BUCKETS.take(client.pk, client.requests_per_minute or settings.API_REQUESTS_PER_MINUTE))
         if client.expires_soon and not client.was_used_today:
             logger.warning("the token of API client %s is valid until %s", client, client.expires_on)
@@ -64,7 +64,9 @@ def _client_of(token: str, address: str) -> APIClient | None:
 
 def _refuse_until(wait: float) -> None:
     if wait:
-        raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests.", headers={"Retry-After": str(math.ceil(wait))})
+        raise RequestRefused(
+            HTTPStatus.TOO_MANY_REQUESTS, "Too many requests.", headers={"Retry-After": str(math.ceil(wait))}
+        )
 
 
 class Buckets:

@@ -30,14 +30,14 @@ class UnknownCursor(Exception):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class FeedPosition:
     """A place in the log: behind the row with this position and number."""
 
     position: int
     id: int
 
 
-_BEGINNING = Place(-(10**17), 0)
+_BEGINNING = FeedPosition(-(10**17), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Feed:
     def __init__(self) -> None:
         feed = ChangeFeed.objects.get()
         self._era = feed.era
-        self._floor = Place(feed.floor_position, feed.floor_id)
+        self._floor = FeedPosition(feed.floor_position, feed.floor_id)
         self._horizon = _horizon()
 
     def beginning(self) -> str:
@@ -89,7 +89,7 @@ class Feed:
         """Return the cursor before the first change at or after a moment, and before all that are not decided yet."""
         first = EntryChange.objects.filter(changed_at__gte=moment).order_by("position", "id").first()
         end = self._end()
-        return self._cursor(end if first is None else min(end, Place(first.position, first.pk - 1)), end)
+        return self._cursor(end if first is None else min(end, FeedPosition(first.position, first.pk - 1)), end)
 
     def read(self, cursor: str, limit: int) -> Changes:
         """Return up to ``limit`` changes after a cursor.
@@ -101,7 +101,7 @@ class Feed:
         rows = list(_after(place, self._horizon).order_by("position", "id")[: limit + 1])
         more = len(rows) > limit
         rows = rows[:limit]
-        reached = Place(rows[-1].position, rows[-1].pk) if more else max(place, self._end())
+        reached = FeedPosition(rows[-1].position, rows[-1].pk) if more else max(place, self._end())
         return Changes(
             tuple(row.entry_id for row in rows if not row.gone),
             tuple((row.entry_id, row.gone) for row in rows if row.gone),
@@ -113,33 +113,33 @@ class Feed:
         """Return all changes of entries after a cursor, those too that may come again."""
         return _after(self._parse(cursor)[0], None).filter(gone="")
 
-    def _parse(self, cursor: str) -> tuple[Place, Place]:
+    def _parse(self, cursor: str) -> tuple[FeedPosition, FeedPosition]:
         """Return the place that a cursor stands for, and where the log ended when its reader began."""
         found = _CURSOR.fullmatch(cursor)
         if found is None:
             raise ValueError("no cursor")
         numbers = [int(number) for number in found.groups()[1:]]
-        place, began = Place(*numbers[:2]), Place(*numbers[2:])
+        place, began = FeedPosition(*numbers[:2]), FeedPosition(*numbers[2:])
         # What was gone before the reader began it never had, and need not be told.
         if found[1] != self._era or max(place, began) < self._floor or max(place, began) > self._last():
             raise UnknownCursor
         return place, began
 
-    def _cursor(self, place: Place, began: Place) -> str:
+    def _cursor(self, place: FeedPosition, began: FeedPosition) -> str:
         return f"{self._era}.{place.position}.{place.id}.{began.position}.{began.id}"
 
-    def _end(self) -> Place:
-        return self._last() if self._horizon is None else Place(self._horizon, 0)
+    def _end(self) -> FeedPosition:
+        return self._last() if self._horizon is None else FeedPosition(self._horizon, 0)
 
-    def _last(self) -> Place:
+    def _last(self) -> FeedPosition:
         """Return the furthest place that a cursor can stand for."""
         if self._horizon is not None:
-            return Place(self._horizon, 0)
+            return FeedPosition(self._horizon, 0)
         with connection.cursor() as cursor:
             # Rows may have been replaced or forgotten; their numbers are not given again.
             cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table(EntryChange)])
             found = cursor.fetchone()
-        return Place(0, found[0] if found else 0)
+        return FeedPosition(0, found[0] if found else 0)
 
 
 def _horizon() -> int | None:
@@ -151,7 +151,7 @@ def _horizon() -> int | None:
         return int(cursor.fetchone()[0])
 
 
-def _after(place: Place, horizon: int | None) -> QuerySet[EntryChange]:
+def _after(place: FeedPosition, horizon: int | None) -> QuerySet[EntryChange]:
     later = EntryChange.objects.filter(entry_id=OuterRef("entry_id"), gone="", position__gt=OuterRef("position"))
     rows = EntryChange.objects.filter(position__gte=place.position)
     rows = rows.filter(Q(position__gt=place.position) | Q(id__gt=place.id))
@@ -172,7 +172,7 @@ def prune(now: datetime.datetime) -> int:
     while gone := list(old.exclude(gone="").order_by("position", "id").values_list("position", "pk")[:_AT_ONCE]):
         with transaction.atomic():
             feed = ChangeFeed.objects.select_for_update().get()
-            floor = max(Place(feed.floor_position, feed.floor_id), Place(*gone[-1]))
+            floor = max(FeedPosition(feed.floor_position, feed.floor_id), FeedPosition(*gone[-1]))
             ChangeFeed.objects.update(floor_position=floor.position, floor_id=floor.id)
             forgotten += EntryChange.objects.filter(pk__in=[pk for _, pk in gone]).delete()[0]
     return forgotten

@@ -20,7 +20,7 @@ KEPT_FOR = datetime.timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ObservedCall:
     """What one AE title last did. ``because`` is why it was rejected, empty when it echoed."""
 
     ae_title: str
@@ -40,7 +40,7 @@ def is_legal(ae_title: str) -> bool:
 
 
 @transaction.atomic
-def note(calls: Iterable[Call], service: ServiceName = ServiceName.WORKLIST) -> None:
+def note(calls: Iterable[ObservedCall], service: ServiceName = ServiceName.WORKLIST) -> None:
     """Keep calls, which come in the order of their AE titles, so that two who write take turns; forget old ones."""
     found = list(calls)
     for call in found:
@@ -54,7 +54,7 @@ def note(calls: Iterable[Call], service: ServiceName = ServiceName.WORKLIST) -> 
         UnknownCaller.objects.filter(pk__in=surplus).delete()
 
 
-def _note(call: Call, service: ServiceName) -> None:
+def _note(call: ObservedCall, service: ServiceName) -> None:
     values = {
         "address": call.address.partition("%")[0] or None,
         "last_seen_at": call.at,

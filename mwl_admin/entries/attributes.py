@@ -13,7 +13,7 @@ from django.db import models
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
-from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES, Attribute
+from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES, WorklistAttribute
 
 STEPS = "ScheduledProcedureStepSequence"
 STATIONS = "ScheduledStationAETitle"
@@ -55,7 +55,7 @@ _MODELS: dict[Level, type[models.Model]] = {
 class Column:
     """An attribute that is kept in one column as it is."""
 
-    attribute: Attribute
+    attribute: WorklistAttribute
     level: Level
     name: str
 

@@ -22,7 +22,7 @@ from mwl_admin.patients import identity, merging
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CorrectionOutcome:
     """``patient`` is the record that stays; ``moved`` counts the entries that are its now, and were not before."""
 
     patient: Patient
@@ -30,13 +30,13 @@ class Outcome:
     moved: int = 0
 
 
-def merge(kept: Reference, given_up: Reference, *, source: str, update: bool = False) -> Outcome:
+def merge(kept: Reference, given_up: Reference, *, source: str, update: bool = False) -> CorrectionOutcome:
     """Merge one record into another. ``update``: though name, birth date or sex of the two contradict each other.
 
     :raises EntryError: it can't be.
     """
 
-    def write() -> Outcome:
+    def write() -> CorrectionOutcome:
         stays = kept.confirmed()
         other = given_up.find()
         if other is None:
@@ -50,13 +50,13 @@ def merge(kept: Reference, given_up: Reference, *, source: str, update: bool = F
     return attempted(write, source)
 
 
-def change_id(patient: Reference, new: Reference, *, source: str) -> Outcome:
+def change_id(patient: Reference, new: Reference, *, source: str) -> CorrectionOutcome:
     """Give a record another ID, which nobody has.
 
     :raises EntryError: it can't be; where another record has the ID, the two are to be merged.
     """
 
-    def write() -> Outcome:
+    def write() -> CorrectionOutcome:
         record, taken = patient.find(), new.find()
         if record is None:
             return _done(new.confirmed(), patient)
@@ -67,17 +67,17 @@ def change_id(patient: Reference, new: Reference, *, source: str) -> Outcome:
         locked = _locked(record)
         person = new.person
         if (locked.patient_id, locked.issuer_of_patient_id) == (person.patient_id, person.issuer):
-            return Outcome(locked, changed=False)
+            return CorrectionOutcome(locked, changed=False)
         _refuse_closed(new, locked)
         ids = {"PatientID": person.patient_id, "IssuerOfPatientID": person.issuer}
         with because(_("was patient ID %(id)s") % {"id": locked.patient_id}, besides=True):
             PatientWriter(ids).become(locked)
-        return Outcome(locked, changed=True)
+        return CorrectionOutcome(locked, changed=True)
 
     return attempted(write, source)
 
 
-def identify(temporary: Reference, patient: Reference, *, source: str, update: bool = False) -> Outcome:
+def identify(temporary: Reference, patient: Reference, *, source: str, update: bool = False) -> CorrectionOutcome:
     """Say who a person is that was entered under a stopgap: all that is the stopgap's becomes this patient's.
 
     The patient may have a record, or not: then the stopgap's becomes it. Of a stopgap's name and birth date nothing
@@ -86,7 +86,7 @@ def identify(temporary: Reference, patient: Reference, *, source: str, update: b
     :raises EntryError: it can't be.
     """
 
-    def write() -> Outcome:
+    def write() -> CorrectionOutcome:
         stopgap, known = temporary.find(), patient.find()
         if stopgap is None:
             return _done(patient.confirmed(update=update), temporary)
@@ -104,7 +104,7 @@ def identify(temporary: Reference, patient: Reference, *, source: str, update: b
     return attempted(write, source)
 
 
-def _renamed(stopgap: Patient, patient: Reference) -> Outcome:
+def _renamed(stopgap: Patient, patient: Reference) -> CorrectionOutcome:
     _refuse_closed(patient, stopgap)
     missing = [*required(patient.values, "PatientID", "PatientName")]
     if missing:
@@ -115,16 +115,16 @@ def _renamed(stopgap: Patient, patient: Reference) -> Outcome:
     with because(_("identified: was patient ID %(id)s") % {"id": before.patient_id}, besides=True):
         PatientWriter(values).become(stopgap)
     FormerPatientID.objects.note(before, stopgap, merged=True)
-    return Outcome(stopgap, changed=True)
+    return CorrectionOutcome(stopgap, changed=True)
 
 
-def move(accession_number: str, owner: Reference, to: Reference, *, source: str) -> Outcome:
+def move(accession_number: str, owner: Reference, to: Reference, *, source: str) -> CorrectionOutcome:
     """Move one order from the patient that it was entered for to the one that it is of.
 
     :raises EntryError: it can't be; where the order is of neither, somebody has moved it meanwhile.
     """
 
-    def write() -> Outcome:
+    def write() -> CorrectionOutcome:
         # Without its patient: PostgreSQL finds no row that is joined to another one by the time it gets the lock.
         locked = RequestedProcedure.objects.select_for_update(no_key=True)
         order = locked.filter(accession_number=accession_number).first() if accession_number else None
@@ -132,7 +132,7 @@ def move(accession_number: str, owner: Reference, to: Reference, *, source: str)
             raise UnknownEntryError([Problem("AccessionNumber", _("No entry has this accession number."), "unknown")])
         patient = _locked(to.confirmed())
         if order.patient_id == patient.pk:
-            return Outcome(patient, changed=False)
+            return CorrectionOutcome(patient, changed=False)
         if owner.confirmed().pk != order.patient_id:
             text = _("The accession number belongs to an order of another patient.")
             raise ConflictError([Problem("PatientID", text, "other_patient")])
@@ -140,24 +140,24 @@ def move(accession_number: str, owner: Reference, to: Reference, *, source: str)
         order.patient = patient
         with because(reason, besides=True):
             order.save()
-        return Outcome(patient, changed=True, moved=1)
+        return CorrectionOutcome(patient, changed=True, moved=1)
 
     return attempted(write, source)
 
 
-def _merged(stays: Patient, other: Patient, *, person: bool = True) -> Outcome:
+def _merged(stays: Patient, other: Patient, *, person: bool = True) -> CorrectionOutcome:
     seen = (stays.version, other.version)
     moved = merging.merge(stays, other, seen=seen, entries_seen=entries_of(other), person=person)
     stays.refresh_from_db()
-    return Outcome(stays, changed=True, moved=moved)
+    return CorrectionOutcome(stays, changed=True, moved=moved)
 
 
-def _done(stays: Patient, gone: Reference) -> Outcome:
+def _done(stays: Patient, gone: Reference) -> CorrectionOutcome:
     """Return what was done before under an ID that is no more, if that is what is asked for now."""
     former = gone.former()
     if former is None or former.record_id != stays.pk:
         raise gone.unknown()
-    return Outcome(stays, changed=False)
+    return CorrectionOutcome(stays, changed=False)
 
 
 def _locked(patient: Patient) -> Patient:

@@ -14,10 +14,10 @@ from django.utils.translation import gettext as _
 from mwl_admin.entries import examinations, making, persons, values
 from mwl_admin.entries.attempts import attempted
 from mwl_admin.entries.attributes import COLUMNS, PROCEDURE_CODE, REASON_CODE, STEPS, Level
-from mwl_admin.entries.entry import Entry, Mode, Stored
+from mwl_admin.entries.entry import Entry, Mode, StoredEntry
 from mwl_admin.entries.problems import DIFFERS, ConflictError, InvalidEntryError, Problem, UnknownEntryError
 from mwl_admin.entries.steps import StepWriter
-from mwl_admin.entries.writing import Record, required
+from mwl_admin.entries.writing import WrittenRecord, required
 from mwl_admin.fields import normalise
 from mwl_admin.models import FormerPatientID, Patient, Procedure, RequestedProcedure
 from mwl_admin.models.prepared import PreparedInstances
@@ -51,9 +51,9 @@ def store(
     *,
     source: str = "",
     before: Callable[[], None] = lambda: None,
-    after: Callable[[Stored], None] = lambda stored: None,
+    after: Callable[[StoredEntry], None] = lambda stored: None,
     update_patient: bool = False,
-) -> Stored:
+) -> StoredEntry:
     """Make or change an entry, all of it or nothing; ``source`` tells the history where it came from.
 
     ``before`` is called first in the transaction and ``after`` last; both may refuse by an exception of their own.
@@ -64,7 +64,7 @@ def store(
     :raises UnknownEntryError: there is nothing to update.
     """
 
-    def write() -> Stored:
+    def write() -> StoredEntry:
         before()
         stored = EntryWriter(entry, mode, update_patient=update_patient).write()
         after(stored)
@@ -84,7 +84,7 @@ class EntryWriter:
         self.conflicts: list[Problem] = []
         self.contradicted: int | None = None
 
-    def write(self) -> Stored:
+    def write(self) -> StoredEntry:
         """Make or change the entry; raise an :class:`EntryError` when it can't be."""
         order = self.find_order()
         if order is None and self.mode is Mode.UPDATE:
@@ -94,7 +94,7 @@ class EntryWriter:
         steps = self.steps(requested)
         became_another = order is not None and self._became_another_examination(requested, steps)
         self._refuse()
-        stored = Stored(requested.instance, created=order is None)
+        stored = StoredEntry(requested.instance, created=order is None)
         if patient.instance.pk is None:
             stored.notes += persons.entered_twice(patient.instance)
         stored.changed += [*patient.save(), *requested.save(patient=patient.instance)]
@@ -129,10 +129,10 @@ class EntryWriter:
 
     # --- patient
 
-    def _patient(self, order: RequestedProcedure | None) -> Record:
+    def _patient(self, order: RequestedProcedure | None) -> WrittenRecord:
         patient = self.find_patient(order)
         given = self.entry.values
-        record = Record(patient or Patient(), Level.PATIENT, self.problems)
+        record = WrittenRecord(patient or Patient(), Level.PATIENT, self.problems)
         if patient is None:
             self.problems += required(given, "PatientID", "PatientName")
         else:
@@ -200,7 +200,7 @@ class EntryWriter:
             if keyword != "PatientID"
         ]
 
-    def _name(self, record: Record, *, is_new: bool) -> None:
+    def _name(self, record: WrittenRecord, *, is_new: bool) -> None:
         """Take the patient's name; parts that it leaves out stay, unless the record is to be corrected."""
         if "PatientName" not in self.entry.values:
             return
@@ -215,10 +215,10 @@ class EntryWriter:
 
     # --- order
 
-    def _order(self, order: RequestedProcedure | None, patient: Record) -> Record:
+    def _order(self, order: RequestedProcedure | None, patient: WrittenRecord) -> WrittenRecord:
         given = self.entry.values
         instance = order or RequestedProcedure()
-        record = Record(instance, Level.REQUESTED, self.problems, exclude={"patient"})
+        record = WrittenRecord(instance, Level.REQUESTED, self.problems, exclude={"patient"})
         keywords = [name for name, column in COLUMNS.items() if column.level is Level.REQUESTED]
         if order is not None:
             keywords.remove("AccessionNumber")
@@ -236,7 +236,7 @@ class EntryWriter:
         record.check()
         return record
 
-    def _became_another_examination(self, order: Record, steps: StepWriter) -> bool:
+    def _became_another_examination(self, order: WrittenRecord, steps: StepWriter) -> bool:
         """Whether the order is another examination now; a conflict while a modality has a step of it on its list."""
         changed = _other_examination(order)
         if not changed or not steps.is_on_a_list:
@@ -249,7 +249,7 @@ class EntryWriter:
                 order.restore(keyword)  # what is absent says nothing
         return False
 
-    def _codes(self, record: Record) -> None:
+    def _codes(self, record: WrittenRecord) -> None:
         for keyword, prefix in ((PROCEDURE_CODE, ""), (REASON_CODE, "reason_")):
             if keyword not in self.entry.values and self.mode is not Mode.PUT:
                 continue
@@ -267,7 +267,7 @@ class EntryWriter:
                 code.pop("coding_scheme_version")
             record.set_columns(keyword, {prefix + name: value for name, value in code.items()})
 
-    def catalogue(self, record: Record, *, is_new: bool) -> None:
+    def catalogue(self, record: WrittenRecord, *, is_new: bool) -> None:
         """Find the catalogue's procedure by its name or code; it fills a new entry."""
         order = record.instance
         wanted = self.entry.procedure.strip(" ")
@@ -286,14 +286,14 @@ class EntryWriter:
             making.fill_order(order)
             record.forget_restored()
 
-    def _refuse_taken_uid(self, record: Record) -> None:
+    def _refuse_taken_uid(self, record: WrittenRecord) -> None:
         uid = record.instance.study_instance_uid
         if uid and RequestedProcedure.objects.filter(study_instance_uid=uid).exists():
             self.conflicts.append(Problem("StudyInstanceUID", _("belongs to another entry."), "study"))
 
     # --- steps
 
-    def steps(self, requested: Record) -> StepWriter:
+    def steps(self, requested: WrittenRecord) -> StepWriter:
         """Find the steps that the entry means, and set what it gives."""
         steps = StepWriter(
             requested.instance,
@@ -308,7 +308,7 @@ class EntryWriter:
         return steps
 
 
-def _other_examination(order: Record) -> list[str]:
+def _other_examination(order: WrittenRecord) -> list[str]:
     description, code = examinations.ORDER
     if not {description, code} & {*order.changed}:
         return []

@@ -44,7 +44,7 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredEntry:
     """What became of an entry: ``changed`` are keywords; ``ended`` are steps that are over and stayed as they are.
 
     ``notes`` are what somebody should look at although the entry was taken; ``steps`` are those that it named.

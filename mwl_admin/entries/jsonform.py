@@ -11,7 +11,7 @@ from typing import Any
 from mwl_admin.entries.attributes import KEYWORDS, READ_ONLY, REASON, STATUS, STEP_KEYWORDS, STEPS, keyword_of
 from mwl_admin.entries.entry import Entry
 from mwl_admin.entries.problems import InvalidEntryError, Problem
-from mwl_admin.worklist.attributes import Attribute
+from mwl_admin.worklist.attributes import WorklistAttribute
 
 MAX_STEPS = 100
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
@@ -38,7 +38,7 @@ class _Reader:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
-    def data_set(self, body: Mapping[str, Any], known: Mapping[str, Attribute], path: str) -> dict[str, Any]:
+    def data_set(self, body: Mapping[str, Any], known: Mapping[str, WorklistAttribute], path: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, given in body.items():
             keyword = keyword_of(name)
@@ -54,12 +54,12 @@ class _Reader:
         return found
 
     @staticmethod
-    def _unknown(keyword: str, known: Mapping[str, Attribute]) -> str:
+    def _unknown(keyword: str, known: Mapping[str, WorklistAttribute]) -> str:
         if keyword in STEP_KEYWORDS and known is KEYWORDS:
             return f"belongs into an item of {STEPS}."
         return "is no attribute of an entry."
 
-    def value(self, attribute: Attribute, given: Any, path: str) -> Any:
+    def value(self, attribute: WorklistAttribute, given: Any, path: str) -> Any:
         where = path + attribute.keyword
         values = self.unwrapped(attribute, given, where)
         if attribute.vr == "SQ":
@@ -69,7 +69,7 @@ class _Reader:
             self.problems.append(Problem(where, "has one value only."))
         return read if attribute.multiple else next(iter(read), "")
 
-    def unwrapped(self, attribute: Attribute, given: Any, where: str) -> list[Any]:
+    def unwrapped(self, attribute: WorklistAttribute, given: Any, where: str) -> list[Any]:
         """Return the values, of an element as of the short form."""
         if isinstance(given, dict) and ((given.keys() <= {"vr", "Value"} and attribute.vr != "SQ") or "vr" in given):
             if given.get("vr", attribute.vr) != attribute.vr:
@@ -85,7 +85,7 @@ class _Reader:
             return []
         return given if isinstance(given, list) else [given]
 
-    def single(self, attribute: Attribute, value: Any, where: str) -> Any:
+    def single(self, attribute: WorklistAttribute, value: Any, where: str) -> Any:
         if value is None:
             return ""
         if attribute.vr == "PN" and isinstance(value, dict):
@@ -100,7 +100,7 @@ class _Reader:
             return ""
         return value
 
-    def items(self, attribute: Attribute, values: list[Any], where: str) -> list[Any]:
+    def items(self, attribute: WorklistAttribute, values: list[Any], where: str) -> list[Any]:
         if not all(isinstance(value, dict) for value in values):
             self.problems.append(Problem(where, "must be a list of objects."))
             return []

@@ -12,7 +12,7 @@ from mwl_admin.entries.attributes import COLUMNS, READ_ONLY, Level
 from mwl_admin.entries.entries import EntryWriter
 from mwl_admin.entries.entry import Entry, Mode
 from mwl_admin.entries.problems import ConflictError, InvalidEntryError, Problem, UnknownPatientError
-from mwl_admin.entries.writing import Record
+from mwl_admin.entries.writing import WrittenRecord
 from mwl_admin.models import FormerPatientID, Patient, RequestedProcedure
 from mwl_admin.patients import identity
 
@@ -33,7 +33,7 @@ class Reference:
     check: Callable[[Patient], None] = lambda patient: None
 
     @property
-    def person(self) -> identity.Person:
+    def person(self) -> identity.Demographics:
         """What is told, as the rule of identity sees it."""
         return persons.told(self.values)
 
@@ -110,7 +110,7 @@ class PatientWriter(EntryWriter):
     def become(self, patient: Patient) -> None:
         """Make a record this person's, whoever it was thought to be: with this ID, too."""
         self.update_patient = True
-        record = Record(patient, Level.PATIENT, self.problems)
+        record = WrittenRecord(patient, Level.PATIENT, self.problems)
         record.take(self.entry.values, [keyword for keyword in COLUMNS if keyword in KEYWORDS])
         self._name(record, is_new=False)
         record.check()

@@ -24,7 +24,7 @@ def out_of_use() -> str:
     return _("is no longer in use: it was corrected, or its record was merged into another.")
 
 
-def told(given: Mapping[str, Any], known: Patient | None = None) -> identity.Person:
+def told(given: Mapping[str, Any], known: Patient | None = None) -> identity.Demographics:
     """Return who an entry says that it is about; ``known`` stands in for ID and issuer where it gives neither.
 
     An ID without an issuer is the department's. What can't be read is as absent: that it is wrong is told elsewhere.
@@ -32,7 +32,7 @@ def told(given: Mapping[str, Any], known: Patient | None = None) -> identity.Per
     patient_id, issuer = _text(given, "PatientID"), _text(given, "IssuerOfPatientID")
     if known is not None and not patient_id:
         patient_id, issuer = known.patient_id, issuer or known.issuer_of_patient_id
-    return identity.Person(
+    return identity.Demographics(
         patient_id,
         issuer,
         _text(given, "PatientName"),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from mwl_admin.entries import examinations, making, values
 from mwl_admin.entries.attributes import COLUMNS, PROTOCOLS, STATIONS, STATUS, STEPS, Level
 from mwl_admin.entries.problems import Problem
-from mwl_admin.entries.writing import Record, required
+from mwl_admin.entries.writing import WrittenRecord, required
 from mwl_admin.models import ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.prepared import Prepared
 from mwl_admin.models.status import OPEN
@@ -39,7 +39,7 @@ _KEYWORDS = [name for name, column in COLUMNS.items() if column.level is Level.S
 _ORDER = [StepStatus.SCHEDULED, StepStatus.ARRIVED, StepStatus.READY, StepStatus.STARTED]
 
 
-class StepWrite(Record):
+class StepWrite(WrittenRecord):
     """A step being written."""
 
     def __init__(

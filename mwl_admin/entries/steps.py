@@ -10,7 +10,7 @@ from django.utils.translation import gettext, ngettext
 
 from mwl_admin.entries import examinations, pairing
 from mwl_admin.entries.attributes import STATUS, STEPS
-from mwl_admin.entries.entry import Stored
+from mwl_admin.entries.entry import StoredEntry
 from mwl_admin.entries.problems import Problem
 from mwl_admin.entries.step import STEP_ID, StepWrite
 from mwl_admin.models import RequestedProcedure, ScheduledProcedureStep, StepStatus
@@ -157,7 +157,7 @@ class StepWriter:
         if ids and others.exclude(requested_procedure=self.order.pk).exists():
             self._conflicts.append(Problem(STEP_ID, gettext("belongs to a step of another entry."), "other_entry"))
 
-    def save(self, stored: Stored) -> None:
+    def save(self, stored: StoredEntry) -> None:
         """Save all steps of an order that has been saved, and note what was done."""
         for write in self.writes:
             stored.steps_created += write.is_new

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from django.db import connection
 
 
-class Turns:
+class FairLock:
     """A lock that is handed on to the one that has waited longest."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Turns:
                     self._taken = False
 
 
-_TURNS = Turns()
+_TURNS = FairLock()
 
 
 @contextmanager

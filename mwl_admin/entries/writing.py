@@ -20,7 +20,7 @@ def required(given: Mapping[str, Any], *keywords: str, path: str = "") -> Iterat
             yield Problem(path + keyword, _("is required."), "required")
 
 
-class Record:
+class WrittenRecord:
     """A patient, an order or a step. ``changed`` are the keywords of what is not as it was."""
 
     def __init__(

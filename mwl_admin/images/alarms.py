@@ -26,7 +26,7 @@ LIMIT = 50
 """How many alarms of each kind are told one by one."""
 
 
-class Kind(Enum):
+class AlarmKind(Enum):
     """What is wrong."""
 
     MIXED_UP = "mixed up"
@@ -41,7 +41,7 @@ class Kind(Enum):
 class Alarm:
     """One thing to look at. ``text`` names the patient; ``study``, ``step`` or ``report`` is what it is about."""
 
-    kind: Kind
+    kind: AlarmKind
     since: datetime.datetime
     text: str
     study: ReceivedStudy | None = None
@@ -111,21 +111,21 @@ def alarms(limit: int = LIMIT) -> list[Alarm]:
     ]
 
 
-def count() -> dict[Kind, int]:
+def count() -> dict[AlarmKind, int]:
     """Return how many there are of each kind."""
     return {
-        Kind.MIXED_UP: images_of_others().count(),
-        Kind.OTHER_PATIENT: reports_in_doubt(Doubt.OTHER_PATIENT).count(),
-        Kind.WRONG_ENTRY: reports_in_doubt(Doubt.WRONG_ENTRY).count(),
-        Kind.SET_ASIDE: images_set_aside().count(),
-        Kind.NO_ENTRY: images_without_entry().count(),
-        Kind.NO_IMAGES: steps_without_images().count(),
+        AlarmKind.MIXED_UP: images_of_others().count(),
+        AlarmKind.OTHER_PATIENT: reports_in_doubt(Doubt.OTHER_PATIENT).count(),
+        AlarmKind.WRONG_ENTRY: reports_in_doubt(Doubt.WRONG_ENTRY).count(),
+        AlarmKind.SET_ASIDE: images_set_aside().count(),
+        AlarmKind.NO_ENTRY: images_without_entry().count(),
+        AlarmKind.NO_IMAGES: steps_without_images().count(),
     }
 
 
 def _mixed_up(study: ReceivedStudy) -> Alarm:
     if study.several_patients:
-        return Alarm(Kind.MIXED_UP, study.last_arrival_at, _several(study), study=study)
+        return Alarm(AlarmKind.MIXED_UP, study.last_arrival_at, _several(study), study=study)
     order = study.requested_procedure
     entered = f"{order.patient}, {order.accession_number}" if order else ""
     text = ngettext(
@@ -134,14 +134,14 @@ def _mixed_up(study: ReceivedStudy) -> Alarm:
         study.instance_count,
     )
     values = {"n": study.instance_count, "person": _shown(study), "entered": entered}
-    return Alarm(Kind.MIXED_UP, study.last_arrival_at, text % values, study=study)
+    return Alarm(AlarmKind.MIXED_UP, study.last_arrival_at, text % values, study=study)
 
 
 def _other_patient(report: PerformedProcedureStep) -> Alarm:
     text = _("%(station)s reports an examination of %(person)s under the entry of %(entered)s. Different: %(what)s.")
     what = identity.in_words(report.differs.split())
     values = {"station": _station(report), "person": _shown(report), "entered": _entered(report), "what": what}
-    return Alarm(Kind.OTHER_PATIENT, report.created_at, text % values, report=report)
+    return Alarm(AlarmKind.OTHER_PATIENT, report.created_at, text % values, report=report)
 
 
 def _wrong_entry(report: PerformedProcedureStep) -> Alarm:
@@ -160,7 +160,7 @@ def _wrong_entry(report: PerformedProcedureStep) -> Alarm:
         parts.append(text % {"n": report.instance_count})
     elif any(step.requested_procedure.received_studies.all() for step in steps):
         parts.append(_("Look whether the images that came are of this patient."))
-    return Alarm(Kind.WRONG_ENTRY, report.updated_at, " ".join(parts), report=report)
+    return Alarm(AlarmKind.WRONG_ENTRY, report.updated_at, " ".join(parts), report=report)
 
 
 def _station(report: PerformedProcedureStep) -> str:
@@ -194,7 +194,7 @@ def _set_aside(study: ReceivedStudy) -> Alarm:
         "person": _shown(study),
         "senders": ", ".join(study.senders) or _("an unknown sender"),
     }
-    return Alarm(Kind.SET_ASIDE, study.last_arrival_at, text % values, study=study)
+    return Alarm(AlarmKind.SET_ASIDE, study.last_arrival_at, text % values, study=study)
 
 
 def _no_entry(study: ReceivedStudy) -> Alarm:
@@ -208,7 +208,7 @@ def _no_entry(study: ReceivedStudy) -> Alarm:
         "%(n)d images of %(person)s from %(senders)s.",
         study.instance_count,
     )
-    return Alarm(Kind.NO_ENTRY, study.last_arrival_at, text % values, study=study)
+    return Alarm(AlarmKind.NO_ENTRY, study.last_arrival_at, text % values, study=study)
 
 
 def _no_images(step: ScheduledProcedureStep) -> Alarm:
@@ -217,7 +217,7 @@ def _no_images(step: ScheduledProcedureStep) -> Alarm:
     what = step.scheduled_procedure_step_description or order.requested_procedure_description or step.modality
     text = _("%(person)s: %(what)s, %(number)s.")
     values = {"person": order.patient, "what": what, "number": order.accession_number}
-    return Alarm(Kind.NO_IMAGES, since, text % values, step=step)
+    return Alarm(AlarmKind.NO_IMAGES, since, text % values, step=step)
 
 
 def images(count: int) -> str:

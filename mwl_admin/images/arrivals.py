@@ -45,7 +45,7 @@ class NoticeRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class NoticeOutcome:
     """What became of a notice: ``repeated`` when it was known, and the IDs of steps that it completed."""
 
     study: ReceivedStudy
@@ -195,7 +195,7 @@ def _date(value: Any) -> datetime.date | None:
         return None
 
 
-def take(notice: Notice) -> Taken:
+def take(notice: Notice) -> NoticeOutcome:
     """Keep what a notice says, find its entry, and complete the steps that end with their images.
 
     One transaction: the receiver is told that it was taken only when it was.
@@ -210,10 +210,10 @@ def take(notice: Notice) -> Taken:
                 return _take(notice)
 
 
-def _take(notice: Notice) -> Taken:
+def _take(notice: Notice) -> NoticeOutcome:
     known = StudyNotice.objects.filter(event_id=notice.event_id).select_related("study").first()
     if known is not None:
-        return Taken(known.study, repeated=True)
+        return NoticeOutcome(known.study, repeated=True)
     studies = ReceivedStudy.objects.select_for_update(no_key=True)
     study = studies.filter(study_instance_uid=notice.study_instance_uid).first()
     is_newest = study is None or study.announced_at <= notice.announced_at
@@ -227,7 +227,7 @@ def _take(notice: Notice) -> Taken:
         study.requested_procedure = find_entry(study)
         study.save()
     StudyNotice.objects.create(event_id=notice.event_id, study=study, announced_at=notice.announced_at)
-    return Taken(study, completed=tuple(complete_steps(study)) if is_newest else ())
+    return NoticeOutcome(study, completed=tuple(complete_steps(study)) if is_newest else ())
 
 
 def _is_news(study: ReceivedStudy, notice: Notice) -> bool:

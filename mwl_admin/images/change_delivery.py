@@ -21,8 +21,8 @@ from mwl_admin.images.commands import CommandError, send
 from mwl_admin.models import OutgoingChange, RequestedProcedure
 from mwl_admin.models.received import ALARM_DAYS
 from mwl_admin.patients import identity
-from mwl_admin.patients.change_signal import Kind, PatientChange
-from mwl_admin.patients.identity import Person
+from mwl_admin.patients.change_signal import ChangeKind, PatientChange
+from mwl_admin.patients.identity import Demographics
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def note(change: PatientChange, **_: Any) -> None:
 
 
 def _studies(change: PatientChange) -> list[str]:
-    if change.kind is not Kind.UPDATED:
+    if change.kind is not ChangeKind.UPDATED:
         return list(change.study_instance_uids[:STUDIES])
     orders = RequestedProcedure.objects.filter(
         patient__patient_id=change.after.patient_id, patient__issuer_of_patient_id=change.after.issuer
@@ -62,7 +62,7 @@ def _studies(change: PatientChange) -> list[str]:
     return list(orders.order_by("-pk").values_list("study_instance_uid", flat=True)[:STUDIES])
 
 
-def _person(person: Person) -> dict[str, str]:
+def _person(person: Demographics) -> dict[str, str]:
     birth_date = person.birth_date.isoformat().replace("-", "") if person.birth_date else ""
     return {
         "id": person.patient_id.strip(" "),

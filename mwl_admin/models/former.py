@@ -16,7 +16,7 @@ class FormerPatientIDQuerySet(models.QuerySet["FormerPatientID"]):
         rows = self.filter(patient_id=patient_id.strip(" "), issuer_of_patient_id__in=identity.issuers(issuer))
         return rows.select_related("record").order_by("-changed_at", "-pk").first()
 
-    def note(self, before: identity.Person, patient: Patient, *, merged: bool) -> None:
+    def note(self, before: identity.Demographics, patient: Patient, *, merged: bool) -> None:
         """Remember that who had this patient ID is now to be found under another record's."""
         self.update_or_create(
             patient_id=before.patient_id,
@@ -48,7 +48,7 @@ class FormerPatientID(models.Model):
     def __str__(self) -> str:
         return f"{self.patient_id} → {self.record.patient_id}"
 
-    def is_closed_to(self, told: identity.Person) -> bool:
+    def is_closed_to(self, told: identity.Demographics) -> bool:
         """Whether nobody may be entered under this ID: it was this person's, or who comes in may be this person.
 
         An ID that was merely wrong may be given to whoever it belongs to.

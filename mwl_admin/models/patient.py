@@ -94,7 +94,7 @@ class Patient(EditedModel):
 
     objects = PatientQuerySet.as_manager()
 
-    _as_read: identity.Person | None = None
+    _as_read: identity.Demographics | None = None
 
     derived_fields = ("name_key", "name_folded", "ideographic_name_key", "phonetic_name_key")
     history = history(*derived_fields)
@@ -157,7 +157,7 @@ class Patient(EditedModel):
             super().save(*args, update_fields=update_fields, **kwargs)
             after = identity.of_record(self)
             if before is not None and before != after:
-                change = change_signal.PatientChange(change_signal.Kind.UPDATED, before, after, self.pk)
+                change = change_signal.PatientChange(change_signal.ChangeKind.UPDATED, before, after, self.pk)
                 change_signal.tell(change)
         self._as_read = after
 

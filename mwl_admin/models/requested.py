@@ -134,8 +134,8 @@ class RequestedProcedure(CodedEntry, EditedModel):
                 self._tell_moved(owner)
         self._owner_as_read = self.patient_id
 
-    def _tell_moved(self, owner: identity.Person) -> None:
-        kind, after = change_signal.Kind.MOVED, identity.of_record(self.patient)
+    def _tell_moved(self, owner: identity.Demographics) -> None:
+        kind, after = change_signal.ChangeKind.MOVED, identity.of_record(self.patient)
         change = change_signal.PatientChange(kind, owner, after, self.patient_id, (self.study_instance_uid,))
         change_signal.tell(change)
 

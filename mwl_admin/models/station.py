@@ -15,7 +15,7 @@ from mwl_admin.models.base import EditedModel, history
 from mwl_admin.models.status import OPEN
 
 
-class CharacterSet(models.TextChoices):
+class ResponseCharacterSet(models.TextChoices):
     """Values of Specific Character Set (0008,0005) that a response can be sent in (PS3.3 section C.12.1.1.2)."""
 
     UTF_8 = "ISO_IR 192", _("Unicode (UTF-8)")
@@ -123,8 +123,8 @@ class Station(EditedModel):
     response_character_set = models.CharField(
         _("response character set"),
         max_length=64,
-        choices=CharacterSet,
-        default=CharacterSet.UTF_8,
+        choices=ResponseCharacterSet,
+        default=ResponseCharacterSet.UTF_8,
         help_text=_("What the station can read. What the set can't carry is sent as “?”."),
     )
     station_ae_key = models.CharField(

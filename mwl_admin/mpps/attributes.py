@@ -17,7 +17,7 @@ def tag(keyword: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
+class MppsAttribute:
     """A row of the table: the SCP's types, 1 to 3. ``settable``: has a usage in N-SET. ``final``: type in the end."""
 
     keyword: str
@@ -30,11 +30,11 @@ class Attribute:
         return tag(self.keyword)
 
 
-def _rows(create: int, keywords: str, *, settable: bool, final: int = 0) -> Iterable[Attribute]:
-    return (Attribute(keyword, create, settable, final or create) for keyword in keywords.split())
+def _rows(create: int, keywords: str, *, settable: bool, final: int = 0) -> Iterable[MppsAttribute]:
+    return (MppsAttribute(keyword, create, settable, final or create) for keyword in keywords.split())
 
 
-TABLE: tuple[Attribute, ...] = (
+TABLE: tuple[MppsAttribute, ...] = (
     # Performed Procedure Step Relationship (PS3.3 C.4.13)
     *_rows(1, "ScheduledStepAttributesSequence", settable=False),
     *_rows(

@@ -17,7 +17,7 @@ def differences(ds: DataSet, order: RequestedProcedure) -> tuple[str, ...]:
     A station repeats what it read, be it some hours ago: the record as it was before a correction counts too, and so
     does the record that was merged into this one.
     """
-    told = identity.Person(
+    told = identity.Demographics(
         text(ds, "PatientID"),
         text(ds, "IssuerOfPatientID"),
         text(ds, "PatientName"),
@@ -30,13 +30,13 @@ def differences(ds: DataSet, order: RequestedProcedure) -> tuple[str, ...]:
     return ()
 
 
-def _differs(known: identity.Person, told: identity.Person) -> tuple[str, ...]:
+def _differs(known: identity.Demographics, told: identity.Demographics) -> tuple[str, ...]:
     differs = identity.judge(known, told, lossy=True).differs
     # Few stations repeat the issuer, and its absence in a report is no word for the department's own.
     return tuple(keyword for keyword in differs if keyword != "IssuerOfPatientID" or told.issuer)
 
 
-def _before(order: RequestedProcedure) -> Iterator[identity.Person]:
+def _before(order: RequestedProcedure) -> Iterator[identity.Demographics]:
     """Yield what the order's patient was called before: the record's versions, and those of records merged into it.
 
     Merging moved the entries of a record and deleted it. A record that an order was taken away from, and that still
@@ -50,7 +50,7 @@ def _before(order: RequestedProcedure) -> Iterator[identity.Person]:
     for version in Patient.history.filter(id__in={*(owners - others), *merged, order.patient_id}):
         parts = (version.family_name, version.given_name)
         groups = (names.join(parts), version.ideographic_name, version.phonetic_name)
-        yield identity.Person(
+        yield identity.Demographics(
             version.patient_id,
             version.issuer_of_patient_id,
             names.join(groups, "="),

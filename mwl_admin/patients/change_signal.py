@@ -12,13 +12,13 @@ from enum import Enum
 
 from django.dispatch import Signal
 
-from mwl_admin.patients.identity import Person
+from mwl_admin.patients.identity import Demographics
 
 patient_changed = Signal()
 """Sent with ``change``, a :class:`PatientChange`."""
 
 
-class Kind(Enum):
+class ChangeKind(Enum):
     """What happened.
 
     UPDATED: the record, whose patient ID and issuer may have changed too. MERGED: the record ``before`` is no more, and
@@ -37,9 +37,9 @@ class PatientChange:
     ``study_instance_uids`` are those of the orders that changed hands; none of an update.
     """
 
-    kind: Kind
-    before: Person
-    after: Person
+    kind: ChangeKind
+    before: Demographics
+    after: Demographics
     record: int
     study_instance_uids: tuple[str, ...] = ()
 

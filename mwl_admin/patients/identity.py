@@ -44,7 +44,7 @@ _CUT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class Demographics:
     """Demographics as they are compared; what is empty or None is not known. ``name`` is a value of PN."""
 
     patient_id: str = ""
@@ -54,7 +54,7 @@ class Person:
     sex: str = ""
 
 
-class Verdict(Enum):
+class IdentityVerdict(Enum):
     """Whether two are one. UNKNOWN: nothing contradicts, and nothing confirms."""
 
     SAME = "same"
@@ -70,14 +70,14 @@ class Judgement:
     confirmed: tuple[str, ...]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> IdentityVerdict:
         """The judgement in one word."""
         if self.differs:
-            return Verdict.DIFFERS
-        return Verdict.SAME if self.confirmed else Verdict.UNKNOWN
+            return IdentityVerdict.DIFFERS
+        return IdentityVerdict.SAME if self.confirmed else IdentityVerdict.UNKNOWN
 
 
-def judge(known: Person, told: Person, *, lossy: bool = False) -> Judgement:
+def judge(known: Demographics, told: Demographics, *, lossy: bool = False) -> Judgement:
     """Compare a record with what comes in.
 
     ``lossy``: what comes in has been through a station, which may write umlauts with an e, cut long names, and put a
@@ -96,7 +96,7 @@ def judge(known: Person, told: Person, *, lossy: bool = False) -> Judgement:
     )
 
 
-def contradictions(known: Person, told: Person, *, by_id_alone: bool = False) -> tuple[str, ...]:
+def contradictions(known: Demographics, told: Demographics, *, by_id_alone: bool = False) -> tuple[str, ...]:
     """Return the keywords for which what comes in must not be taken for this record; none when it may.
 
     ``by_id_alone``: nothing but the patient ID led to the record. An ID that stands for nobody is then not enough: name
@@ -177,9 +177,9 @@ class PatientRecord(Protocol):
 R = TypeVar("R", bound=Model)
 
 
-def of_record(patient: PatientRecord) -> Person:
+def of_record(patient: PatientRecord) -> Demographics:
     """Return a record's demographics."""
-    return Person(
+    return Demographics(
         patient.patient_id,
         patient.issuer_of_patient_id,
         patient.patient_name,

@@ -10,7 +10,7 @@ from mwl_admin.exceptions import StaleError
 from mwl_admin.models import FormerPatientID, MergedPatient, Patient, RequestedProcedure
 from mwl_admin.models.base import because
 from mwl_admin.patients import identity
-from mwl_admin.patients.change_signal import Kind, PatientChange, tell
+from mwl_admin.patients.change_signal import ChangeKind, PatientChange, tell
 
 _SHOWN = (
     "patient_id",
@@ -126,7 +126,7 @@ def merge(kept: Patient, given_up: Patient, *, seen: tuple[int, int], entries_se
         given_up.delete()
     FormerPatientID.objects.note(before, kept, merged=True)
     uids = tuple(entry.study_instance_uid for entry in entries)
-    tell(PatientChange(Kind.MERGED, before, identity.of_record(kept), kept.pk, uids))
+    tell(PatientChange(ChangeKind.MERGED, before, identity.of_record(kept), kept.pk, uids))
     return len(entries)
 
 

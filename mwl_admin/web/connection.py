@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from mwl_admin.web.framing import Body
-from mwl_admin.web.limits import LINGER_SECONDS, SLOWEST_BYTES_PER_SECOND, STRANGERS_BODY_BYTES, Limits
+from mwl_admin.web.limits import LINGER_SECONDS, SLOWEST_BYTES_PER_SECOND, STRANGERS_BODY_BYTES, HttpLimits
 from mwl_admin.web.outgoing import Budget, Outgoing
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Stage(Enum):
     LINGERING = "lingering"
 
 
-class Connection:
+class HttpConnection:
     """A client's socket, and the request and the answer that are on it. Gunicorn's own handling of a request sees it as
     one of its connections whose request is ready.
     """
@@ -81,7 +81,7 @@ class Connection:
         """Note that so many bytes came, or went."""
         self._moved += size
 
-    def deadline(self, limits: Limits) -> float | None:
+    def deadline(self, limits: HttpLimits) -> float | None:
         """Return when, by the monotonic clock, the connection has been at its stage for too long."""
         if self._stage is Stage.BUSY:
             return None
@@ -122,7 +122,7 @@ class Connection:
 class _Ready:
     """What gunicorn asks for the next request: the one that has come."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: HttpConnection) -> None:
         self._connection = connection
 
     def __next__(self) -> Any:

@@ -11,10 +11,10 @@ from http import HTTPStatus
 from typing import Any
 
 from mwl_admin.web.answers import refusal
-from mwl_admin.web.connection import Connection
-from mwl_admin.web.limits import Limits
+from mwl_admin.web.connection import HttpConnection
+from mwl_admin.web.limits import HttpLimits
 from mwl_admin.web.outgoing import Budget
-from mwl_admin.web.seats import Full, Seats
+from mwl_admin.web.seats import ConnectionSeats, NoSeat
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +27,13 @@ _GONE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR}
 class Door:
     """Accepts connections within the limits. ``give_up`` closes one that has to make room."""
 
-    def __init__(self, limits: Limits, budget: Budget, give_up: Callable[[Connection], None]) -> None:
-        self.seats: Seats[Connection] = Seats(limits)
+    def __init__(self, limits: HttpLimits, budget: Budget, give_up: Callable[[HttpConnection], None]) -> None:
+        self.seats: ConnectionSeats[HttpConnection] = ConnectionSeats(limits)
         self._budget = budget
         self._give_up = give_up
         self._told: dict[str, float] = {}
 
-    def accept(self, listener: socket.socket) -> Connection | None:
+    def accept(self, listener: socket.socket) -> HttpConnection | None:
         """Return the next one who may come in; None when nobody waits, or there is no room.
 
         :raises BlockingIOError: when nobody waits.
@@ -48,12 +48,12 @@ class Door:
             raise BlockingIOError from error
         return self._admit(sock, client, listener.getsockname())
 
-    def _admit(self, sock: socket.socket, client: Any, server: Any) -> Connection | None:
+    def _admit(self, sock: socket.socket, client: Any, server: Any) -> HttpConnection | None:
         holder = self.seats.holder(str(client[0]) if isinstance(client, tuple) else "")
-        conn = Connection(sock, client, server, holder, self._budget)
+        conn = HttpConnection(sock, client, server, holder, self._budget)
         try:
             given_up = self.seats.make_room(holder)
-        except Full as error:
+        except NoSeat as error:
             self._tell(conn, str(error))
             conn.say_last(refusal(HTTPStatus.SERVICE_UNAVAILABLE))
             conn.close()
@@ -68,7 +68,7 @@ class Door:
         if oldest is not None:
             self._give_up(oldest)
 
-    def _tell(self, conn: Connection, reason: str) -> None:
+    def _tell(self, conn: HttpConnection, reason: str) -> None:
         """Log that there is no room, once in a while for each address."""
         now = time.monotonic()
         if now - self._told.get(conn.holder, -_TOLD_EVERY) < _TOLD_EVERY:

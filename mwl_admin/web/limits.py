@@ -21,7 +21,7 @@ LINGER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class HttpLimits:
     """Bounds of one process; seconds and bytes."""
 
     connections: int = 512

@@ -6,10 +6,10 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from mwl_admin.web.limits import Limits
+from mwl_admin.web.limits import HttpLimits
 
 
-class Seated(Protocol):
+class SeatedConnection(Protocol):
     """A connection, as far as its seat is concerned."""
 
     holder: str
@@ -23,17 +23,17 @@ class Seated(Protocol):
         """Whether it waits for the next request, of which nothing has come."""
 
 
-S = TypeVar("S", bound=Seated)
+S = TypeVar("S", bound=SeatedConnection)
 
 
-class Full(Exception):
+class NoSeat(Exception):
     """There is no seat for one more; the text tells why."""
 
 
-class Seats(Generic[S]):
+class ConnectionSeats(Generic[S]):
     """Connections by the address that holds them, the oldest first. For one thread."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
         self._held: dict[str, dict[S, None]] = {}
         self._count = 0
@@ -66,13 +66,13 @@ class Seats(Generic[S]):
         if holder and len(own) >= self._limits.connections_per_address:
             idle = next((one for one in own if one.is_idle), None)
             if idle is None:
-                raise Full(f"{len(own)} connections of this address are open")
+                raise NoSeat(f"{len(own)} connections of this address are open")
             return idle
         if self._count < self._limits.connections:
             return None
         given_up = self._of_the_greediest(len(own)) or next((one for one in self if one.is_idle), None)
         if given_up is None:
-            raise Full(f"{self._count} connections are open")
+            raise NoSeat(f"{self._count} connections are open")
         return given_up
 
     def take(self, one: S) -> None:

@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 
-class Turns:
+class WorkQueue:
     """Work that waits for a thread, by the address that wants it. For one thread."""
 
     def __init__(self, at_once: int) -> None:

@@ -22,11 +22,11 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from mwl_admin.web import framing
 from mwl_admin.web.answers import refusal
-from mwl_admin.web.connection import Connection, Stage
+from mwl_admin.web.connection import HttpConnection, Stage
 from mwl_admin.web.door import AT_ONCE, Door
-from mwl_admin.web.limits import HEAD_BYTES, Limits
+from mwl_admin.web.limits import HEAD_BYTES, HttpLimits
 from mwl_admin.web.outgoing import Budget
-from mwl_admin.web.turns import Turns
+from mwl_admin.web.turns import WorkQueue
 
 T = TypeVar("T")
 
@@ -51,12 +51,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         from mwl_admin.settings import WEB_LIMITS
 
-        self.limits: Limits = WEB_LIMITS
+        self.limits: HttpLimits = WEB_LIMITS
         # those who are told that there is no room need a little
         self.worker_connections = self.limits.connections + AT_ONCE
         self.budget = Budget(self.limits.buffered_bytes)
         self.door = Door(self.limits, self.budget, self._close)
-        self.turns = Turns(self.cfg.threads)
+        self.turns = WorkQueue(self.cfg.threads)
         self._looked_at = 0.0
 
     # --- new connections
@@ -73,7 +73,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     # --- requests
 
-    def _on_event(self, conn: Connection, _: Any) -> None:
+    def _on_event(self, conn: HttpConnection, _: Any) -> None:
         try:
             if conn.stage is Stage.SENDING:
                 self._send(conn)
@@ -84,7 +84,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             self._close(conn)
 
-    def _receive(self, conn: Connection) -> None:
+    def _receive(self, conn: HttpConnection) -> None:
         try:
             data = conn.raw.recv(_PIECE)
         except BlockingIOError:
@@ -96,7 +96,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.received += data
         self._advance(conn)
 
-    def _advance(self, conn: Connection) -> None:
+    def _advance(self, conn: HttpConnection) -> None:
         """Go on with a connection as far as what has come of it allows."""
         body = conn.body or self._begin(conn)
         if body is None:
@@ -115,7 +115,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             else:
                 self._wait_for_body(conn)
 
-    def _begin(self, conn: Connection) -> framing.Body | None:
+    def _begin(self, conn: HttpConnection) -> framing.Body | None:
         """Read the head of a request; return its body to come, or None when the head isn't whole or no good."""
         end = conn.received.find(b"\r\n\r\n", 0, HEAD_BYTES)
         if end < 0:
@@ -133,21 +133,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.body = framing.body_of(conn.request.headers, self.budget)
         return conn.body
 
-    def _wait_for_head(self, conn: Connection) -> None:
+    def _wait_for_head(self, conn: HttpConnection) -> None:
         if len(conn.received) >= HEAD_BYTES:
             self._refuse(conn, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif conn.received:
             conn.stage = Stage.HEAD
             self._watch(conn, selectors.EVENT_READ)
 
-    def _wait_for_body(self, conn: Connection) -> None:
+    def _wait_for_body(self, conn: HttpConnection) -> None:
         if conn.request._expected_100_continue:
             conn.request._expected_100_continue = False
             conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         conn.stage = Stage.BODY
         self._watch(conn, selectors.EVENT_READ)
 
-    def _may_be_longer(self, conn: Connection, body: framing.Body) -> None:
+    def _may_be_longer(self, conn: HttpConnection, body: framing.Body) -> None:
         """Ask the site whether the sender may send so much, before more is read."""
         if conn.was_asked or body.expected > self.limits.longest_body:
             self._refuse(conn, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -157,7 +157,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.was_asked = True
         self._in_turn(conn, self._ask, self._asked)
 
-    def _ask(self, conn: Connection) -> int:
+    def _ask(self, conn: HttpConnection) -> int:
         from django.db import close_old_connections
 
         from mwl_admin.web.bodies import longest_for
@@ -172,7 +172,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         finally:
             close_old_connections()
 
-    def _asked(self, conn: Connection, future: Future[int]) -> None:
+    def _asked(self, conn: HttpConnection, future: Future[int]) -> None:
         error = future.exception()
         conn.stage = Stage.BODY
         try:
@@ -186,7 +186,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             self._close(conn)
 
-    def _hand_over(self, conn: Connection, body: framing.Body) -> None:
+    def _hand_over(self, conn: HttpConnection, body: framing.Body) -> None:
         if isinstance(body, framing.ChunkedBody):
             conn.request.headers = framing.with_length(conn.request.headers, body.size)
         conn.request.body = body.open()
@@ -196,7 +196,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._in_turn(conn, self.handle, self.finish_request)
 
     def _in_turn(
-        self, conn: Connection, work: Callable[[Connection], T], then: Callable[[Connection, Future[T]], None]
+        self,
+        conn: HttpConnection,
+        work: Callable[[HttpConnection], T],
+        then: Callable[[HttpConnection, Future[T]], None],
     ) -> None:
         """Have a thread do ``work`` when it is this client's turn, and the event loop do ``then``."""
 
@@ -212,7 +215,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     # --- answers
 
-    def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
+    def finish_request(self, conn: HttpConnection, fs: Future[Any]) -> None:
         conn.keeps_open = not fs.cancelled() and fs.exception() is None and bool(fs.result())
         conn.forget_request()
         if conn.sock.is_broken:
@@ -221,7 +224,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.stage = Stage.SENDING
         self._on_event(conn, None)
 
-    def _send(self, conn: Connection) -> None:
+    def _send(self, conn: HttpConnection) -> None:
         before = conn.sock.sent
         all_sent = conn.sock.flush()
         conn.moved(conn.sock.sent - before)
@@ -237,14 +240,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             conn.received.clear()
             self._watch(conn, selectors.EVENT_READ)
 
-    def _throw_away(self, conn: Connection) -> None:
+    def _throw_away(self, conn: HttpConnection) -> None:
         try:
             if not conn.raw.recv(_PIECE):
                 self._close(conn)
         except BlockingIOError:
             return
 
-    def _refuse(self, conn: Connection, status: HTTPStatus, path: str = "") -> None:
+    def _refuse(self, conn: HttpConnection, status: HTTPStatus, path: str = "") -> None:
         """Answer without asking any view, and end the connection."""
         method = getattr(conn.request, "method", None) or "-"
         fields = {"address": conn.address, "method": method, "status": int(status)}
@@ -264,7 +267,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     # --- the event loop
 
-    def _watch(self, conn: Connection, events: int) -> None:
+    def _watch(self, conn: HttpConnection, events: int) -> None:
         """Have ``_on_event`` called when a client can be read from, or written to; 0 for neither."""
         if events == conn.events:
             return
@@ -276,7 +279,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.poller.unregister(conn.raw)
         conn.events = events
 
-    def _close(self, conn: Connection) -> None:
+    def _close(self, conn: HttpConnection) -> None:
         self._watch(conn, 0)
         self.door.seats.leave(conn)
         self.nr_conns = len(self.door.seats)

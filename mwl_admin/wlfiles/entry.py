@@ -25,7 +25,7 @@ from mwl_admin.entries.step import STEP_ID
 from mwl_admin.validators import LO_LENGTH, SH_LENGTH, validate_uid
 from mwl_admin.wlfiles.errors import FileError
 from mwl_admin.wlfiles.marker import is_for_any_station
-from mwl_admin.worklist.attributes import ATTRIBUTES, Attribute
+from mwl_admin.worklist.attributes import ATTRIBUTES, WorklistAttribute
 from mwl_admin.worklist.identifier import Identifier, Key
 
 START_DATE, START_TIME = "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"
@@ -76,7 +76,7 @@ class _Reader:
     def __init__(self, entry: FileEntry) -> None:
         self._entry = entry
 
-    def data_set(self, ds: Identifier, attributes: Iterable[Attribute], path: str) -> dict[str, Any]:
+    def data_set(self, ds: Identifier, attributes: Iterable[WorklistAttribute], path: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for attribute in attributes:
             key = ds.get(attribute.tag)
@@ -87,7 +87,7 @@ class _Reader:
                 found[attribute.keyword] = value
         return found
 
-    def _items(self, key: Key, attribute: Attribute, path: str) -> list[dict[str, Any]]:
+    def _items(self, key: Key, attribute: WorklistAttribute, path: str) -> list[dict[str, Any]]:
         items = []
         for number, item in enumerate(key.items or (), start=1):
             value = self.data_set(item, attribute.children, f"{path}{attribute.keyword}[{number}].")
@@ -101,7 +101,7 @@ class _Reader:
             del items[1:]
         return items
 
-    def _value(self, ds: Identifier, key: Key, attribute: Attribute, path: str) -> Any:
+    def _value(self, ds: Identifier, key: Key, attribute: WorklistAttribute, path: str) -> Any:
         keyword = path + attribute.keyword
         if attribute.vr == "US":
             return self._number(key, keyword)
@@ -147,7 +147,7 @@ class _Reader:
         self._entry.leave_out(keyword, text, _("it is no number."))
         return ""
 
-    def _typed(self, attribute: Attribute, text: str, keyword: str) -> Any:
+    def _typed(self, attribute: WorklistAttribute, text: str, keyword: str) -> Any:
         try:
             if attribute.vr == "DA":
                 return values.date(text.replace(".", "-"))
@@ -159,7 +159,7 @@ class _Reader:
             return self._unusable(attribute, text, keyword)
         return text.upper() if attribute.vr == "CS" else text
 
-    def _unusable(self, attribute: Attribute, text: str, keyword: str) -> Any:
+    def _unusable(self, attribute: WorklistAttribute, text: str, keyword: str) -> Any:
         if attribute.keyword == START_DATE:
             raise FileError(Problem(keyword, _("“%(value)s” is not a date.") % {"value": text}))
         if attribute.keyword == "StudyInstanceUID":

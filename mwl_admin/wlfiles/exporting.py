@@ -27,7 +27,7 @@ from mwl_admin.worklist.identifier import Identifier, Key
 from mwl_admin.worklist.matching import Condition
 from mwl_admin.worklist.query import select
 from mwl_admin.worklist.response import compile_plan
-from mwl_admin.worklist.values import Context
+from mwl_admin.worklist.values import ResponseContext
 
 MODALITY_WORKLIST = "1.2.840.10008.5.1.4.31"
 _INSTANCE = "2.25.158362537458104929104527340928423040381"
@@ -81,7 +81,7 @@ def write_files(
     A file is as a modality would be answered, in Part 10 format with Explicit VR Little Endian; its status is told
     although it is over.
     """
-    context = Context(Directory.read(), None, ZoneInfo(settings.TIME_ZONE), own_statuses=True)
+    context = ResponseContext(Directory.read(), None, ZoneInfo(settings.TIME_ZONE), own_statuses=True)
     charset = _Noting(split_terms(character_set))
     plan = compile_plan(_everything(), SYNTAXES[EXPLICIT_LITTLE], charset, context, omitted=_OPTIONAL, first=_FIRST)
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def write_files(
     return export
 
 
-def _marker(column: dict[str, Any], context: Context) -> bytes:
+def _marker(column: dict[str, Any], context: ResponseContext) -> bytes:
     if column[STATION_IDS]:
         return b""
     return marker.of_any_station(values.station_ae_titles(context, "", column["modality"]))
@@ -134,7 +134,7 @@ def _write(folder: Path, column: dict[str, Any], data: bytes) -> str:
 _ORDER = "requested_procedure__"
 
 
-def _lacking(column: dict[str, Any], context: Context) -> list[str]:
+def _lacking(column: dict[str, Any], context: ResponseContext) -> list[str]:
     """Return what wlmscpfs requires of a file and this step does not have (its option --enable-file-reject)."""
     found = {
         "ScheduledStationAETitle": values.station_ae_titles(context, column[STATION_IDS], column["modality"]),

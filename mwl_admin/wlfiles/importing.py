@@ -16,7 +16,7 @@ from mwl_admin.entries.problems import Problem
 from mwl_admin.wlfiles.entry import entry_of
 from mwl_admin.wlfiles.errors import FileError
 from mwl_admin.wlfiles.reading import read_file
-from mwl_admin.wlfiles.storing import Manner, Taken, take
+from mwl_admin.wlfiles.storing import EntryOutcome, Manner, take
 from mwl_admin.worklist.charset import CharacterSet
 
 
@@ -25,13 +25,13 @@ class FileOutcome:
     """What became of one file: taken, or refused for its problems."""
 
     path: Path
-    taken: Taken | None = None
+    taken: EntryOutcome | None = None
     notes: list[Problem] = field(default_factory=list)
     problems: tuple[Problem, ...] = ()
 
 
 @dataclass(slots=True)
-class Report:
+class FilesReport:
     """What was, or would be, done with files. ``applied`` is false when nothing was changed."""
 
     files: list[FileOutcome] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Report:
         return [outcome for outcome in self.files if outcome.taken is None]
 
     @property
-    def taken(self) -> list[Taken]:
+    def taken(self) -> list[EntryOutcome]:
         """What became of those that were."""
         return [outcome.taken for outcome in self.files if outcome.taken is not None]
 
@@ -65,13 +65,13 @@ def import_files(
     assumed: CharacterSet | None = None,
     placeholder_ids: bool = False,
     progress: Callable[[], Any] = lambda: None,
-) -> Report:
+) -> FilesReport:
     """Take over worklist files, each in a transaction of its own, so that staff can write meanwhile.
 
     A file that can't be taken changes nothing, and the others are taken all the same: on the day of the change, one odd
     file must not keep a whole department's patients off the list. ``dry_run`` does all of it and takes it back.
     """
-    report = Report(applied=not dry_run)
+    report = FilesReport(applied=not dry_run)
     claimed: frozenset[int] = frozenset()
     named: frozenset[int] = frozenset()
     with transaction.atomic() if dry_run else nullcontext():

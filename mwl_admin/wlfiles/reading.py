@@ -16,7 +16,7 @@ from dicom_encoding.elements import LONG_VRS
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE, SYNTAXES
 from mwl_admin.entries.problems import Problem
 from mwl_admin.wlfiles.errors import FileError
-from mwl_admin.worklist.attributes import ATTRIBUTES, Attribute
+from mwl_admin.worklist.attributes import ATTRIBUTES, WorklistAttribute
 from mwl_admin.worklist.charset import CharacterSet
 from mwl_admin.worklist.errors import IdentifierError
 from mwl_admin.worklist.identifier import Identifier, Key, parse
@@ -104,7 +104,7 @@ def _in_character_set(ds: Identifier, assumed: CharacterSet | None) -> tuple[Ide
     raise FileError(Problem(keyword, f"{text} {hint}", "character_set"))
 
 
-def _broken(ds: Identifier, attributes: Sequence[Attribute]) -> Iterator[tuple[str, CharacterSet]]:
+def _broken(ds: Identifier, attributes: Sequence[WorklistAttribute]) -> Iterator[tuple[str, CharacterSet]]:
     """Yield the texts that are not in the character set that is named, of all that would be taken."""
     for attribute in attributes:
         key = ds.get(attribute.tag)

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from mwl_admin.entries.attributes import STATIONS, STATUS, STEPS
-from mwl_admin.entries.entry import Stored
+from mwl_admin.entries.entry import StoredEntry
 from mwl_admin.entries.problems import Problem
 from mwl_admin.entries.step import STEP_ID, StepWrite
 from mwl_admin.entries.steps import StepWriter
@@ -91,7 +91,7 @@ class FileStepWriter(StepWriter):
         """Remember that a new step can't have the ID that its file gives it."""
         self._renamed.append((write, step_id))
 
-    def save(self, stored: Stored) -> None:
+    def save(self, stored: StoredEntry) -> None:
         super().save(stored)
         for write, step_id in self._renamed:
             made = write.instance.scheduled_procedure_step_id

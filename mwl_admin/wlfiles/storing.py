@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 
 from mwl_admin.entries.attempts import attempted
 from mwl_admin.entries.entries import EntryWriter
-from mwl_admin.entries.entry import Entry, Mode, Stored
+from mwl_admin.entries.entry import Entry, Mode, StoredEntry
 from mwl_admin.entries.problems import EntryError, InvalidEntryError, Problem
 from mwl_admin.entries.step import STEP_ID
-from mwl_admin.entries.writing import Record
+from mwl_admin.entries.writing import WrittenRecord
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Sequence
 from mwl_admin.patients import identity
 from mwl_admin.wlfiles.entry import JOINED, START_DATE, FileEntry
@@ -27,7 +27,7 @@ _ROUNDS = 5
 
 
 @dataclass(slots=True)
-class Taken:
+class EntryOutcome:
     """What became of a file's entry."""
 
     steps: list[ScheduledProcedureStep] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Manner:
     named: frozenset[int] = frozenset()
 
 
-def take(entry: FileEntry, manner: Manner) -> Taken:
+def take(entry: FileEntry, manner: Manner) -> EntryOutcome:
     """Make or change the entry of a file, all of it or nothing.
 
     :raises FileError: it contradicts the worklist, or does not tell for certain who, what or when.
@@ -66,10 +66,10 @@ def take(entry: FileEntry, manner: Manner) -> Taken:
     raise AssertionError  # pragma: no cover - each round leaves something out, and names all that is wrong
 
 
-def _take(entry: FileEntry, manner: Manner) -> Taken:
-    taken = Taken()
+def _take(entry: FileEntry, manner: Manner) -> EntryOutcome:
+    taken = EntryOutcome()
 
-    def write() -> Stored:
+    def write() -> StoredEntry:
         writer = FileWriter(entry, manner)
         stored = writer.write()
         taken.stations = [*writer.step_writer.new_stations]
@@ -164,12 +164,12 @@ class FileWriter(EntryWriter):
             given["PatientComments"] = comments if mark in comments else "\n".join(filter(None, (comments, mark)))
         return given
 
-    def catalogue(self, record: Record, *, is_new: bool) -> None:
+    def catalogue(self, record: WrittenRecord, *, is_new: bool) -> None:
         """A file says all that there is, an absent priority too: nothing is added to it."""
         if is_new and "RequestedProcedurePriority" not in self.entry.values:
             record.instance.requested_procedure_priority = ""
 
-    def steps(self, requested: Record) -> FileStepWriter:
+    def steps(self, requested: WrittenRecord) -> FileStepWriter:
         self.step_writer = FileStepWriter(
             requested.instance,
             self.problems,

@@ -32,13 +32,13 @@ class Matching(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
+class WorklistAttribute:
     """One attribute of the worklist.
 
     ``columns`` are paths from ScheduledProcedureStep to what the value is made of; where it is not the column as it is,
-    ``compose`` makes its text of them and of the query's :class:`~mwl_admin.worklist.values.Context`. ``paths`` are
-    what a key is compared with. A sequence has ``items``, which makes its items' values, and ``children``.
-    ``return_type`` is that of PS3.4 Table K.6-1.
+    ``compose`` makes its text of them and of the query's :class:`~mwl_admin.worklist.values.ResponseContext`.
+    ``paths`` lead to the columns that a key is compared with. A sequence has ``items``, which makes its items' values,
+    and ``children``. ``return_type`` is that of PS3.4 Table K.6-1.
     """
 
     keyword: str
@@ -48,7 +48,7 @@ class Attribute:
     paths: tuple[str, ...] = ()
     compose: Callable[..., str] | None = None
     items: Callable[..., list[tuple[str, ...]]] | None = None
-    children: tuple[Attribute, ...] = ()
+    children: tuple[WorklistAttribute, ...] = ()
     always: bool = False
 
     @property
@@ -113,13 +113,13 @@ _NAME_COLUMNS = tuple(
 
 def _text(
     keyword: str, return_type: str, column: str, matching: Matching = Matching.TEXT, *, always: bool = False
-) -> Attribute:
+) -> WorklistAttribute:
     paths = () if matching is Matching.NONE else (column,)
-    return Attribute(keyword, matching, return_type, columns=(column,), paths=paths, always=always)
+    return WorklistAttribute(keyword, matching, return_type, columns=(column,), paths=paths, always=always)
 
 
-def _person(keyword: str, return_type: str, column: str) -> Attribute:
-    return Attribute(
+def _person(keyword: str, return_type: str, column: str) -> WorklistAttribute:
+    return WorklistAttribute(
         keyword,
         Matching.NAME,
         return_type,
@@ -129,15 +129,15 @@ def _person(keyword: str, return_type: str, column: str) -> Attribute:
     )
 
 
-def _composed(keyword: str, return_type: str, compose: Callable[..., str], *columns: str) -> Attribute:
-    return Attribute(keyword, Matching.NONE, return_type, columns=columns, compose=compose)
+def _composed(keyword: str, return_type: str, compose: Callable[..., str], *columns: str) -> WorklistAttribute:
+    return WorklistAttribute(keyword, Matching.NONE, return_type, columns=columns, compose=compose)
 
 
 def _codes(
     keyword: str, return_type: str, items: Callable[..., list[tuple[str, ...]]], columns: tuple[str, ...], prefix: str
-) -> Attribute:
+) -> WorklistAttribute:
     children = tuple(
-        Attribute(child, matching, type_, paths=(prefix + column,) if matching is not Matching.NONE else ())
+        WorklistAttribute(child, matching, type_, paths=(prefix + column,) if matching is not Matching.NONE else ())
         for child, column, type_, matching in (
             ("CodeValue", "code_value", "1", Matching.TEXT),
             ("CodingSchemeDesignator", "coding_scheme_designator", "1", Matching.TEXT),
@@ -147,12 +147,12 @@ def _codes(
     )
     matching = Matching.SEQUENCE if prefix else Matching.NONE
     if not prefix:
-        children = tuple(Attribute(child.keyword, Matching.NONE, child.return_type) for child in children)
-    return Attribute(keyword, matching, return_type, columns=columns, items=items, children=children)
+        children = tuple(WorklistAttribute(child.keyword, Matching.NONE, child.return_type) for child in children)
+    return WorklistAttribute(keyword, matching, return_type, columns=columns, items=items, children=children)
 
 
 STEP_ATTRIBUTES = (
-    Attribute(
+    WorklistAttribute(
         "ScheduledStationAETitle",
         Matching.STATION,
         "1",
@@ -160,7 +160,7 @@ STEP_ATTRIBUTES = (
         paths=("ae_title",),
         compose=values.station_ae_titles,
     ),
-    Attribute(
+    WorklistAttribute(
         "ScheduledProcedureStepStartDate",
         Matching.DATE,
         "1",
@@ -168,7 +168,7 @@ STEP_ATTRIBUTES = (
         paths=("scheduled_date",),
         compose=values.date,
     ),
-    Attribute(
+    WorklistAttribute(
         "ScheduledProcedureStepStartTime",
         Matching.TIME,
         "1",
@@ -179,7 +179,7 @@ STEP_ATTRIBUTES = (
     _text("Modality", "1", "modality", Matching.CODE_STRING),
     _person("ScheduledPerformingPhysicianName", "2", "scheduled_performing_physician_name"),
     _text("ScheduledProcedureStepDescription", "1C", "scheduled_procedure_step_description"),
-    Attribute(
+    WorklistAttribute(
         "ScheduledStationName",
         Matching.STATION,
         "2",
@@ -187,7 +187,7 @@ STEP_ATTRIBUTES = (
         paths=("station_name",),
         compose=values.station_names,
     ),
-    Attribute(
+    WorklistAttribute(
         "ScheduledProcedureStepLocation",
         Matching.LOCATION,
         "2",
@@ -199,7 +199,7 @@ STEP_ATTRIBUTES = (
     _text("PreMedication", "2C", "pre_medication", Matching.NONE),
     _text("RequestedContrastAgent", "2C", "requested_contrast_agent", Matching.NONE),
     _text("ScheduledProcedureStepID", "1", "scheduled_procedure_step_id", always=True),
-    Attribute(
+    WorklistAttribute(
         "ScheduledProcedureStepStatus",
         Matching.CODE_STRING,
         "3",
@@ -212,15 +212,15 @@ STEP_ATTRIBUTES = (
 """What an item of the Scheduled Procedure Step Sequence (0040,0100) may hold."""
 
 ATTRIBUTES = (
-    Attribute("SpecificCharacterSet", Matching.NONE, "1C"),
-    Attribute(
+    WorklistAttribute("SpecificCharacterSet", Matching.NONE, "1C"),
+    WorklistAttribute(
         "TimezoneOffsetFromUTC",
         Matching.NONE,
         "3",
         columns=("scheduled_date", "scheduled_time"),
         compose=values.timezone_offset,
     ),
-    Attribute("ScheduledProcedureStepSequence", Matching.SEQUENCE, "1", children=STEP_ATTRIBUTES, always=True),
+    WorklistAttribute("ScheduledProcedureStepSequence", Matching.SEQUENCE, "1", children=STEP_ATTRIBUTES, always=True),
     _text("RequestedProcedureID", "1", _REQUESTED + "requested_procedure_id", always=True),
     _text("RequestedProcedureDescription", "1C", _REQUESTED + "requested_procedure_description"),
     _codes(
@@ -234,8 +234,8 @@ ATTRIBUTES = (
         _REQUESTED,
     ),
     _text("StudyInstanceUID", "1", _REQUESTED + "study_instance_uid", Matching.UID, always=True),
-    Attribute("ReferencedStudySequence", Matching.NONE, "2", items=values.no_items),
-    Attribute("ReferencedPatientSequence", Matching.NONE, "2", items=values.no_items),
+    WorklistAttribute("ReferencedStudySequence", Matching.NONE, "2", items=values.no_items),
+    WorklistAttribute("ReferencedPatientSequence", Matching.NONE, "2", items=values.no_items),
     _text("RequestedProcedurePriority", "2", _REQUESTED + "requested_procedure_priority", Matching.CODE_STRING),
     _text("PatientTransportArrangements", "2", _REQUESTED + "patient_transport_arrangements", Matching.NONE),
     _text("ReasonForTheRequestedProcedure", "3", _REQUESTED + "reason_for_the_requested_procedure", Matching.NONE),
@@ -254,7 +254,7 @@ ATTRIBUTES = (
     _person("ReferringPhysicianName", "2", _REQUESTED + "referring_physician_name"),
     _text("AdmissionID", "2", _REQUESTED + "admission_id"),
     _text("CurrentPatientLocation", "2", _REQUESTED + "current_patient_location"),
-    Attribute(
+    WorklistAttribute(
         "PatientName",
         Matching.NAME,
         "1",
@@ -266,7 +266,7 @@ ATTRIBUTES = (
     ),
     _text("PatientID", "1", _PATIENT + "patient_id"),
     _text("IssuerOfPatientID", "3", _PATIENT + "issuer_of_patient_id"),
-    Attribute(
+    WorklistAttribute(
         "PatientBirthDate",
         Matching.DATE,
         "2",

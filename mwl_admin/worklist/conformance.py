@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dicom_encoding.elements import tag_name
-from mwl_admin.worklist.attributes import ATTRIBUTES, Attribute, Matching
+from mwl_admin.worklist.attributes import ATTRIBUTES, Matching, WorklistAttribute
 
 HEADER = ("attribute", "tag", "VR", "matching", "return")
 
@@ -16,7 +16,7 @@ def attribute_table() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-def _rows(attributes: tuple[Attribute, ...], depth: str) -> Iterator[tuple[str, ...]]:
+def _rows(attributes: tuple[WorklistAttribute, ...], depth: str) -> Iterator[tuple[str, ...]]:
     for attribute in attributes:
         yield (
             f"{depth}{attribute.keyword}",
@@ -28,5 +28,5 @@ def _rows(attributes: tuple[Attribute, ...], depth: str) -> Iterator[tuple[str, 
         yield from _rows(attribute.children, depth + ">")
 
 
-def _matching(attribute: Attribute) -> str:
+def _matching(attribute: WorklistAttribute) -> str:
     return "not matched" if attribute.matching is Matching.NONE else attribute.matching.value

@@ -24,8 +24,8 @@ from mwl_admin.worklist.attributes import (
     STEP_BY_TAG,
     STEP_SEQUENCE,
     TIMEZONE_OFFSET,
-    Attribute,
     Matching,
+    WorklistAttribute,
 )
 from mwl_admin.worklist.directory import Directory, StationEntry
 from mwl_admin.worklist.errors import MatchingKeyError
@@ -143,7 +143,7 @@ class _Matcher:
         except keys.BadValueError as error:
             raise MatchingKeyError(f"{tag_name(tag)} {error}", tag) from error
 
-    def _key(self, holder: Identifier, key: Key, attribute: Attribute) -> None:
+    def _key(self, holder: Identifier, key: Key, attribute: WorklistAttribute) -> None:
         if attribute.matching is Matching.SEQUENCE:
             q = self._code(holder, key, attribute)
         else:
@@ -151,7 +151,7 @@ class _Matcher:
         if q != EVERYTHING:
             self._conditions.append(Condition(attribute.keyword, q, attribute.keyword))
 
-    def _element(self, holder: Identifier, key: Key, attribute: Attribute) -> Q:
+    def _element(self, holder: Identifier, key: Key, attribute: WorklistAttribute) -> Q:
         if attribute.matching is Matching.NONE:
             if key.items is None and not keys.is_universal(holder.text(key.tag)):
                 self._unsupported = True
@@ -160,7 +160,7 @@ class _Matcher:
             raise MatchingKeyError(f"{key.name} is a sequence and should not be", key.tag)
         return self._parsed(holder, key.tag, lambda text: self._value(attribute, text))
 
-    def _value(self, attribute: Attribute, text: str) -> Q:
+    def _value(self, attribute: WorklistAttribute, text: str) -> Q:
         build: dict[Matching, Callable[[Sequence[str], str], Q]] = {
             Matching.TEXT: lambda paths, text: text_q(paths[0], keys.texts(text)),
             Matching.CODE_STRING: lambda paths, text: text_q(paths[0], keys.texts(text, capitals=True)),
@@ -197,7 +197,7 @@ class _Matcher:
             if any(pattern.fullmatch(getattr(station, column)) for pattern in patterns if getattr(station, column))
         )
 
-    def _code(self, holder: Identifier, key: Key, attribute: Attribute) -> Q:
+    def _code(self, holder: Identifier, key: Key, attribute: WorklistAttribute) -> Q:
         """Match a code sequence: value and scheme of one and the same item (PS3.4 C.2.2.2.6)."""
         if key.items is None and key.value:
             raise MatchingKeyError(f"{key.name} is not a sequence", key.tag)

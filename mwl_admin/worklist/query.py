@@ -28,9 +28,9 @@ from mwl_admin.worklist.identifier import SPECIFIC_CHARACTER_SET, Identifier
 from mwl_admin.worklist.lookups import JoinedLists, JoinedNumbers
 from mwl_admin.worklist.matching import Condition, match
 from mwl_admin.worklist.policy import Policy
-from mwl_admin.worklist.response import Plan, compile_plan
+from mwl_admin.worklist.response import ResponsePlan, compile_plan
 from mwl_admin.worklist.spans import Zoned
-from mwl_admin.worklist.values import Context
+from mwl_admin.worklist.values import ResponseContext
 
 CHUNK = 200
 """Rows that are fetched at a time."""
@@ -48,7 +48,7 @@ class Match:
 
 
 @dataclass(slots=True)
-class Query:
+class PreparedQuery:
     """A query that is ready to be run.
 
     ``warn``: keys were asked for, or given a value, that are not supported (status FF01). ``truncated`` becomes true
@@ -58,7 +58,7 @@ class Query:
     identifier: Identifier
     caller: StationEntry | None
     conditions: tuple[Condition, ...]
-    plan: Plan
+    plan: ResponsePlan
     maximum: int
     refuse_above: bool
     truncated: bool = False
@@ -131,7 +131,7 @@ def prepare(
     address: str = "",
     directory: Directory | None = None,
     now: datetime.datetime | None = None,
-) -> Query:
+) -> PreparedQuery:
     """Make a query of an identifier; raise :class:`~mwl_admin.worklist.errors.QueryError` when that is impossible.
 
     ``address`` is where the caller calls from; empty where it does not matter. ``now`` is the department's wall clock
@@ -150,7 +150,7 @@ def prepare(
         identifier,
         SYNTAXES[transfer_syntax],
         CharacterSet(split_terms(caller.response_character_set if caller else "ISO_IR 192")),
-        Context(
+        ResponseContext(
             directory,
             caller,
             zone,
@@ -162,7 +162,7 @@ def prepare(
     )
     plan.unsupported |= matched.unsupported
     maximum = min(policy.maximum_matches, (caller.maximum_matches if caller else None) or policy.maximum_matches)
-    return Query(
+    return PreparedQuery(
         identifier,
         caller,
         (*matched.conditions, *scope.conditions(identifier, caller, policy, now, address, calling_ae=calling_ae)),

@@ -17,11 +17,11 @@ from mwl_admin.worklist.attributes import (
     ATTRIBUTES,
     SPECIFIC_CHARACTER_SET,
     STEP_SEQUENCE,
-    Attribute,
+    WorklistAttribute,
 )
 from mwl_admin.worklist.charset import CharacterSet
 from mwl_admin.worklist.identifier import Identifier, Key
-from mwl_admin.worklist.values import Context, no_items
+from mwl_admin.worklist.values import ResponseContext, no_items
 
 Row = Sequence[Any]
 Part = Callable[[Row], bytes]
@@ -34,7 +34,7 @@ _SHORT_LIMIT = 0xFFFE
 
 
 @dataclass(slots=True)
-class Plan:
+class ResponsePlan:
     """How each row of one query becomes an identifier.
 
     ``columns`` are the columns of a row, in order; ``unsupported`` tells that a requested key is not supported, which
@@ -50,7 +50,7 @@ class Plan:
 class _Compiler:
     syntax: Syntax
     charset: CharacterSet
-    context: Context
+    context: ResponseContext
     omitted: frozenset[str]
     columns: dict[str, int] = field(default_factory=dict)
     unsupported: bool = False
@@ -60,7 +60,9 @@ class _Compiler:
     def column(self, name: str) -> int:
         return self.columns.setdefault(name, len(self.columns))
 
-    def data_set(self, requested: Iterable[Key], supported: Sequence[Attribute], place: _Place) -> list[bytes | Part]:
+    def data_set(
+        self, requested: Iterable[Key], supported: Sequence[WorklistAttribute], place: _Place
+    ) -> list[bytes | Part]:
         """Return the parts of a data set: what was asked for, and what always is sent, by ascending tag."""
         asked = {key.tag: key for key in requested}
         known = {attribute.tag: attribute for attribute in supported}
@@ -81,7 +83,7 @@ class _Compiler:
                 parts.append(self.element(attribute, place(attribute), asked_for=place.explicit))
         return parts
 
-    def step(self, attribute: Attribute, key: Key | None) -> Part:
+    def step(self, attribute: WorklistAttribute, key: Key | None) -> Part:
         """The Scheduled Procedure Step Sequence: one item, since every step has a response of its own."""
         place = _Columns(self)
         requested: Iterable[Key] = key.items[0] if key is not None and key.items else ()
@@ -98,7 +100,7 @@ class _Compiler:
 
         return encode
 
-    def sequence(self, attribute: Attribute, key: Key | None) -> bytes | Part:
+    def sequence(self, attribute: WorklistAttribute, key: Key | None) -> bytes | Part:
         """A sequence whose items come from the row; without items it is left out (1C) or has zero length (2)."""
         none = b"" if self._left_out(attribute) or "C" in attribute.return_type else self.header(attribute, 0)
         if not attribute.children:
@@ -121,7 +123,7 @@ class _Compiler:
 
         return encode
 
-    def element(self, attribute: Attribute, value: Callable[[Row], str | None], *, asked_for: bool) -> Part:
+    def element(self, attribute: WorklistAttribute, value: Callable[[Row], str | None], *, asked_for: bool) -> Part:
         """An element of text; one without a value has zero length, or is left out where it may be."""
         may_be_absent = not asked_for and "C" in attribute.return_type
         empty = b"" if self._left_out(attribute) or may_be_absent else self.header(attribute, 0)
@@ -145,7 +147,7 @@ class _Compiler:
 
         return encode
 
-    def _to_bytes(self, attribute: Attribute) -> Callable[[str], bytes]:
+    def _to_bytes(self, attribute: WorklistAttribute) -> Callable[[str], bytes]:
         vr = attribute.vr
         if vr == "US":
             order = self.syntax.order
@@ -171,10 +173,10 @@ class _Compiler:
 
         return to_bytes
 
-    def header(self, attribute: Attribute, length: int) -> bytes:
+    def header(self, attribute: WorklistAttribute, length: int) -> bytes:
         return self.syntax.header(attribute.tag, attribute.vr, length)
 
-    def _left_out(self, attribute: Attribute) -> bool:
+    def _left_out(self, attribute: WorklistAttribute) -> bool:
         return attribute.keyword in self.omitted
 
     @staticmethod
@@ -195,7 +197,7 @@ class _Place:
 
     explicit = True
 
-    def __call__(self, attribute: Attribute) -> Callable[[Row], str | None]:
+    def __call__(self, attribute: WorklistAttribute) -> Callable[[Row], str | None]:
         raise NotImplementedError
 
 
@@ -205,7 +207,7 @@ class _Columns(_Place):
     def __init__(self, compiler: _Compiler) -> None:
         self._compiler = compiler
 
-    def __call__(self, attribute: Attribute) -> Callable[[Row], str | None]:
+    def __call__(self, attribute: WorklistAttribute) -> Callable[[Row], str | None]:
         indexes = [self._compiler.column(column) for column in attribute.columns]
         compose, context = attribute.compose, self._compiler.context
         if compose is None:
@@ -220,10 +222,10 @@ class _Columns(_Place):
 class _Children(_Place):
     """In the item itself, by the order of the sequence's attributes."""
 
-    def __init__(self, children: Sequence[Attribute]) -> None:
+    def __init__(self, children: Sequence[WorklistAttribute]) -> None:
         self._index = {child.keyword: index for index, child in enumerate(children)}
 
-    def __call__(self, attribute: Attribute) -> Callable[[Row], str | None]:
+    def __call__(self, attribute: WorklistAttribute) -> Callable[[Row], str | None]:
         index = self._index[attribute.keyword]
         return lambda values: values[index]
 
@@ -232,7 +234,7 @@ def _constant(part: bytes) -> Part:
     return lambda _row: part
 
 
-def _all(attributes: Sequence[Attribute]) -> list[Key]:
+def _all(attributes: Sequence[WorklistAttribute]) -> list[Key]:
     return [Key(attribute.tag, attribute.vr) for attribute in attributes if attribute.return_type != "3"]
 
 
@@ -240,11 +242,11 @@ def compile_plan(
     identifier: Identifier,
     syntax: Syntax,
     charset: CharacterSet,
-    context: Context,
+    context: ResponseContext,
     *,
     omitted: frozenset[str] = frozenset(),
     first: Sequence[str] = (),
-) -> Plan:
+) -> ResponsePlan:
     """Return how the rows of a query become identifiers.
 
     ``omitted`` are keywords of attributes that are left out when they have no value; ``first`` are columns that the
@@ -269,7 +271,7 @@ def compile_plan(
         rest = after(row)
         return wrap(before(row) + (named if asked or expanded[0] else b"") + rest)
 
-    return Plan(tuple(compiler.columns), compiler.unsupported, encode)
+    return ResponsePlan(tuple(compiler.columns), compiler.unsupported, encode)
 
 
 def _charset_element(charset: CharacterSet, syntax: Syntax) -> bytes:

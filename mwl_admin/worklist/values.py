@@ -1,7 +1,7 @@
-"""What an attribute's value is made of: from a row's columns to the text that a data element holds (PS3.5 section 6.2).
+"""The values of attributes: from a row's columns to the text that a data element holds (PS3.5 section 6.2).
 
-Each function takes the query's :class:`Context` and the columns that the attributes' table names for it. Several values
-are separated by backslashes; no value is the empty text.
+Each function takes the query's :class:`ResponseContext` and the columns that the attributes' table names for it.
+Several values are separated by backslashes; no value is the empty text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ResponseContext:
     """What a response depends on beside its row.
 
     ``caller`` is the station that asks, or None when its AE title is not known; ``zone`` is the department's.
@@ -44,7 +44,7 @@ def _date_text(value: datetime.date) -> str:
     return f"{value.year:04d}{value.month:02d}{value.day:02d}"
 
 
-def date(_context: Context, value: datetime.date | None) -> str:
+def date(_context: ResponseContext, value: datetime.date | None) -> str:
     """DA."""
     return "" if value is None else _date_text(value)
 
@@ -55,12 +55,12 @@ def _time_text(value: datetime.time) -> str:
     return f"{text}.{value.microsecond:06d}" if value.microsecond else text
 
 
-def time(_context: Context, value: datetime.time) -> str:
+def time(_context: ResponseContext, value: datetime.time) -> str:
     """TM, to the second, and with a fraction only where there is one."""
     return _time_text(value)
 
 
-def decimal(_context: Context, value: Decimal | None) -> str:
+def decimal(_context: ResponseContext, value: Decimal | None) -> str:
     """DS: no exponent, no zeros that say nothing."""
     if value is None:
         return ""
@@ -68,17 +68,17 @@ def decimal(_context: Context, value: Decimal | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def number(_context: Context, value: int | None) -> str:
+def number(_context: ResponseContext, value: int | None) -> str:
     """A whole number; US is made of it where bytes are made."""
     return "" if value is None else str(value)
 
 
-def lines(_context: Context, value: str) -> str:
+def lines(_context: ResponseContext, value: str) -> str:
     """LO with several values, stored one a line."""
     return "\\".join(line.strip() for line in value.splitlines() if line.strip())
 
 
-def age(_context: Context, born: datetime.date | None, on: datetime.date) -> str:
+def age(_context: ResponseContext, born: datetime.date | None, on: datetime.date) -> str:
     """AS: Patient's Age on the day of the step, in the unit in which ages of that size are given."""
     if born is None or born > on:
         return ""
@@ -90,17 +90,17 @@ def age(_context: Context, born: datetime.date | None, on: datetime.date) -> str
     return f"{(on - born).days:03d}D"
 
 
-def step_status(context: Context, status: str) -> str:
+def step_status(context: ResponseContext, status: str) -> str:
     """Scheduled Procedure Step Status (0040,0020): DICOM's own terms leave, ours do not."""
     return status if context.own_statuses or status in {"SCHEDULED", "ARRIVED", "READY", "STARTED"} else ""
 
 
-def timezone_offset(context: Context, date_: datetime.date, time_: datetime.time) -> str:
+def timezone_offset(context: ResponseContext, date_: datetime.date, time_: datetime.time) -> str:
     """The department's offset from UTC at the step's start, `+0100`: what its date and time are to be read by."""
     return datetime.datetime.combine(date_, time_, context.zone).strftime("%z")[:5]
 
 
-def patient_name(context: Context, *parts: str) -> str:
+def patient_name(context: ResponseContext, *parts: str) -> str:
     """Patient's Name: five components, then the ideographic and the phonetic group."""
     name = "^".join(parts[:5]).rstrip("^")
     if parts[5] or parts[6]:
@@ -108,7 +108,7 @@ def patient_name(context: Context, *parts: str) -> str:
     return name if name.isascii() else person_name(context, name)
 
 
-def person_name(context: Context, name: str) -> str:
+def person_name(context: ResponseContext, name: str) -> str:
     """PN, without accents for a station that cannot show them."""
     return transliterated(name) if context.transliterate and not name.isascii() else name
 
@@ -127,7 +127,7 @@ def transliterated(name: str) -> str:
     return unicodedata.normalize("NFC", kept.translate(_LETTERS))
 
 
-def stations_of(context: Context, station_ids: str | None, modality: str) -> Sequence[StationEntry]:
+def stations_of(context: ResponseContext, station_ids: str | None, modality: str) -> Sequence[StationEntry]:
     """The stations that a step is told to be for: its own, or else whoever asks, or else all of its modality.
 
     Whoever asks, since Scheduled Station AE Title is never empty (type 1) and many take one value only. Stations that
@@ -139,36 +139,36 @@ def stations_of(context: Context, station_ids: str | None, modality: str) -> Seq
     return (context.asker,) if context.asker else context.directory.of_modality(modality)
 
 
-def station_ae_titles(context: Context, station_ids: str | None, modality: str) -> str:
+def station_ae_titles(context: ResponseContext, station_ids: str | None, modality: str) -> str:
     """Scheduled Station AE Title, several where several stations may do the step."""
     return "\\".join(station.ae_title for station in stations_of(context, station_ids, modality))
 
 
-def station_names(context: Context, station_ids: str | None, modality: str) -> str:
+def station_names(context: ResponseContext, station_ids: str | None, modality: str) -> str:
     """Scheduled Station Name, in the order of the AE titles."""
     return "\\".join(
         station.station_name for station in stations_of(context, station_ids, modality) if station.station_name
     )
 
 
-def step_location(context: Context, location: str, station_ids: str | None, modality: str) -> str:
+def step_location(context: ResponseContext, location: str, station_ids: str | None, modality: str) -> str:
     """The step's own location, or else the station's."""
     if location:
         return location
     return next((station.location for station in stations_of(context, station_ids, modality) if station.location), "")
 
 
-def one_code(_context: Context, value: str, scheme: str, version: str, meaning: str) -> list[tuple[str, ...]]:
+def one_code(_context: ResponseContext, value: str, scheme: str, version: str, meaning: str) -> list[tuple[str, ...]]:
     """Items of a code sequence that holds one code or none."""
     return [(value, scheme, version, meaning)] if value else []
 
 
-def reason_code(_context: Context, value: str, scheme: str, meaning: str) -> list[tuple[str, ...]]:
+def reason_code(_context: ResponseContext, value: str, scheme: str, meaning: str) -> list[tuple[str, ...]]:
     """Items of the reason's code sequence."""
     return [(value, scheme, "", meaning)] if value else []
 
 
-def protocol_codes(_context: Context, codes: str | None) -> list[tuple[str, ...]]:
+def protocol_codes(_context: ResponseContext, codes: str | None) -> list[tuple[str, ...]]:
     """Items of the Scheduled Protocol Code Sequence."""
     if not codes:
         return []
@@ -176,6 +176,6 @@ def protocol_codes(_context: Context, codes: str | None) -> list[tuple[str, ...]
     return sorted(tuple(code) for code in loaded)
 
 
-def no_items(_context: Context) -> list[tuple[str, ...]]:
+def no_items(_context: ResponseContext) -> list[tuple[str, ...]]:
     """A sequence that this worklist never fills."""
     return []

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from simulator.examination import Examination
 from simulator.images import image
-from simulator.network import Peer, Results, Scanner
+from simulator.network import Results, Scanner, ServiceAddress
 from tests.acceptance.department import NEXT_REFRESH, Department, open_department, row, status, step_of
 from tests.clients import dcmtk
 from tests.components import requires
@@ -146,7 +146,7 @@ def test_what_the_scanner_reports_shows_on_the_open_page(department: Department,
     (entry,) = department.find(PatientID="M-1")
     now = datetime.datetime.combine(department.today, datetime.time(15, 2))
     examination = Examination(entry, "CT1", "CT", now)
-    provider = Peer("127.0.0.1", department.parts.mwl_port, "MWL_SCP")
+    provider = ServiceAddress("127.0.0.1", department.parts.mwl_port, "MWL_SCP")
     scanner = Scanner("CT1", Results())
     assert scanner.create_step(provider, examination.creation(), examination.mpps_uid).good
     expect(status(page, "Moreau")).to_have_text("started", timeout=NEXT_REFRESH)

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mwl_admin.images import alarms, arrivals
-from mwl_admin.images.alarms import Kind
+from mwl_admin.images.alarms import AlarmKind
 from mwl_admin.models import (
     PerformedProcedureStep,
     ReceivedStudy,
@@ -128,23 +128,23 @@ def test_a_study_of_different_patients_is_a_mix_up_and_completes_nothing(
     later = iso(timezone.now() + datetime.timedelta(hours=1))
     assert send(notice({"instances": 41}, other_patients=[BORIS], at=later), secret).status_code == 200
     [alarm] = alarms.alarms()
-    assert (alarm.kind, "Roe, Boris (P-2)" in alarm.text) == (Kind.MIXED_UP, True)
+    assert (alarm.kind, "Roe, Boris (P-2)" in alarm.text) == (AlarmKind.MIXED_UP, True)
     step.refresh_from_db()
     assert (step.status == StepStatus.COMPLETED) is (first == "alone")
 
 
 def test_a_mix_up_of_no_entry_is_told_and_goes_when_the_images_went(secret: str) -> None:
     send(notice(other_patients=[BORIS]), secret)
-    assert [alarm.kind for alarm in alarms.alarms()] == [Kind.MIXED_UP, Kind.NO_ENTRY]
+    assert [alarm.kind for alarm in alarms.alarms()] == [AlarmKind.MIXED_UP, AlarmKind.NO_ENTRY]
     later = iso(timezone.now() + datetime.timedelta(hours=1))
     send(notice({"instances": 20}, other_patients=[], at=later), secret)
-    assert [alarm.kind for alarm in alarms.alarms()] == [Kind.NO_ENTRY]
+    assert [alarm.kind for alarm in alarms.alarms()] == [AlarmKind.NO_ENTRY]
 
 
 def test_what_was_settled_stays_so_when_only_fewer_images_lie_aside(secret: str) -> None:
     content = {**notice()["study"], "set_aside": 2}
     send(notice(content), secret)
-    assert Kind.SET_ASIDE in [alarm.kind for alarm in alarms.alarms()]
+    assert AlarmKind.SET_ASIDE in [alarm.kind for alarm in alarms.alarms()]
     ReceivedStudy.objects.all().settle(None)
     for hour, (set_aside, settled) in enumerate([(1, True), (0, True), (1, False)], start=1):
         at = iso(timezone.now() + datetime.timedelta(hours=hour))
@@ -234,10 +234,10 @@ def test_an_entry_is_found_by_its_accession_number_too(secret: str, step: Schedu
 
 def test_images_that_came_first_find_their_entry_when_it_is_made(secret: str) -> None:
     send(notice(), secret)
-    assert alarms.count()[Kind.NO_ENTRY] == 1
+    assert alarms.count()[AlarmKind.NO_ENTRY] == 1
     entry = make_requested(make_patient(given_name="Anne"), study_instance_uid=UID)
     assert ReceivedStudy.objects.get().requested_procedure == entry
-    assert alarms.count()[Kind.NO_ENTRY] == 0
+    assert alarms.count()[AlarmKind.NO_ENTRY] == 0
 
 
 def completed_by(secret: str, step: ScheduledProcedureStep, body: dict[str, Any]) -> bool:
@@ -278,7 +278,7 @@ def test_images_of_somebody_else_complete_nothing_and_raise_the_alarm(
 ) -> None:
     assert not completed_by(secret, step, notice(patient={"id": "P-9"}))
     (alarm,) = alarms.alarms()
-    assert alarm.kind is Kind.MIXED_UP
+    assert alarm.kind is AlarmKind.MIXED_UP
     assert "P-9" in alarm.text
     assert "P-1001" in alarm.text
 
@@ -303,20 +303,20 @@ def test_names_are_compared_as_people_read_them(
     secret: str, step: ScheduledProcedureStep, name: str, fits: bool
 ) -> None:
     send(notice(patient={"name": name}), secret)
-    assert (alarms.count()[Kind.MIXED_UP] == 0) is fits
+    assert (alarms.count()[AlarmKind.MIXED_UP] == 0) is fits
 
 
 def test_images_that_name_no_patient_are_not_held_to_be_somebody_elses(
     secret: str, step: ScheduledProcedureStep
 ) -> None:
     send(notice(patient={"id": "", "name": ""}), secret)
-    assert alarms.count()[Kind.MIXED_UP] == 0
+    assert alarms.count()[AlarmKind.MIXED_UP] == 0
 
 
 def test_images_without_an_entry_raise_an_alarm(secret: str) -> None:
     send(notice(), secret)
     (alarm,) = alarms.alarms()
-    assert alarm.kind is Kind.NO_ENTRY
+    assert alarm.kind is AlarmKind.NO_ENTRY
     assert "40 images of MULLER, ANNE (P-1001) from CT1" in alarm.text
 
 
@@ -343,7 +343,7 @@ def test_staff_settle_an_alarm_and_new_images_raise_it_again(secret: str, client
     assert alarms.alarms() == []
     assert "P-1001" not in client.get(f"{page}?fit=no_entry").content.decode()
     send(notice({"instances": 41}), secret)
-    assert alarms.count()[Kind.NO_ENTRY] == 1
+    assert alarms.count()[AlarmKind.NO_ENTRY] == 1
     assert client.get(f"{page}?fit=mixed_up").status_code == 200
 
 

@@ -11,7 +11,7 @@ from django.db.models.signals import post_save
 from django.utils import timezone
 
 from mwl_admin.models import Patient, ReceivedStudy, RequestedProcedure, ScheduledProcedureStep
-from mwl_admin.patients.change_signal import Kind, PatientChange, patient_changed
+from mwl_admin.patients.change_signal import ChangeKind, PatientChange, patient_changed
 from tests.api.bodies import ENTRY, WORKLIST, entry, problems
 from tests.api.conftest import Caller, caller
 from tests.mwl_admin.cast import make_station
@@ -185,13 +185,13 @@ def test_a_merge_moves_all_and_the_old_id_tells_where_it_went(ris: Caller, told:
         "entries_moved": 1,
     }
     assert owner() == "P-1"
-    (change,) = (change for change in told if change.kind is Kind.MERGED)
+    (change,) = (change for change in told if change.kind is ChangeKind.MERGED)
     assert (change.before.patient_id, change.after.patient_id, change.study_instance_uids) == (
         "P-2",
         "P-1",
         ("2.25.7",),
     )
-    assert not any(change.kind is Kind.MOVED for change in told)
+    assert not any(change.kind is ChangeKind.MOVED for change in told)
     reasons = {row.history_change_reason for row in Patient.history.filter(history_type="~")}
     assert reasons == {"API: RIS; merge: took in patient ID P-2"}
     gone = ris.get(at("P-2"))
@@ -257,7 +257,7 @@ def test_an_id_is_changed_once_and_the_old_one_tells(ris: Caller, told: list[Pat
     changed = ris.post(CHANGES, request)
     assert (changed.status_code, changed.json()["patient"]) == (200, MUELLER)
     (change,) = told
-    assert (change.kind, change.before.patient_id, change.after.patient_id) == (Kind.UPDATED, "P-1O01", "P-1001")
+    assert (change.kind, change.before.patient_id, change.after.patient_id) == (ChangeKind.UPDATED, "P-1O01", "P-1001")
     assert Patient.objects.get().history.first().history_change_reason == "API: RIS; was patient ID P-1O01"
     again = ris.post(CHANGES, request)
     assert (again.status_code, again.json()["changed"]) == (200, False)
@@ -339,7 +339,7 @@ def test_an_order_is_moved_with_what_was_done_for_it(ris: Caller, told: list[Pat
     moved = ris.post(MOVES, request)
     assert (moved.status_code, moved.json()["entries_moved"]) == (200, 1), moved.content
     assert (owner(), owner("A-2")) == ("REAL-1", "TEMP-1")
-    (change,) = (change for change in told if change.kind is Kind.MOVED)
+    (change,) = (change for change in told if change.kind is ChangeKind.MOVED)
     uid = RequestedProcedure.objects.get(accession_number="A-5001").study_instance_uid
     assert (change.before.patient_id, change.after.patient_id) == ("TEMP-1", "REAL-1")
     assert change.study_instance_uids == (uid,)

@@ -13,7 +13,7 @@ from django.db.models.functions import Upper
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mwl_admin.entries.turns import Turns
+from mwl_admin.entries.turns import FairLock
 from mwl_admin.models import APIClient, Patient, RequestedProcedure, ScheduledProcedureStep, Sequence
 from mwl_admin.models.prepared import Prepared, PreparedInstances
 from tests.api.bodies import ENTRY, WORKLIST, entry
@@ -116,7 +116,7 @@ def test_a_prepared_statement_finds_what_the_queryset_finds(database: str, djang
 
 
 def test_turns_are_taken_in_the_order_of_asking() -> None:
-    turns, order, threads = Turns(), list[int](), list[threading.Thread]()
+    turns, order, threads = FairLock(), list[int](), list[threading.Thread]()
 
     def write(number: int) -> None:
         with turns.turn():
@@ -134,7 +134,7 @@ def test_turns_are_taken_in_the_order_of_asking() -> None:
 
 
 def test_a_turn_that_fails_is_handed_on() -> None:
-    turns = Turns()
+    turns = FairLock()
     for _ in range(2):
         with pytest.raises(ValueError, match="broken"), turns.turn():
             raise ValueError("broken")

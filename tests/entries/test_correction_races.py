@@ -10,7 +10,7 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from mwl_admin.entries import corrections
-from mwl_admin.entries.corrections import Outcome
+from mwl_admin.entries.corrections import CorrectionOutcome
 from mwl_admin.entries.entries import store
 from mwl_admin.entries.entry import Entry, Mode
 from mwl_admin.entries.patients import Reference, keep
@@ -33,7 +33,7 @@ def worklist(database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[None
 TEMP, REAL, NEW = (Reference({"PatientID": name}) for name in ("TEMP-1", "REAL-1", "NEW-1"))
 NAMED = Reference({"PatientID": "NEW-1", "PatientName": "Doe^Jane"})
 
-OPERATIONS: dict[str, Callable[[], Outcome]] = {
+OPERATIONS: dict[str, Callable[[], CorrectionOutcome]] = {
     "merge": lambda: corrections.merge(REAL, TEMP, source=""),
     "another ID": lambda: corrections.change_id(TEMP, NEW, source=""),
     "identified": lambda: corrections.identify(TEMP, REAL, source=""),
@@ -47,7 +47,7 @@ def outcome(work: Callable[[], Any]) -> str:
         done = work()
     except EntryError as error:
         return error.problems[0].code
-    return "unchanged" if isinstance(done, Outcome) and not done.changed else "changed"
+    return "unchanged" if isinstance(done, CorrectionOutcome) and not done.changed else "changed"
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

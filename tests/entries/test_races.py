@@ -143,7 +143,7 @@ def test_alarms_are_the_same_on_both_databases() -> None:
     order = store(entry(StudyInstanceUID="2.25.99"), Mode.CREATE).requested
     arrivals.take(notice(str(uuid.uuid4())))
     (alarm,) = alarms.alarms()
-    assert alarm.kind is alarms.Kind.MIXED_UP
+    assert alarm.kind is alarms.AlarmKind.MIXED_UP
     order.patient.family_name = "Roe"
     order.patient.save()
     assert alarms.alarms() == []

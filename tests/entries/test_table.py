@@ -15,7 +15,7 @@ from mwl_admin.entries.tables import export
 from mwl_admin.entries.tables.columns import DOWNTIME, HEADINGS
 from mwl_admin.entries.tables.files import read
 from mwl_admin.entries.tables.limits import TableError, TableLimits
-from mwl_admin.entries.tables.rows import CREATE, UNCHANGED, UPDATE, Report, import_table
+from mwl_admin.entries.tables.rows import CREATE, UNCHANGED, UPDATE, TableReport, import_table
 from mwl_admin.entries.tables.spreadsheets import write_csv, write_xlsx
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, StepStatus
 from tests.mwl_admin.cast import make_procedure, make_station
@@ -55,11 +55,11 @@ def xlsx_of(*rows: Sequence[Any]) -> bytes:
     return out.getvalue()
 
 
-def imported(*rows: dict[str, Any], **options: Any) -> Report:
+def imported(*rows: dict[str, Any], **options: Any) -> TableReport:
     return import_table(read(csv_of(*rows)), **options)
 
 
-def problems(report: Report) -> list[tuple[int, str, str]]:
+def problems(report: TableReport) -> list[tuple[int, str, str]]:
     return [(row.number, heading, message) for row in report.rows for heading, message in row.problems]
 
 

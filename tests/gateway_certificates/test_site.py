@@ -8,7 +8,7 @@ import pytest
 import trustme
 from cryptography import x509
 
-from gateway_certificates.files import Refused
+from gateway_certificates.files import CertificateRefused
 from gateway_certificates.site import prepare
 
 HOSTS = ["worklist.example", "localhost", "127.0.0.1", "[::1]"]
@@ -94,6 +94,6 @@ def test_a_departments_that_cant_work_is_refused_in_one_line(
     elif wrong == "folder":  # what the engine makes of a path that is not there
         certificate.unlink()
         certificate.mkdir()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(CertificateRefused) as refused:
         prepare(tmp_path, HOSTS, None if wrong == "no certificate" else certificate, None if wrong == "no key" else key)
     assert "\n" not in str(refused.value)

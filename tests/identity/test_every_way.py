@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mwl_admin.entries.tables.files import Table
-from mwl_admin.entries.tables.rows import Report, import_table
+from mwl_admin.entries.tables.rows import TableReport, import_table
 from mwl_admin.models import Patient, RequestedProcedure
 from tests.api.bodies import ENTRY, WORKLIST, entry, problems
 from tests.api.conftest import Caller, full_buckets, ris
@@ -118,7 +118,7 @@ GOOD = {
 }
 
 
-def imported(*rows: dict[str, str], **options: Any) -> Report:
+def imported(*rows: dict[str, str], **options: Any) -> TableReport:
     headings = list(rows[0])
     cells: list[tuple[int, list[Any]]] = [
         (number, [row.get(heading, "") for heading in headings]) for number, row in enumerate(rows, start=2)

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from mwl_admin.patients.identity import Person, Verdict, contradictions, is_placeholder, judge
+from mwl_admin.patients.identity import Demographics, IdentityVerdict, contradictions, is_placeholder, judge
 
 BORN = datetime.date(1950, 7, 1)
-JANE = Person("P-1", "", "Doe^Jane", BORN, "F")
+JANE = Demographics("P-1", "", "Doe^Jane", BORN, "F")
 
 
-def other(**values: Any) -> Person:
+def other(**values: Any) -> Demographics:
     known = {"patient_id": "P-1", "issuer": "", "name": "Doe^Jane", "birth_date": BORN, "sex": "F"}
-    return Person(**{**known, **values})
+    return Demographics(**{**known, **values})
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,9 @@ def other(**values: Any) -> Person:
         (other(name="Doe^John", sex="M"), ("PatientName", "PatientSex")),
     ],
 )
-def test_who_differs_is_another_person_and_it_is_told_in_what(told: Person, differs: tuple[str, ...]) -> None:
+def test_who_differs_is_another_person_and_it_is_told_in_what(told: Demographics, differs: tuple[str, ...]) -> None:
     judgement = judge(JANE, told)
-    assert (judgement.verdict, judgement.differs) == (Verdict.DIFFERS, differs)
+    assert (judgement.verdict, judgement.differs) == (IdentityVerdict.DIFFERS, differs)
     assert judge(told, JANE).differs == differs
 
 
@@ -50,14 +50,16 @@ def test_who_differs_is_another_person_and_it_is_told_in_what(told: Person, diff
         other(sex="U"),
     ],
 )
-def test_spelling_and_what_is_absent_make_nobody_another_person(told: Person) -> None:
-    assert judge(JANE, told).verdict is Verdict.SAME
-    assert judge(told, JANE).verdict is Verdict.SAME
+def test_spelling_and_what_is_absent_make_nobody_another_person(told: Demographics) -> None:
+    assert judge(JANE, told).verdict is IdentityVerdict.SAME
+    assert judge(told, JANE).verdict is IdentityVerdict.SAME
 
 
 def test_what_is_absent_does_not_confirm_either() -> None:
-    assert judge(JANE, Person("P-1")).verdict is Verdict.UNKNOWN
-    assert judge(Person("P-1", name="Doe"), Person("P-1", birth_date=BORN)).verdict is Verdict.UNKNOWN
+    assert judge(JANE, Demographics("P-1")).verdict is IdentityVerdict.UNKNOWN
+    assert (
+        judge(Demographics("P-1", name="Doe"), Demographics("P-1", birth_date=BORN)).verdict is IdentityVerdict.UNKNOWN
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,8 +77,8 @@ def test_each_form_of_a_name_is_compared_with_its_own_kind(known: str, told: str
 
 def test_an_absent_issuer_is_the_departments(settings: Any) -> None:
     settings.PATIENT_ID_ISSUER = "HOSPITAL"
-    assert judge(JANE, other(issuer="HOSPITAL")).verdict is Verdict.SAME
-    assert judge(other(issuer="HOSPITAL"), JANE).verdict is Verdict.SAME
+    assert judge(JANE, other(issuer="HOSPITAL")).verdict is IdentityVerdict.SAME
+    assert judge(other(issuer="HOSPITAL"), JANE).verdict is IdentityVerdict.SAME
     assert judge(JANE, other(issuer="ELSEWHERE")).differs == ("IssuerOfPatientID",)
 
 

@@ -9,7 +9,7 @@ import pytest
 from mwl_admin.entries.entries import store
 from mwl_admin.entries.entry import Entry, Mode
 from mwl_admin.models import Patient, RequestedProcedure
-from mwl_admin.patients.change_signal import Kind, PatientChange, patient_changed
+from mwl_admin.patients.change_signal import ChangeKind, PatientChange, patient_changed
 from mwl_admin.patients.merging import merge
 from tests.api.bodies import ENTRY, WORKLIST, entry
 from tests.api.conftest import Caller, full_buckets, ris
@@ -35,7 +35,7 @@ def test_an_update_is_told_once_with_who_it_was_before(ris: Caller, told: list[P
     assert told == []  # a new record, and one that is the same person's as before, are nobody else's news
     assert ris.patch(f"{ENTRY}?update_patient=true", {"PatientName": "Meier^Änne"}).status_code == 200
     (change,) = told
-    assert (change.kind, change.before.name, change.after.name) == (Kind.UPDATED, "Müller^Änne", "Meier^Änne")
+    assert (change.kind, change.before.name, change.after.name) == (ChangeKind.UPDATED, "Müller^Änne", "Meier^Änne")
 
 
 def test_a_merge_is_told_with_the_studies_that_moved(ris: Caller, told: list[PatientChange]) -> None:
@@ -43,7 +43,7 @@ def test_a_merge_is_told_with_the_studies_that_moved(ris: Caller, told: list[Pat
     given_up = Patient.objects.get()
     kept = Patient.objects.create(patient_id="P-2", family_name="Müller")
     merge(kept, given_up, seen=(kept.version, given_up.version), entries_seen=1)
-    change = next(change for change in told if change.kind is Kind.MERGED)
+    change = next(change for change in told if change.kind is ChangeKind.MERGED)
     assert (change.before.patient_id, change.after.patient_id) == ("P-1001", "P-2")
     assert change.study_instance_uids == ("2.25.7",)
 

@@ -12,7 +12,7 @@ from pydicom.config import disable_value_validation
 from pydicom.sr import codes
 from pydicom.uid import generate_uid
 
-from mwl_admin.images.alarms import Alarm, Kind, alarms
+from mwl_admin.images.alarms import Alarm, AlarmKind, alarms
 from mwl_admin.models import Patient, PerformedProcedureStep, ScheduledProcedureStep, StepStatus
 from mwl_admin.mpps.doubts import doubts
 from mwl_admin.mpps.reasons import _WORDS
@@ -54,7 +54,7 @@ def discontinued(code: str = "", meaning: str = "", scheme: str = "DCM", **value
     return final("DISCONTINUED", **reason, **values)
 
 
-def alarms_of(kind: Kind) -> list[Alarm]:
+def alarms_of(kind: AlarmKind) -> list[Alarm]:
     return [alarm for alarm in alarms() if alarm.kind is kind]
 
 
@@ -73,7 +73,7 @@ def test_a_wrongly_chosen_entry_is_on_the_worklist_again(ct: Modality, provider:
     # What was performed is not this patient's: the report stays, and is no report of the step.
     assert linked(uid) == []
     assert stored(uid).performed_procedure_step_status == "DISCONTINUED"
-    (alarm,) = alarms_of(Kind.WRONG_ENTRY)
+    (alarm,) = alarms_of(AlarmKind.WRONG_ENTRY)
     assert alarm.text == (
         "CT1 had chosen the entry of Doe, Jane (P0001), A-1 by mistake. It is on the worklist again."
         " 3 images that were made then are not of this patient."
@@ -119,7 +119,7 @@ def test_what_staff_ended_by_hand_is_not_opened_again(ct: Modality) -> None:
     ct.set(discontinued("110514"), uid)
     step.refresh_from_db()
     assert step.status == "COMPLETED"
-    (alarm,) = alarms_of(Kind.WRONG_ENTRY)
+    (alarm,) = alarms_of(AlarmKind.WRONG_ENTRY)
     assert "on the worklist again" not in alarm.text
 
 
@@ -154,7 +154,7 @@ def test_another_reason_stands_beside_the_status_in_words(
     assert (step.status, step.status_reason) == ("DISCONTINUED", said)
     reason = ScheduledProcedureStep.history.filter(id=step.pk).first().history_change_reason
     assert reason == ("MPPS from CT1: " + said if said else "MPPS from CT1")
-    assert alarms_of(Kind.WRONG_ENTRY) == []
+    assert alarms_of(AlarmKind.WRONG_ENTRY) == []
 
 
 def test_a_completed_step_has_no_reason_left(ct: Modality) -> None:
@@ -177,7 +177,7 @@ def test_a_report_that_names_another_patient_is_an_alarm_at_once_and_until_it_is
     step = make_step(patient=JANE, requested={"accession_number": "A-1"})
     uid = started(ct, creation(step, PatientID="P-9", PatientName="Roe^Mary"))
     assert linked(uid) == []
-    (alarm,) = alarms_of(Kind.OTHER_PATIENT)
+    (alarm,) = alarms_of(AlarmKind.OTHER_PATIENT)
     assert alarm.text == (
         "CT1 reports an examination of Roe, Mary (P-9) under the entry of Doe, Jane (P0001), A-1."
         " Different: patient ID, name."
@@ -187,7 +187,7 @@ def test_a_report_that_names_another_patient_is_an_alarm_at_once_and_until_it_is
     step.refresh_from_db()
     assert step.status == "SCHEDULED"
     assert PerformedProcedureStep.objects.settle(None) == 1
-    assert alarms_of(Kind.OTHER_PATIENT) == []
+    assert alarms_of(AlarmKind.OTHER_PATIENT) == []
     assert doubts([step]) == {}
 
 
@@ -196,7 +196,7 @@ def test_a_report_about_nobodys_entry_is_no_alarm(ct: Modality) -> None:
 
     started(ct, unscheduled())
     started(ct, creation(make_step()))
-    assert alarms_of(Kind.OTHER_PATIENT) == alarms_of(Kind.WRONG_ENTRY) == []
+    assert alarms_of(AlarmKind.OTHER_PATIENT) == alarms_of(AlarmKind.WRONG_ENTRY) == []
 
 
 def test_of_two_entries_the_one_of_another_patient_is_the_alarm(ct: Modality) -> None:
@@ -210,7 +210,7 @@ def test_a_stranger_alarms_nobody_over_a_stations_entry(provider: Provider) -> N
     step = make_step(patient=JANE, stations=[make_station("CT1")])
     with modality(provider.port, calling="STRANGER") as stranger:
         started(stranger, creation(step, PatientID="P-9", PatientName="Roe^Mary"))
-    assert alarms_of(Kind.OTHER_PATIENT) == []
+    assert alarms_of(AlarmKind.OTHER_PATIENT) == []
 
 
 def test_the_id_of_a_merged_record_without_entries_is_the_same_person(ct: Modality) -> None:
@@ -280,7 +280,7 @@ def test_the_study_alone_never_takes_one_modalitys_report_for_another_ones_step(
 def test_the_study_alone_of_another_patient_is_an_alarm(ct: Modality) -> None:
     step = make_step(patient=JANE)
     assert linked(started(ct, by_study(step, PatientName="Roe^Mary"))) == []
-    assert len(alarms_of(Kind.OTHER_PATIENT)) == 1
+    assert len(alarms_of(AlarmKind.OTHER_PATIENT)) == 1
 
 
 # -- lenient where a report would be lost

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mwl_admin.web.framing import BadFraming, Body, ChunkedBody
-from mwl_admin.web.limits import STRANGERS_BODY_BYTES, Limits
+from mwl_admin.web.limits import STRANGERS_BODY_BYTES, HttpLimits
 from mwl_admin.web.outgoing import Budget, Outgoing
-from mwl_admin.web.seats import Full, Seats
-from mwl_admin.web.turns import Turns
+from mwl_admin.web.seats import ConnectionSeats, NoSeat
+from mwl_admin.web.turns import WorkQueue
 
 
 @given(chunks=st.lists(st.binary(min_size=1, max_size=40), max_size=6), cut=st.integers(1, 30), next_=st.binary())
@@ -82,25 +82,25 @@ class Guest:
     is_idle: bool = False
 
 
-def seated(seats: Seats[Guest], *guests: Guest) -> None:
+def seated(seats: ConnectionSeats[Guest], *guests: Guest) -> None:
     for guest in guests:
         assert seats.make_room(guest.holder) is None
         seats.take(guest)
 
 
 def test_one_address_has_so_many_connections_and_loses_an_idle_one_for_a_new_one() -> None:
-    seats: Seats[Guest] = Seats(Limits(connections=100, connections_per_address=3))
+    seats: ConnectionSeats[Guest] = ConnectionSeats(HttpLimits(connections=100, connections_per_address=3))
     idle = Guest("a", is_idle=True)
     seated(seats, Guest("a"), idle, Guest("a"))
     assert seats.make_room("a") is idle
     idle.is_idle = False
-    with pytest.raises(Full):
+    with pytest.raises(NoSeat):
         seats.make_room("a")
     assert seats.make_room("b") is None
 
 
 def test_when_all_is_taken_the_address_with_most_gives_up_its_oldest() -> None:
-    seats: Seats[Guest] = Seats(Limits(connections=6, connections_per_address=5))
+    seats: ConnectionSeats[Guest] = ConnectionSeats(HttpLimits(connections=6, connections_per_address=5))
     working, oldest = Guest("greedy", is_waiting=False), Guest("greedy")
     seated(seats, Guest("modest"), working, oldest, Guest("greedy"), Guest("greedy"), Guest("modest"))
     assert seats.make_room("new") is oldest
@@ -112,13 +112,13 @@ def test_when_all_is_taken_the_address_with_most_gives_up_its_oldest() -> None:
         guest.is_waiting = guest is others
     assert seats.make_room("new") is others
     # who has most asks in vain for more
-    with pytest.raises(Full):
+    with pytest.raises(NoSeat):
         seats.make_room("greedy")
 
 
 def test_who_an_address_counts_as() -> None:
     proxies = (ipaddress.ip_network("172.20.0.0/24"), ipaddress.ip_network("fd00::/64"))
-    seats: Seats[Guest] = Seats(Limits(trusted=proxies))
+    seats: ConnectionSeats[Guest] = ConnectionSeats(HttpLimits(trusted=proxies))
     assert seats.holder("192.0.2.1") == seats.holder("::ffff:192.0.2.1") == "192.0.2.1"
     assert seats.holder("2001:db8::1") == seats.holder("2001:db8::ffff:2") != seats.holder("2001:db8:0:1::1")
     assert seats.holder("172.20.0.9") == seats.holder("::ffff:172.20.0.9") == seats.holder("fd00::9") == ""
@@ -127,7 +127,7 @@ def test_who_an_address_counts_as() -> None:
 
 def test_addresses_take_turns() -> None:
     started: list[str] = []
-    turns = Turns(1)
+    turns = WorkQueue(1)
     for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
         turns.add(name[0], lambda name=name: started.append(name))  # type: ignore[misc]
     for _ in range(5):

@@ -17,10 +17,10 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_listener.access import Caller, Reason, Rejected
-from mwl_admin.devices.callers import Call, note
+from mwl_admin.devices.callers import ObservedCall, note
 from mwl_admin.models import ServiceName, Station, UnknownCaller
 from mwl_scp import callers
-from mwl_scp.callers import Callers, write
+from mwl_scp.callers import CallWriter, write
 from tests.mwl_scp.conftest import Provider, start_provider
 from tests.waiting import wait_until
 from tests.worklist.cast import make_station
@@ -39,8 +39,8 @@ def echo(port: int, calling: str) -> int | None:
     return int(status.Status)
 
 
-def call(ae_title: str = "NEW", **values: Any) -> Call:
-    return Call(ae_title, values.pop("address", "192.0.2.9"), values.pop("at", timezone.now()), **values)
+def call(ae_title: str = "NEW", **values: Any) -> ObservedCall:
+    return ObservedCall(ae_title, values.pop("address", "192.0.2.9"), values.pop("at", timezone.now()), **values)
 
 
 def test_an_echo_of_a_station_is_its_last_echo(provider: Provider) -> None:
@@ -104,7 +104,7 @@ def test_a_station_that_is_turned_away_is_remembered_with_the_reason_and_was_not
 
 
 def test_whoever_is_to_try_again_was_not_turned_away() -> None:
-    running = Callers()
+    running = CallWriter()
     for reason in (Reason.CONGESTION, Reason.LOCAL_LIMIT):
         running.watched(lambda _, reason=reason: Rejected(reason, "later"))(Caller("CT1", "MWL_SCP", "127.0.0.1"))  # type: ignore[misc]
     assert not running._calls
@@ -152,11 +152,11 @@ class Echo:
     is_own_health_check: bool = False
 
 
-def written(monkeypatch: pytest.MonkeyPatch, fail: Callable[[], None] = lambda: None) -> list[list[Call]]:
+def written(monkeypatch: pytest.MonkeyPatch, fail: Callable[[], None] = lambda: None) -> list[list[ObservedCall]]:
     """What is written, instead of writing it; ``fail`` may raise."""
-    batches: list[list[Call]] = []
+    batches: list[list[ObservedCall]] = []
 
-    def keep(calls: list[Call]) -> None:
+    def keep(calls: list[ObservedCall]) -> None:
         batches.append(calls)
         fail()
 
@@ -166,7 +166,7 @@ def written(monkeypatch: pytest.MonkeyPatch, fail: Callable[[], None] = lambda: 
 
 def test_each_ae_title_is_written_once_in_a_few_seconds_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = written(monkeypatch)
-    with Callers(seconds=60).running() as running:
+    with CallWriter(seconds=60).running() as running:
         running.echoed(Echo())  # type: ignore[arg-type]
         wait_until(lambda: len(batches) == 1, what="the first is written at once")
         for _ in range(500):
@@ -177,7 +177,7 @@ def test_each_ae_title_is_written_once_in_a_few_seconds_at_most(monkeypatch: pyt
 
 def test_a_flood_of_names_is_held_back_before_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = written(monkeypatch)
-    with Callers(seconds=60, waiting=20).running() as running:
+    with CallWriter(seconds=60, waiting=20).running() as running:
         running.echoed(Echo())  # type: ignore[arg-type]
         wait_until(lambda: len(batches) == 1, what="the first is written at once")
         for number in range(1000):
@@ -195,7 +195,7 @@ def test_a_database_that_refuses_costs_what_waits_and_nothing_else(
             raise OperationalError("synthetic fault")
 
     batches = written(monkeypatch, fail)
-    with Callers(seconds=0).running() as running:
+    with CallWriter(seconds=0).running() as running:
         running.echoed(Echo())  # type: ignore[arg-type]
         wait_until(lambda: len(batches) == 1, what="it was tried")
         failing[0] = False
@@ -206,7 +206,7 @@ def test_a_database_that_refuses_costs_what_waits_and_nothing_else(
 
 def test_the_rule_decides_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
     no = Rejected(Reason.CALLING_AE, "not today")
-    running = Callers()
+    running = CallWriter()
     watched = running.watched(lambda caller: no if caller.calling_ae == "CT2" else None)
     assert watched(Caller("CT1", "MWL_SCP", "127.0.0.1")) is None
     assert watched(Caller("CT2", "MWL_SCP", "127.0.0.1")) is no

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from mwl_admin.models import ReceivedStudy, Station, StudyNotice, WorklistDelivery, WorklistQuery
 from mwl_scp import recording
-from mwl_scp.recording import Record, Recorder, prune, write
+from mwl_scp.recording import QueryRecord, Recorder, prune, write
 from tests.mwl_scp.conftest import Provider
 from tests.mwl_scp.scu import find
 from tests.waiting import wait_until
@@ -45,8 +45,8 @@ def test_a_refused_query_is_recorded_with_its_status_and_comment(provider: Provi
     assert query.matches == 0
 
 
-def make_record(**values: object) -> Record:
-    taken = Record(timezone.now(), "CT1", "MWL_SCP", "127.0.0.1")
+def make_record(**values: object) -> QueryRecord:
+    taken = QueryRecord(timezone.now(), "CT1", "MWL_SCP", "127.0.0.1")
     for name, value in values.items():
         setattr(taken, name, value)
     return taken
@@ -90,7 +90,7 @@ def test_a_database_that_refuses_is_tried_again_and_then_counted(
     monkeypatch.setattr(recording, "_RETRY_SECONDS", 0)
     failing = iter([True, False, True, True])
 
-    def fails(batch: list[Record]) -> None:
+    def fails(batch: list[QueryRecord]) -> None:
         if next(failing):
             raise OperationalError("synthetic fault")
         write(batch)

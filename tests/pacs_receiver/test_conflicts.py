@@ -80,8 +80,8 @@ def send(receiver: ReceiverProcess, *images: Dataset, calling: str = "CT1") -> N
         peer.release()
 
 
-def means(house: House) -> settle.Means:
-    return settle.Means(house.engine, house.storage, house.index, "somebody")
+def means(house: House) -> settle.SettlingResources:
+    return settle.SettlingResources(house.engine, house.storage, house.index, "somebody")
 
 
 def kept(house: House, ds: Dataset) -> str:

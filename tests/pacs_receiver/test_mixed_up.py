@@ -19,7 +19,7 @@ from pacs_receiver.deletion import delete_study
 from pacs_receiver.index_tables import announcement, patient, study, study_patient
 from pacs_receiver.index_tables import instance as instances
 from pacs_receiver.index_tables import series as all_series
-from pacs_receiver.persons import Person, are_several
+from pacs_receiver.persons import ImagePatient, are_several
 from pacs_receiver.reconcile import reconcile
 from pacs_receiver.verify import reindex
 from tests.pacs_receiver import load
@@ -92,8 +92,8 @@ def test_both_patients_find_the_study_and_it_is_marked_whoever_came_first(
 def test_a_person_is_id_and_issuer_confirmed_by_name_and_birth_date(
     one: tuple[str, str, str, str], other: tuple[str, str, str, str], several: bool
 ) -> None:
-    assert are_several([Person(*one), Person(*other)]) is several
-    assert are_several([Person(*other), Person(*one)]) is several
+    assert are_several([ImagePatient(*one), ImagePatient(*other)]) is several
+    assert are_several([ImagePatient(*other), ImagePatient(*one)]) is several
 
 
 def test_a_correction_within_one_person_marks_nothing(house: House) -> None:

@@ -35,8 +35,8 @@ from mwl_admin.worklist.cutting import MARK, cut
 from mwl_admin.worklist.identifier import Identifier, Key, parse
 from mwl_admin.worklist.jsonmodel import to_json
 from mwl_scp import mpps, recording
-from mwl_scp.limits import Limits
-from mwl_scp.recording import Record, Recorder
+from mwl_scp.limits import RecordingLimits
+from mwl_scp.recording import QueryRecord, Recorder
 from tests.mwl_scp.conftest import start_provider
 from tests.mwl_scp.scu import find
 from tests.site import demo
@@ -103,15 +103,17 @@ def test_a_modality_s_query_is_kept_whole() -> None:
     assert json.loads(text) == to_json(asked)
 
 
-def made(keys: Identifier | None = None, **values: Any) -> Record:
-    taken = Record(timezone.now(), "CT1", "MWL_SCP", "127.0.0.1", status=0, identifier=keys)
+def made(keys: Identifier | None = None, **values: Any) -> QueryRecord:
+    taken = QueryRecord(timezone.now(), "CT1", "MWL_SCP", "127.0.0.1", status=0, identifier=keys)
     for name, value in values.items():
         setattr(taken, name, value)
     return taken
 
 
 def test_what_waits_to_be_recorded_is_bounded_in_bytes() -> None:
-    recorder = Recorder(0, limits=Limits(waiting=100_000))  # its thread has not been started: nothing is written
+    recorder = Recorder(
+        0, limits=RecordingLimits(waiting=100_000)
+    )  # its thread has not been started: nothing is written
     dropped = recording.DROPPED._value.get()
     tracemalloc.start()
     for _ in range(300):
@@ -123,7 +125,7 @@ def test_what_waits_to_be_recorded_is_bounded_in_bytes() -> None:
 
 
 def test_deliveries_count_as_bytes_too() -> None:
-    recorder = Recorder(0, limits=Limits(waiting=200_000))
+    recorder = Recorder(0, limits=RecordingLimits(waiting=200_000))
     for _ in range(10):
         recorder.record(made(delivered=list(range(1000))))
     assert recorder._queue.qsize() == 1
@@ -132,7 +134,7 @@ def test_deliveries_count_as_bytes_too() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_of_all_queries_the_oldest_go_when_they_take_too_much() -> None:
     limit = 200_000
-    with Recorder(0, limits=Limits(total=limit)).running() as recorder:
+    with Recorder(0, limits=RecordingLimits(total=limit)).running() as recorder:
         for number in range(400):
             recorder.record(made(HOSTILE["one long text"], calling_ae_title=f"N{number}"))
             wait_until(lambda: recorder._queue.qsize() < 50, what="the recorder keeps up")
@@ -145,7 +147,7 @@ def test_of_all_queries_the_oldest_go_when_they_take_too_much() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_no_limit_is_no_limit() -> None:
-    with Recorder(0, limits=Limits(total=0)).running() as recorder:
+    with Recorder(0, limits=RecordingLimits(total=0)).running() as recorder:
         for _ in range(60):
             recorder.record(made(HOSTILE["one long text"]))
     assert WorklistQuery.objects.count() == 60

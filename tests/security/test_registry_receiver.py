@@ -187,7 +187,7 @@ def test_whoever_calls_under_ever_new_names_fills_neither_memory_nor_table(tmp_p
         pass
     with engine.connect() as connection:
         assert len(connection.execute(select(table.c.id)).all()) == 20
-    calls = [turned_away.Call(f"Y{number}", "192.0.2.9", False, "stranger", time.time()) for number in range(700)]
+    calls = [turned_away.RecentCall(f"Y{number}", "192.0.2.9", False, "stranger", time.time()) for number in range(700)]
     turned_away.write(engine, calls)
     assert len(turned_away.listed(engine)) == 500
     engine.dispose()

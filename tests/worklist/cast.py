@@ -17,7 +17,7 @@ from dicom_encoding.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITT
 from mwl_admin.models import Patient, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station
 from mwl_admin.worklist.identifier import Identifier, parse
 from mwl_admin.worklist.policy import Policy
-from mwl_admin.worklist.query import Query, prepare
+from mwl_admin.worklist.query import PreparedQuery, prepare
 
 DAY = datetime.date(2026, 5, 4)
 NOON = datetime.datetime(2026, 5, 4, 12, 0)  # noqa: DTZ001 - the department's wall clock
@@ -95,7 +95,7 @@ def query(
     transfer_syntax: str = EXPLICIT_LITTLE,
     now: datetime.datetime = NOON,
     address: str = "",
-) -> Query:
+) -> PreparedQuery:
     """Prepare a query of a data set."""
     policy = policy or Policy()
     return prepare(parsed(ds, transfer_syntax), caller, transfer_syntax, policy, now=now, address=address)

@@ -13,8 +13,8 @@ from mwl_admin.worklist.attributes import (
     PROTOCOL_CODES,
     STATION_IDS,
     STEP_ATTRIBUTES,
-    Attribute,
     Matching,
+    WorklistAttribute,
 )
 
 EVERY = [*ATTRIBUTES, *STEP_ATTRIBUTES, *(child for attribute in ATTRIBUTES for child in attribute.children)]
@@ -61,12 +61,12 @@ K_6_1 = {
 }
 
 
-def by_keyword(keyword: str) -> Attribute:
+def by_keyword(keyword: str) -> WorklistAttribute:
     return next(attribute for attribute in EVERY if attribute.keyword == keyword)
 
 
 @pytest.mark.parametrize("attribute", EVERY, ids=lambda attribute: attribute.keyword)
-def test_every_keyword_is_in_the_dictionary(attribute: Attribute) -> None:
+def test_every_keyword_is_in_the_dictionary(attribute: WorklistAttribute) -> None:
     assert attribute.tag == tag_for_keyword(attribute.keyword) != 0
     assert attribute.vr == dictionary_VR(attribute.tag)
 
@@ -88,7 +88,7 @@ def field_of(path: str) -> models.Field[object, object]:
 
 
 @pytest.mark.parametrize("attribute", EVERY, ids=lambda attribute: attribute.keyword)
-def test_every_column_is_in_the_models(attribute: Attribute) -> None:
+def test_every_column_is_in_the_models(attribute: WorklistAttribute) -> None:
     for column in attribute.columns:
         if column not in {STATION_IDS, PROTOCOL_CODES}:
             field_of(column)
@@ -102,7 +102,7 @@ def test_every_column_is_in_the_models(attribute: Attribute) -> None:
 
 
 @pytest.mark.parametrize("attribute", EVERY, ids=lambda attribute: attribute.keyword)
-def test_a_column_that_is_sent_as_it_is_has_the_vr_of_its_attribute(attribute: Attribute) -> None:
+def test_a_column_that_is_sent_as_it_is_has_the_vr_of_its_attribute(attribute: WorklistAttribute) -> None:
     if attribute.compose is not None or len(attribute.columns) != 1 or attribute.items is not None:
         return
     field = field_of(attribute.columns[0])

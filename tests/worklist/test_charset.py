@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydicom.charset import convert_encodings
 from pydicom.valuerep import PersonName
 
-from mwl_admin.models.station import CharacterSet as Offered
+from mwl_admin.models.station import ResponseCharacterSet as Offered
 from mwl_admin.worklist.charset import CharacterSet, split_terms
 
 SAMPLES = [

@@ -14,7 +14,7 @@ from pydicom.config import disable_value_validation
 
 from dicom_encoding.syntaxes import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_admin.models import ProtocolCode, ScheduledProcedureStep
-from mwl_admin.models.station import CharacterSet as Offered
+from mwl_admin.models.station import ResponseCharacterSet as Offered
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import prepare

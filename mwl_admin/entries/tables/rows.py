@@ -15,7 +15,7 @@ from gateway_link import names
 from mwl_admin.entries import persons
 from mwl_admin.entries.attributes import PROCEDURE_CODE, STEPS
 from mwl_admin.entries.entries import store
-from mwl_admin.entries.entry import Entry, Mode, Stored
+from mwl_admin.entries.entry import Entry, Mode, StoredEntry
 from mwl_admin.entries.jsonform import is_storable
 from mwl_admin.entries.problems import DIFFERS, EntryError, Problem
 from mwl_admin.entries.tables.columns import BY_KEYWORD, CODE_PARTS, HEADINGS, NAME_PARTS, PROCEDURE, Heading, find
@@ -23,13 +23,13 @@ from mwl_admin.entries.tables.files import Table
 from mwl_admin.entries.tables.limits import TableError
 from mwl_admin.models import RequestedProcedure
 from mwl_admin.patients import identity
-from mwl_admin.patients.identity import Person
+from mwl_admin.patients.identity import Demographics
 
 CREATE, UPDATE, UNCHANGED, ERROR = "create", "update", "unchanged", "error"
 
 
 @dataclass(slots=True)
-class Row:
+class TableRow:
     """One row and what becomes of it. ``problems`` are pairs of a column's heading and what is wrong there."""
 
     number: int
@@ -47,11 +47,11 @@ class Row:
 
 
 @dataclass(slots=True)
-class Report:
+class TableReport:
     """What was, or would be, done with a table. ``applied`` is false when nothing was changed."""
 
     headings: list[str]
-    rows: list[Row]
+    rows: list[TableRow]
     applied: bool = False
 
     def count(self, action: str) -> int:
@@ -59,7 +59,9 @@ class Report:
         return sum(row.action == action for row in self.rows)
 
 
-def import_table(table: Table, *, dry_run: bool = False, source: str = "", update_patients: bool = False) -> Report:
+def import_table(
+    table: Table, *, dry_run: bool = False, source: str = "", update_patients: bool = False
+) -> TableReport:
     """Make or update the entries of a table, in one transaction; nothing is changed when a row is wrong.
 
     ``update_patients``: a row whose demographics differ from the patient's record corrects it; otherwise it is wrong.
@@ -67,7 +69,7 @@ def import_table(table: Table, *, dry_run: bool = False, source: str = "", updat
     :raises TableError: the table's headings can't be understood.
     """
     headings = check(table)
-    report = Report([heading.name for heading in headings], [_read_row(headings, *row) for row in table.rows])
+    report = TableReport([heading.name for heading in headings], [_read_row(headings, *row) for row in table.rows])
     groups = _groups(report.rows)
     _refuse_two_persons(report.rows)
     with transaction.atomic():
@@ -110,8 +112,8 @@ def _headings(given: Sequence[str]) -> list[Heading]:
     return found
 
 
-def _read_row(headings: Sequence[Heading], number: int, cells: Sequence[Any]) -> Row:
-    row = Row(number, cells=list(cells[: len(headings)]))
+def _read_row(headings: Sequence[Heading], number: int, cells: Sequence[Any]) -> TableRow:
+    row = TableRow(number, cells=list(cells[: len(headings)]))
     if any(str(cell or "").strip() for cell in cells[len(headings) :]):
         row.complain("", gettext("has more cells than there are headings."))
     for heading, cell in zip(headings, cells, strict=False):
@@ -128,9 +130,9 @@ def _read_row(headings: Sequence[Heading], number: int, cells: Sequence[Any]) ->
     return row
 
 
-def _groups(rows: Sequence[Row]) -> list[list[Row]]:
+def _groups(rows: Sequence[TableRow]) -> list[list[TableRow]]:
     """Return the rows of each entry; rows of one entry must say the same of patient and order."""
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[TableRow]] = {}
     for row in rows:
         number = row.values.get("Accession number")
         if number:
@@ -147,8 +149,8 @@ def _groups(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _refuse_two_persons(rows: Sequence[Row]) -> None:
-    seen: dict[tuple[str, tuple[str, ...]], tuple[Row, Person]] = {}
+def _refuse_two_persons(rows: Sequence[TableRow]) -> None:
+    seen: dict[tuple[str, tuple[str, ...]], tuple[TableRow, Demographics]] = {}
     for row in rows:
         person = persons.told(_keywords(row.values))
         if not person.patient_id:
@@ -161,7 +163,7 @@ def _refuse_two_persons(rows: Sequence[Row]) -> None:
             row.complain("Patient ID", text % {"what": identity.in_words(differs), "number": first.number})
 
 
-def _store(rows: list[Row], source: str, *, update_patients: bool) -> None:
+def _store(rows: list[TableRow], source: str, *, update_patients: bool) -> None:
     entry = _entry(rows)
     if any(row.problems for row in rows):
         # Still worth asking the rest of the rules, so that all that is wrong is told at once; nothing stays of it.
@@ -181,15 +183,15 @@ def _store(rows: list[Row], source: str, *, update_patients: bool) -> None:
     rows[0].note = " ".join(notes)
 
 
-def _try(entry: Entry, source: str, update_patient: bool) -> Stored | EntryError:
+def _try(entry: Entry, source: str, update_patient: bool) -> StoredEntry | EntryError:
     try:
         return store(entry, Mode.UPSERT, source=source, update_patient=update_patient)
     except EntryError as error:
         return error
 
 
-def _tell(rows: list[Row], outcome: Stored | EntryError, *, known: bool = False) -> None:
-    if isinstance(outcome, Stored):
+def _tell(rows: list[TableRow], outcome: StoredEntry | EntryError, *, known: bool = False) -> None:
+    if isinstance(outcome, StoredEntry):
         return
     for row in rows:
         row.action = ERROR
@@ -202,7 +204,7 @@ def _tell(rows: list[Row], outcome: Stored | EntryError, *, known: bool = False)
             row.complain(heading, problem.message)
 
 
-def _place(rows: list[Row], problem: Problem) -> tuple[Row, str]:
+def _place(rows: list[TableRow], problem: Problem) -> tuple[TableRow, str]:
     """Return the row and the column that a problem is about."""
     item = re.match(rf"{STEPS}\[(\d+)\]\.(\w+)", problem.attribute)
     row = rows[int(item[1]) - 1] if item and int(item[1]) <= len(rows) else rows[0]
@@ -221,7 +223,7 @@ def _name(values: dict[str, Any]) -> str:
     return names.join(str(values.get(part, "")) for part in NAME_PARTS)
 
 
-def _entry(rows: list[Row]) -> Entry:
+def _entry(rows: list[TableRow]) -> Entry:
     first = rows[0].values
     values = _keywords(first)
     if any(part in first for part in CODE_PARTS):
@@ -245,7 +247,7 @@ def _keywords(values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _step(row: Row) -> Iterator[tuple[str, Any]]:
+def _step(row: TableRow) -> Iterator[tuple[str, Any]]:
     for heading in HEADINGS:
         if heading.is_step and heading.keyword and heading.name in row.values:
             yield heading.keyword, row.values[heading.name]

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from mwl_admin.management.plaintext import plain
 from mwl_admin.management.terminal import PlainCommand
 from mwl_admin.wlfiles.errors import told
-from mwl_admin.wlfiles.importing import Report, import_files
+from mwl_admin.wlfiles.importing import FilesReport, import_files
 from mwl_admin.wlfiles.reading import worklist_files
 from mwl_admin.wlfiles.terminal import character_set, progress, steps_table
 
@@ -69,7 +69,7 @@ class Command(PlainCommand):
             raise CommandError(f"{path}: no worklist files (.wl, .dcm, .wklist)", returncode=NOT_RUN)
         return found
 
-    def _tell(self, report: Report) -> None:
+    def _tell(self, report: FilesReport) -> None:
         for outcome in report.files:
             for text in told(outcome.problems):
                 self.stderr.write(plain(f"{outcome.path}: {text}"))
@@ -90,7 +90,7 @@ class Command(PlainCommand):
             self.stdout.write(plain(f"Stations that were not known before: {', '.join(report.stations)}"))
 
 
-def _numbers(report: Report) -> dict[str, int]:
+def _numbers(report: FilesReport) -> dict[str, int]:
     taken = report.taken
     created, unchanged = (sum(getattr(one, name) for one in taken) for name in ("created", "unchanged"))
     return {
@@ -105,7 +105,7 @@ def _numbers(report: Report) -> dict[str, int]:
     }
 
 
-def _as_json(report: Report) -> dict[str, Any]:
+def _as_json(report: FilesReport) -> dict[str, Any]:
     def listed(name: str) -> list[dict[str, str]]:
         return [
             {

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from mwl_admin.entries.tables.files import read
 from mwl_admin.entries.tables.limits import TableError, TableLimits, refuse_large_file
-from mwl_admin.entries.tables.rows import CREATE, ERROR, UNCHANGED, UPDATE, Report, import_table
+from mwl_admin.entries.tables.rows import CREATE, ERROR, UNCHANGED, UPDATE, TableReport, import_table
 from mwl_admin.management.terminal import PlainCommand
 
 ROWS_WRONG = 1
@@ -61,7 +61,7 @@ class Command(PlainCommand):
         except OSError as error:
             raise TableError(f"The file cannot be read: {error.strerror}.") from error
 
-    def _tell(self, report: Report, options: dict[str, Any]) -> None:
+    def _tell(self, report: TableReport, options: dict[str, Any]) -> None:
         if options["json"]:
             self.stdout.write(json.dumps(_as_json(report, dry_run=options["dry_run"]), ensure_ascii=False))
             return
@@ -83,7 +83,7 @@ def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
 
-def _as_json(report: Report, *, dry_run: bool) -> dict[str, Any]:
+def _as_json(report: TableReport, *, dry_run: bool) -> dict[str, Any]:
     return {
         "applied": report.applied,
         "dry_run": dry_run,

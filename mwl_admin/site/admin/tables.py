@@ -23,7 +23,7 @@ from mwl_admin.entries.tables import export
 from mwl_admin.entries.tables.columns import HEADINGS
 from mwl_admin.entries.tables.files import Table, read
 from mwl_admin.entries.tables.limits import TableError, TableLimits, refuse_large_file
-from mwl_admin.entries.tables.rows import CREATE, ERROR, UNCHANGED, UPDATE, Row, check, import_table
+from mwl_admin.entries.tables.rows import CREATE, ERROR, UNCHANGED, UPDATE, TableRow, check, import_table
 from mwl_admin.entries.tables.spreadsheets import write_csv, write_xlsx
 from mwl_admin.entries.tables.waiting import WaitingFiles
 from mwl_admin.models import ScheduledProcedureStep
@@ -143,7 +143,7 @@ class EntryResource(Resource):  # type: ignore[misc]
             self._add(result, row, report.headings)
         return result
 
-    def _add(self, result: Result, row: Row, headings: list[str]) -> None:
+    def _add(self, result: Result, row: TableRow, headings: list[str]) -> None:
         told = RowResult()
         told.import_type = _TYPES[row.action]
         told.row_values = dict(zip(headings, row.cells, strict=False))

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import ngettext
 
 from mwl_admin.images import alarms
-from mwl_admin.images.alarms import Alarm, Kind
+from mwl_admin.images.alarms import Alarm, AlarmKind
 from mwl_admin.models import PerformedProcedureStep
 from mwl_admin.models.performed import Doubt
 
@@ -21,7 +21,7 @@ SHOWN = 5
 class Band:
     """All alarms of one kind, the first of them shown. ``rest`` is where the others are, ``hidden`` how many."""
 
-    kind: Kind
+    kind: AlarmKind
     title: str
     alarms: Collection[Alarm]
     hidden: int = 0
@@ -30,7 +30,7 @@ class Band:
     @property
     def is_grave(self) -> bool:
         """Whether somebody's images may be taken for another's."""
-        return self.kind in {Kind.MIXED_UP, Kind.OTHER_PATIENT}
+        return self.kind in {AlarmKind.MIXED_UP, AlarmKind.OTHER_PATIENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Alarms:
         if not user.has_perm("mwl_admin.view_receivedstudy"):
             return cls()
         reports_too = user.has_perm("mwl_admin.view_performedprocedurestep")
-        found: dict[Kind, list[Alarm]] = {}
+        found: dict[AlarmKind, list[Alarm]] = {}
         for alarm in alarms.alarms():
             if reports_too or not alarm.report:
                 found.setdefault(alarm.kind, []).append(alarm)
@@ -70,8 +70,8 @@ class Alarms:
         # counting looks through all that came in weeks: only where the list was cut
         counts = alarms.count() if any(len(of_kind) == alarms.LIMIT for of_kind in found.values()) else {}
         return cls(
-            [_band(kind, found[kind], counts.get(kind, 0)) for kind in Kind if kind in found],
-            frozenset(_entry(alarm) for alarm in found.get(Kind.MIXED_UP, ())),
+            [_band(kind, found[kind], counts.get(kind, 0)) for kind in AlarmKind if kind in found],
+            frozenset(_entry(alarm) for alarm in found.get(AlarmKind.MIXED_UP, ())),
             user.has_perm("mwl_admin.change_receivedstudy"),
         )
 
@@ -80,35 +80,35 @@ def _entry(alarm: Alarm) -> int:
     return (alarm.study.requested_procedure_id if alarm.study else None) or 0
 
 
-def _band(kind: Kind, found: list[Alarm], counted: int) -> Band:
+def _band(kind: AlarmKind, found: list[Alarm], counted: int) -> Band:
     total = max(counted, len(found))
     return Band(kind, _title(kind, total), found[:SHOWN], max(total - SHOWN, 0), _rest(kind))
 
 
-def _title(kind: Kind, count: int) -> str:
+def _title(kind: AlarmKind, count: int) -> str:
     titles = {
-        Kind.MIXED_UP: ngettext(
+        AlarmKind.MIXED_UP: ngettext(
             "Mix-up? %(n)d study has images of another patient",
             "Mix-up? %(n)d studies have images of another patient",
             count,
         ),
-        Kind.OTHER_PATIENT: ngettext(
+        AlarmKind.OTHER_PATIENT: ngettext(
             "Mix-up? %(n)d examination names another patient than its entry",
             "Mix-up? %(n)d examinations name another patient than their entry",
             count,
         ),
-        Kind.WRONG_ENTRY: ngettext(
+        AlarmKind.WRONG_ENTRY: ngettext(
             "The wrong entry was chosen for %(n)d examination",
             "The wrong entry was chosen for %(n)d examinations",
             count,
         ),
-        Kind.SET_ASIDE: ngettext(
+        AlarmKind.SET_ASIDE: ngettext(
             "Images of %(n)d study came again with other content",
             "Images of %(n)d studies came again with other content",
             count,
         ),
-        Kind.NO_ENTRY: ngettext("%(n)d study has no entry", "%(n)d studies have no entry", count),
-        Kind.NO_IMAGES: ngettext(
+        AlarmKind.NO_ENTRY: ngettext("%(n)d study has no entry", "%(n)d studies have no entry", count),
+        AlarmKind.NO_IMAGES: ngettext(
             "%(n)d step was started long ago, and no images came",
             "%(n)d steps were started long ago, and no images came",
             count,
@@ -117,13 +117,13 @@ def _title(kind: Kind, count: int) -> str:
     return titles[kind] % {"n": count}
 
 
-_DOUBTS = {Kind.OTHER_PATIENT: Doubt.OTHER_PATIENT, Kind.WRONG_ENTRY: Doubt.WRONG_ENTRY}
+_DOUBTS = {AlarmKind.OTHER_PATIENT: Doubt.OTHER_PATIENT, AlarmKind.WRONG_ENTRY: Doubt.WRONG_ENTRY}
 
 
-def _rest(kind: Kind) -> str:
-    if kind is Kind.NO_IMAGES:
+def _rest(kind: AlarmKind) -> str:
+    if kind is AlarmKind.NO_IMAGES:
         return f"{reverse('admin:mwl_admin_scheduledprocedurestep_changelist')}?day=all&status=STARTED"
     if doubt := _DOUBTS.get(kind):
         return f"{reverse('admin:mwl_admin_performedprocedurestep_changelist')}?doubt__exact={doubt}"
-    fit = {Kind.MIXED_UP: "mixed_up", Kind.SET_ASIDE: "set_aside"}.get(kind, "no_entry")
+    fit = {AlarmKind.MIXED_UP: "mixed_up", AlarmKind.SET_ASIDE: "set_aside"}.get(kind, "no_entry")
     return f"{reverse('admin:mwl_admin_receivedstudy_changelist')}?fit={fit}"

@@ -60,7 +60,7 @@ class Stranger:
 
 
 @dataclass(frozen=True, slots=True)
-class Callers:
+class CallersToAnswer:
     """All callers that staff may have to answer. ``waiting``: served as before an update, until they do."""
 
     waiting: list[Stranger] = field(default_factory=list)

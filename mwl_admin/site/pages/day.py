@@ -78,7 +78,7 @@ class Filters:
 
 
 @dataclass(slots=True)
-class Row:
+class DayLine:
     """A line of the list: a step, and what is to be said of it."""
 
     step: ScheduledProcedureStep
@@ -120,7 +120,7 @@ class Group:
 
     title: str
     subtitle: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[DayLine] = field(default_factory=list)
 
     @property
     def counts(self) -> list[tuple[str, str, int]]:
@@ -208,7 +208,9 @@ def grouped(
     return [groups[key] for key in sorted(groups)]
 
 
-def rows(steps: Sequence[ScheduledProcedureStep], now: datetime.datetime, mixed_up: Collection[int] = ()) -> list[Row]:
+def rows(
+    steps: Sequence[ScheduledProcedureStep], now: datetime.datetime, mixed_up: Collection[int] = ()
+) -> list[DayLine]:
     """Return the lines of the list; ``now`` is the department's wall clock."""
     elsewhere, doubted = done_elsewhere(steps), doubts(steps)
     return [
@@ -216,7 +218,7 @@ def rows(steps: Sequence[ScheduledProcedureStep], now: datetime.datetime, mixed_
     ]
 
 
-def _row(step: ScheduledProcedureStep, now: datetime.datetime, mixed_up: Collection[int], elsewhere: str) -> Row:
+def _row(step: ScheduledProcedureStep, now: datetime.datetime, mixed_up: Collection[int], elsewhere: str) -> DayLine:
     next_status = NEXT.get(step.status)
     others = [
         target
@@ -224,7 +226,7 @@ def _row(step: ScheduledProcedureStep, now: datetime.datetime, mixed_up: Collect
         if step.status in SOURCES.get(target, ())
         and target not in {next_status, StepStatus.CANCELLED, StepStatus.DISCONTINUED}
     ]
-    return Row(
+    return DayLine(
         step,
         _lateness(step, now),
         _images(step),

@@ -22,7 +22,7 @@ QUERIES_ASKED = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class StationVerdict:
     """Whether a station's last query would show the step, and which of its keys and rules say no."""
 
     station: Station
@@ -57,17 +57,17 @@ def _deliveries(step: ScheduledProcedureStep) -> Any:
     return receipts.annotate(first=Min("delivered_at"), last=Max("delivered_at"), count=Count("pk"))
 
 
-def _verdict(step: ScheduledProcedureStep, station: Station, delivered: dict[str, Any] | None) -> Verdict:
+def _verdict(step: ScheduledProcedureStep, station: Station, delivered: dict[str, Any] | None) -> StationVerdict:
     query = (
         WorklistQuery.objects.filter(calling_ae_title=station.ae_title).filter(keys_cut=False).exclude(keys={}).first()
     )
     if query is None:
-        return Verdict(station, None, delivered)
+        return StationVerdict(station, None, delivered)
     explanation = explain_recorded(query, settings.WORKLIST_POLICY, step=step.pk)
     reasons = tuple(reason(effect.condition) for effect in explanation.effects if effect.ruled_out)
     if explanation.refused:
         reasons = (explanation.refused,)
-    return Verdict(station, query, delivered, shows=bool(explanation.matches), reasons=reasons)
+    return StationVerdict(station, query, delivered, shows=bool(explanation.matches), reasons=reasons)
 
 
 def reason(condition: Condition) -> str:

@@ -15,7 +15,7 @@ SHOWN_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class KeyLine:
     """One key. ``depth`` is how many sequences it lies in."""
 
     tag: str
@@ -28,7 +28,7 @@ class Row:
 class Keys:
     """The keys that a page shows; ``shortened`` when they are not all that is recorded."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[KeyLine, ...]
     shortened: bool = False
 
 
@@ -39,15 +39,15 @@ def readable(keys: dict[str, Any], *, whole: bool = False) -> Keys:
         return Keys(tuple(rows))
     found = list(islice(rows, SHOWN + 1))
     shortened = len(found) > SHOWN or any(len(row.value) > SHOWN_CHARACTERS for row in found)
-    return Keys(tuple(Row(row.tag, row.name, _short(row.value), row.depth) for row in found[:SHOWN]), shortened)
+    return Keys(tuple(KeyLine(row.tag, row.name, _short(row.value), row.depth) for row in found[:SHOWN]), shortened)
 
 
-def _rows(keys: dict[str, Any], depth: int) -> Iterator[Row]:
+def _rows(keys: dict[str, Any], depth: int) -> Iterator[KeyLine]:
     for tag, element in sorted(keys.items()):
         values = element.get("Value", [])
         is_sequence = element.get("vr") == "SQ"
         text = "" if is_sequence else "\\".join(map(_value, values))
-        yield Row(f"({tag[:4]},{tag[4:]})", _keyword(tag), text, depth)
+        yield KeyLine(f"({tag[:4]},{tag[4:]})", _keyword(tag), text, depth)
         if is_sequence and values:
             yield from _rows(values[0], depth + 1)
 

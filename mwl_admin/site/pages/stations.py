@@ -43,7 +43,7 @@ def shown(request: HttpRequest) -> HttpResponse:
     """Return the page as it is now."""
     context = {
         "stations": _with_last(Station.objects.order_by("ae_title")),
-        "callers": callers.Callers.now(),
+        "callers": callers.CallersToAnswer.now(),
         "images": last_images(),
     }
     return render(request, "stations.html", context, title=_("Stations"))

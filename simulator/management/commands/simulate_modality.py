@@ -21,9 +21,9 @@ from simulator import addresses
 from simulator.account import Account
 from simulator.examination import SYNTHETIC_PREFIX
 from simulator.images import MODALITIES
-from simulator.network import Peer
+from simulator.network import ServiceAddress
 from simulator.profiles import PROFILES
-from simulator.stations import Department, Plan, Station
+from simulator.stations import Department, ScannerIdentity, SimulationPlan
 
 
 class Command(PlainCommand):
@@ -73,7 +73,7 @@ class Command(PlainCommand):
         env = environment()
         mwl, pacs = addresses.worklist_provider(env), addresses.receiver(env)
         mpps, mpps_ae = options["mpps"] or options["mwl"], options["mpps_ae"] or options["mwl_ae"]
-        plan = Plan(
+        plan = SimulationPlan(
             worklist=_peer("--mwl", options["mwl"], options["mwl_ae"], mwl),
             performed_steps=_peer("--mpps", mpps, mpps_ae, mwl),
             receiver=_peer("--pacs", options["pacs"], options["pacs_ae"], pacs),
@@ -141,7 +141,7 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _peer(option: str, text: str | None, ae_title: str | None, ours: Peer) -> Peer | None:
+def _peer(option: str, text: str | None, ae_title: str | None, ours: ServiceAddress) -> ServiceAddress | None:
     """Return whom an option names; where it names nobody, this installation's own."""
     if text == "none":
         return None
@@ -156,15 +156,17 @@ def _wrong(option: str, error: ValueError) -> CommandError:
     return CommandError(f"{option}: {error}", returncode=2)
 
 
-def _stations(options: dict[str, Any]) -> list[Station]:
-    found: list[Station] = []
+def _stations(options: dict[str, Any]) -> list[ScannerIdentity]:
+    found: list[ScannerIdentity] = []
     for text in options["station"] or ["CT1"]:
         ae_title, _, name = text.partition(":")
         profile = PROFILES.get(name or options["profile"])
         if profile is None or not 1 <= len(ae_title) <= 16:
             raise _wrong("--station", ValueError(f"{text} is not AE or AE:PROFILE with one of {', '.join(PROFILES)}"))
         modality = options["modality"] or profile.modality
-        found += [Station(_counted(ae_title, number), profile, modality) for number in range(options["stations"])]
+        found += [
+            ScannerIdentity(_counted(ae_title, number), profile, modality) for number in range(options["stations"])
+        ]
     return found
 
 
