@@ -15,6 +15,7 @@ PAGES = (*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")))
 # what is true of the past may name files that are gone
 PRESENT = tuple(page for page in PAGES if page.name != "CHANGELOG.md")
 AT_THE_TOP = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+GUIDES = (ROOT / "CONTRIBUTING.md", DOCS / "architecture.md", DOCS / "recipes.md")
 SUFFIXES = "cfg|conf|css|html|in|js|json|md|po|py|sh|svg|toml|txt|yaml"
 # made by running, not kept in the repository
 MADE = {"var", "sbom.cdx.json", "docs/nightly.md", "mwl_admin.env", "mwl_scp.env", "pacs_receiver.env"}
@@ -78,6 +79,16 @@ def test_each_name_that_a_page_places_in_a_file_stands_there(page: Path) -> None
         text = (ROOT / path).read_text()
         missing = [name for name in re.findall(r"`(\w+)`", brackets) if not re.search(rf"\b{name}\b", text)]
         assert not missing, path
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_each_name_that_a_guide_gives_stands_in_the_code(page: Path) -> None:
+    folders = [ROOT / name for name in AT_THE_TOP - {"var"} if (ROOT / name / "__init__.py").is_file()]
+    files = [*ROOT.glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py"))]
+    known = {word for path in files for word in re.findall(r"\w+", path.read_text())}
+    names = [code for code in re.findall(r"`([^`\n]+)`", prose(page)) if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", code)]
+    missing = [name for name in names if not is_path(name) and not {*name.split(".")} <= known]
+    assert not missing
 
 
 def test_the_index_lists_each_page() -> None:
