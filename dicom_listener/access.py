@@ -1,6 +1,6 @@
-"""Who may open an association: one decision, from what the peer says and where it is.
+"""Who may open an association: one decision, by the peer's request, its address and its certificate.
 
-On doubt the answer is no. A rule that raises lets nobody in.
+In doubt a peer is rejected; so is every peer when the rule raises an exception.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A client certificate that an authority of ours has signed.
+    """A client certificate, signed by an authority that the settings name.
 
     ``sha256`` is its fingerprint in lower-case hexadecimal digits, ``common_name`` the one of its subject, empty when
     that has none or several. ``any_title``: the settings let it stand for every AE title.
@@ -34,12 +34,12 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What is known of a peer when it asks for an association.
+    """A peer that requests an association.
 
     ``address`` is the IP address as text. ``certificate`` is the one that it proved to hold, None without TLS or where
-    none is asked for. ``identify`` verifies the User Identity that it sent (PS3.7 §D.3.3.7) and returns why it is
-    rejected, None when it is not: to be called last, since that takes a while. The listener calls it in any case.
-    ``is_own_health_check``: it proved to be the health check of this very service, of which nobody needs a note.
+    none is asked for. ``identify`` verifies the User Identity that it sent (PS3.7 §D.3.3.7) and returns its
+    rejection, or None: to be called last, since that takes a while. The listener calls it in any case.
+    ``is_own_health_check``: the caller is the health check of this very service, which is not recorded as a caller.
     """
 
     calling_ae: str
@@ -64,14 +64,14 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The answer no: the reason for the peer, and ``because``, a few words for the log."""
+    """A rejection: the reason that the peer is sent, and ``because``, a few words for the log."""
 
     reason: Reason
     because: str
 
 
 AccessRule = Callable[[Caller], Rejected | None]
-"""Return None to accept. A service may pass a rule of its own, as one that knows its peers."""
+"""Returns None to accept the caller. A service may pass a rule of its own, as one that knows its devices."""
 
 
 def rule_from(config: ListenerConfig) -> AccessRule:

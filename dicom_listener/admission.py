@@ -30,6 +30,6 @@ def judge(proposal: Proposal, caller: Caller, access: AccessRule, log_fields: Ma
         return Rejected(Reason.CALLED_AE, "called AE title is empty")
     try:
         return access(caller) or caller.identify()
-    except Exception as error:  # noqa: BLE001 - on doubt nobody is let in
+    except Exception as error:  # noqa: BLE001 - in doubt the caller is rejected
         log_failure(logger, "access rule failed; nobody is let in", error, log_fields)
         return Rejected(Reason.NO_REASON, "access rule failed")

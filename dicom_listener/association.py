@@ -93,7 +93,7 @@ class Association:
     def run(self, request: bytes | bytearray) -> None:
         """Serve the connection until it ends. Raises nothing that a peer can cause.
 
-        ``request`` is its A-ASSOCIATE-RQ, or the header of what is none.
+        ``request`` is the A-ASSOCIATE-RQ, or the header of the PDU that came instead of one.
         """
         try:
             if self._establish(request):
@@ -104,10 +104,10 @@ class Association:
                 extra={"fields": self.peer(because=str(error) or type(error).__name__)},
             )
         except ProtocolViolation as error:
-            # AA-1: in Sta2 the abort is the service user's
+            # AA-1: in Sta2 the source of the A-ABORT is the service user
             self._end_with(abort(source=0, reason=0), "protocol violation", str(error))
         except BaseException:
-            # a fault of ours, logged where associations are started; the peer is told before
+            # a fault of this side: the peer gets an A-ABORT here, and the server logs the fault
             self.link.send_last(abort(source=2, reason=AbortReason.NOT_SPECIFIED))
             raise
         finally:
@@ -243,17 +243,16 @@ class Association:
             self._queue(incoming)
 
     def _queue(self, incoming: Incoming) -> None:
-        """Keep a request until its PDU is read to the end, since its operation looks for the next PDU while it works.
+        """Keep a request until its PDU is read to the end, since its operation polls for the next PDU while it works.
 
-        More than one waits when a peer sends the next before the one at work is answered, though one at a time was
-        agreed on.
+        Several wait when a peer sends requests ahead, although one operation at a time was negotiated.
         """
         if len(self._waiting) >= _MAX_WAITING:
             raise ProtocolViolation(AbortReason.UNEXPECTED_PARAMETER, "more operations at once than negotiated")
         self._waiting.append(incoming)
 
     def _cancel(self, message_id: int) -> None:
-        """Take a C-CANCEL; one for a request that is over is ignored (PS3.7 §9.3.2.3)."""
+        """Note a C-CANCEL; one for a request that has been answered is ignored (PS3.7 §9.3.2.3)."""
         self._exchange.cancel(message_id)
         for incoming in self._waiting:
             if incoming.command.message_id == message_id:
@@ -297,7 +296,7 @@ class Association:
         self.link.send_last(pdu, in_step=in_step)
 
     def end_now(self) -> None:
-        """End the association at once, from another thread: the time to stop is over."""
+        """End the association at once, from another thread: the time that a stop may take has passed."""
         self.link.cut()
 
     evict = end_now

@@ -29,9 +29,9 @@ MAX_PDU_LENGTH = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a peer may use; times in seconds, sizes in bytes.
+    """The resources that peers may use; times in seconds, sizes in bytes.
 
-    ``waiting_per_address`` is about connections that have no association, yet or any more. ``first_pdu`` and
+    ``waiting_per_address`` limits connections that have no association, not yet or no longer. ``first_pdu`` and
     ``release`` are the ARTIM timer of PS3.8 §9.1.5.
     """
 
@@ -52,7 +52,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Where the TLS material is; ``client_ca`` makes a certificate of the client's required.
+    """The files of TLS; with ``client_ca`` a client must present a certificate.
 
     ``any_title``: a client's certificate that is bound to no device stands for every AE title, not only the one that
     is its common name.
@@ -66,7 +66,7 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class ListenerConfig:
-    """All that a listener needs to know, under the prefix of its service (`MWL_`, `PACS_`)."""
+    """All settings of a listener; their variables have the prefix of its service (`MWL_`, `PACS_`)."""
 
     name: str
     prefix: str

@@ -1,8 +1,8 @@
 """One transport connection: a blocking socket behind one large buffer that is reused for everything received.
 
 The thread that owns a connection blocks in ``recv_into`` with no time-out of its own, until another thread calls
-:meth:`Connection.expire`, :meth:`Connection.stop_if_idle` or :meth:`Connection.cut`. When that is due is the matter of
-:mod:`dicom_listener.link`.
+:meth:`Connection.expire`, :meth:`Connection.stop_if_idle` or :meth:`Connection.cut`. The module
+:mod:`dicom_listener.link` decides when it is due.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Connection:
     # -- receiving
 
     def _fill(self) -> None:
-        """Receive what is there, at least one byte, behind what is buffered."""
+        """Receive at least one byte, and append it to the buffer."""
         if self._start == self._end:
             self._start = self._end = 0
         elif self._end == BUFFER_SIZE:
@@ -91,8 +91,8 @@ class Connection:
     def _fill_rest(self) -> None:
         """Receive more of what has begun.
 
-        The acknowledgement of what was received goes out now instead of some 40 ms later: a peer with Nagle's algorithm
-        on holds its next small segment back until then. The option is not sticky, so that it is set each time.
+        The acknowledgement goes out now instead of some 40 ms later: a peer with Nagle's algorithm on holds its next
+        small segment back until then. The option is not sticky, so that it is set each time.
         """
         with contextlib.suppress(OSError):  # a broken connection shows at the read, where it is handled
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -149,13 +149,13 @@ class Connection:
             waiting.poll(seconds * 1000)
 
     def has_input(self) -> bool:
-        """Tell whether something was received that has not been taken, without waiting."""
+        """Tell, without waiting, whether there are bytes that have not been taken."""
         if self._start < self._end:
             return True
         if isinstance(self._sock, ssl.SSLSocket):
             return self._has_encrypted_input(self._sock)
         try:
-            # the plain socket's, which takes flags; an end of the connection counts: the next read shows it
+            # recv of the plain socket, which takes flags; the connection's end counts as input: the next read shows it
             socket.socket.recv(self._sock, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
@@ -164,7 +164,7 @@ class Connection:
         return True
 
     def _has_encrypted_input(self, sock: ssl.SSLSocket) -> bool:
-        # a record may be incomplete or hold nothing of the peer's, as a key update: only reading shows
+        # a TLS record may be incomplete, or hold no application data (a key update): only reading shows
         sock.setblocking(False)
         try:
             count = sock.recv_into(self._view)
@@ -191,7 +191,7 @@ class Connection:
     def expire(self) -> None:
         """Wake the owner: its blocked call raises :class:`Expired`. Sending stays possible where receiving blocked."""
         with self._lock:
-            if self._ending is _Ending.EXPIRED:  # it was told once and still blocks: in sending
+            if self._ending is _Ending.EXPIRED:  # for the second time: the owner blocks in sending
                 how = socket.SHUT_RDWR
             else:
                 self._ending = _Ending.EXPIRED
@@ -207,13 +207,13 @@ class Connection:
                 self._shutdown(socket.SHUT_RD)
 
     def cut(self) -> None:
-        """End the connection under its owner, whatever it does."""
+        """End the connection at once, while its owner may be at work with it."""
         with self._lock:
             self._shutdown(socket.SHUT_RDWR)
 
     def _shutdown(self, how: int) -> None:
         with contextlib.suppress(OSError):  # already ended by the peer
-            # the plain socket's: an SSLSocket's own would take the TLS state away under the owner
+            # of the plain socket: that of an SSLSocket would take the TLS state away under the owner
             socket.socket.shutdown(self._sock, how)
 
     def finish_sending(self) -> None:

@@ -9,7 +9,7 @@ One table for each user::
 
     [[user]]
     name = "old-console"
-    passcode_required = false          # the name alone is taken for an identity
+    passcode_required = false          # the name alone is accepted as an identity
     ae_titles = ["US1"]
 """
 
@@ -39,7 +39,7 @@ class BadCredentials(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PasscodeHash:
-    """What is kept of a passcode: scrypt (RFC 7914) with its cost."""
+    """The hash of a passcode: scrypt (RFC 7914) with its cost. The passcode itself is not kept."""
 
     cost: int
     block: int
@@ -74,7 +74,7 @@ class PasscodeHash:
         return f"scrypt:{self.cost}:{self.block}:{self.parallel}:{self.salt.hex()}:{self.value.hex()}"
 
     def matches(self, passcode: bytes) -> bool:
-        """Tell whether this is the passcode's hash. Takes its time, without holding up other threads."""
+        """Tell whether this is the passcode's hash. Takes about 0.1 s, and lets other threads run."""
         return hmac.compare_digest(_scrypt(passcode, self.salt, self.cost, self.block, self.parallel), self.value)
 
 

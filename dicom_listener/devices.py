@@ -1,6 +1,6 @@
-"""The one rule of who is served: a device is its AE title, its address, and with TLS its certificate (docs/devices.md).
+"""The one rule on which devices are served: by AE title, address, and with TLS certificate (docs/devices.md).
 
-Each service knows its devices by itself; what is asked of them, and how a stranger is told, stands here.
+Each service has a list of devices of its own; the conditions, and the rejection that a peer sees, stand here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from gateway_settings.addresses import Network
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What is known of an application entity. No network: any address. No certificate: one that names its AE title.
+    """A known application entity. Without networks it may call from any address.
+
+    Without certificates it may call by any that names its AE title.
 
     ``certificates`` are SHA-256 fingerprints of client certificates, in lower-case hexadecimal digits without colons.
     """
@@ -30,10 +32,10 @@ class Device:
 
 
 def judge(device: Device | None, caller: Caller, *, unknown: bool) -> Rejected | None:
-    """Return None to serve the caller, or why it is turned away; ``unknown``: strangers are served.
+    """Return None to serve the caller, or its rejection; ``unknown``: callers that are no known device are served.
 
-    ``device`` is the one with the caller's AE title, None when there is none. Whoever is turned away is told the same
-    (PS3.8 Table 9-21, calling AE title not recognized), whatever the cause: only the log and staff learn more.
+    ``device`` has the caller's AE title, None when no known device has it. The caller sees the same rejection whatever
+    the cause (PS3.8 Table 9-21, calling AE title not recognized): only the log and staff learn the cause.
     """
     if device is None and not unknown:
         return _turned_away("calling AE title belongs to no known device")

@@ -189,8 +189,8 @@ class Command:
 def decode(data: bytes | bytearray) -> Command:
     """Read a command set; raise :class:`MalformedCommand`.
 
-    A wrong group length is forgiven, since the length of the message is known without it; an element of another group,
-    one that is longer than the command set, and one that comes twice are not.
+    A wrong group length is ignored, since the message's length is known without it. An element of another group, one
+    that is longer than the command set, and one that comes twice are errors.
     """
     elements: dict[int, bytes] = {}
     position, end = 0, len(data)
@@ -252,7 +252,7 @@ def encode_request(
 
 
 def failure_status(field: int) -> int:
-    """Return the status that says "it is our fault" for a request of this command field."""
+    """Return the failure status for a fault of this side, for a request of this command field."""
     return _FAILURES.get(field, Status.PROCESSING_FAILURE)
 
 
@@ -263,7 +263,7 @@ def too_large_status(field: int) -> int:
 
 
 def name_of(field: int) -> str:
-    """Return a command field's name, as `C_STORE_RQ`; one for all that have none, since peers may send any number."""
+    """Return a command field's name, as `C_STORE_RQ`; `OTHER` for unknown numbers, since peers may send any."""
     return _NAMES.get(field, "OTHER")
 
 

@@ -49,7 +49,7 @@ class Exchange:
         self._current: Request | None = None
 
     def cancel(self, message_id: int) -> None:
-        """Let the operation at work know that it was cancelled, if this is its request."""
+        """Mark the request at work as cancelled, if it has this message ID."""
         if self._current is not None and self._current.command.message_id == message_id:
             self._current.cancelled = True
 

@@ -1,6 +1,6 @@
 """`/health` and `/metrics` over HTTP, in a process of their own.
 
-The answer is about the service, not about a file beside it: the workers' accept loops must have shown life within the
+The health is that of the service, not of a file beside it: the workers' accept loops must have shown life within the
 last seconds, and an association must be answered on the service's own port.
 """
 
@@ -44,7 +44,7 @@ Check = Callable[[], str]
 
 
 class Unwell(Exception):
-    """Something is wrong, in words for whoever asks `/health`: they name no patient and no secret"""
+    """A health check has failed; `/health` shows the text, which names no patient and no secret."""
 
 
 _HEARTBEAT_LIMIT = 5.0
@@ -69,9 +69,9 @@ def forget_process(pid: int | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Asks for an association as any peer would. A rejection is an answer too: access is not what is asked about.
+    """Requests an association as any peer would. A rejection will do: access is not checked here.
 
-    ``token`` makes it known to the workers, which log it at DEBUG only: it is a secret of the master's start.
+    The workers recognize the probe by ``token``, a secret made when the master starts, and log it at DEBUG only.
     """
 
     host: str
@@ -159,12 +159,12 @@ def serve(config: ListenerConfig, listening: socket.socket, checks: Mapping[str,
     """Answer `/health` and `/metrics` until SIGTERM or until the master is gone."""
     every_check: dict[str, Check] = {"association": probe, **checks}
 
-    def told_health() -> HealthAnswer:
+    def health_page() -> HealthAnswer:
         well, body = report(seats, every_check)
         code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
         return HealthAnswer(code, "application/json", json.dumps({"service": config.name, **body}).encode())
 
-    pages = {"/health": told_health, "/metrics": lambda: HealthAnswer(HTTPStatus.OK, *_metrics())}
+    pages = {"/health": health_page, "/metrics": lambda: HealthAnswer(HTTPStatus.OK, *_metrics())}
     health_server.serve(listening, pages, lifeline=lifeline)
 
 

@@ -1,4 +1,4 @@
-"""A small HTTP server for a few pages that a process computes: any number of clients cost it a bounded lot.
+"""A small HTTP server for a few computed pages, at a bounded cost for any number of clients.
 
 One loop receives and sends, so that a slow client costs a place and no thread; a page that many ask for at once is
 computed once. Each request has a connection of its own (HTTP/1.0 closes it).
@@ -33,7 +33,7 @@ _SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class HealthAnswer:
-    """What a page says."""
+    """The HTTP response of a page."""
 
     status: HTTPStatus
     content_type: str
@@ -52,7 +52,7 @@ class HealthAnswer:
         return "\r\n".join([*lines, "", ""]).encode() + (self.body if with_body else b"")
 
 
-def _told(status: HTTPStatus, text: str, allow: str = "") -> HealthAnswer:
+def _plain_text(status: HTTPStatus, text: str, allow: str = "") -> HealthAnswer:
     return HealthAnswer(status, "text/plain", f"{text}\n".encode(), allow)
 
 
@@ -63,7 +63,7 @@ def serve(listening: socket.socket, pages: Mapping[str, Page], *, lifeline: int)
     """Answer until SIGTERM or until the master is gone; ``pages`` are called in threads of their own, by path."""
     threads = ThreadPoolExecutor(len(pages), "page")
     asyncio.run(_Server(pages, threads).run(listening, lifeline))
-    threads.shutdown(wait=False)  # nobody waits for what is still computed
+    threads.shutdown(wait=False)  # the readers of pages that are still computed are gone
 
 
 class _Guest:
@@ -105,7 +105,7 @@ class _Server:
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         guest = _Guest(writer)
         is_in = self._lobby.enter(guest)
-        self._lobby.evicted.clear()  # nobody asks for it here
+        self._lobby.evicted.clear()  # not reported here
         if not is_in:
             guest.evict()
             return
@@ -118,7 +118,7 @@ class _Server:
                 writer.close()
                 await writer.wait_closed()
         except asyncio.LimitOverrunError:
-            writer.write(_told(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too long").encode())
+            writer.write(_plain_text(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too long").encode())
         except (TimeoutError, EOFError, OSError) as error:
             logger.debug("a client was not answered", extra={"fields": {"because": type(error).__name__}})
             guest.evict()
@@ -130,19 +130,19 @@ class _Server:
         method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
         path = rest.rpartition(" ")[0]
         if method not in ("GET", "HEAD"):
-            return _told(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD are answered", "GET, HEAD").encode()
+            return _plain_text(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD are answered", "GET, HEAD").encode()
         page = self._pages.get(path)
         if page is None:
-            return _told(HTTPStatus.NOT_FOUND, f"There are {' and '.join(self._pages)}").encode()
+            return _plain_text(HTTPStatus.NOT_FOUND, f"There are {' and '.join(self._pages)}").encode()
         try:
             answer = await self._computed(path, page)
         except Exception as error:  # noqa: BLE001 - one answer's failure is not the server's
             log_failure(logger, "a page could not be computed", error, {"path": path})
-            answer = _told(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error")
+            answer = _plain_text(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error")
         return answer.encode(with_body=method == "GET")
 
     async def _computed(self, path: str, page: Page) -> HealthAnswer:
-        """Return what the page says; who asks while it is computed gets the same."""
+        """Return the page's answer; requests that come while it is computed share it."""
         future = self._being_computed.get(path)
         if future is None:
             future = asyncio.get_running_loop().run_in_executor(self._threads, page)

@@ -1,7 +1,7 @@
-"""Who is connected and has no association: counted by address from the first moment, the oldest makes room.
+"""Connections without an association: counted by address, and ended, the oldest first, when places run out.
 
-A peer is here while it is silent, while its request comes in, while it is judged, and after a rejection until it has
-closed. So however slowly it does any of that, one address has a few places, and the next peer always finds one.
+A connection is here while it is silent, while its request comes in, while that is judged, and after a rejection until
+the peer has closed. However slow its peers are, one address has a few places, and the next peer always gets one.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class Lobby:
 
     def __init__(self, places: Slots, threads: int) -> None:
         self.evicted: Counter[str] = Counter()
-        """How many had to make room, by address, since this was last looked at."""
+        """Connections that were ended to make room, by address, since the server last reported them."""
         self._places = places
         self._most_threads = threads
-        self._visitors: dict[Visitor, bool] = {}  # in the order of their coming, and whether a thread serves them
+        self._visitors: dict[Visitor, bool] = {}  # oldest first, and whether a thread serves them
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._visitors)
 
     def enter(self, visitor: Visitor) -> bool:
-        """Find a place for a new connection; tell whether there was one.
+        """Take a place for a new connection; return whether there was one.
 
-        The oldest of its own address makes room when that has too many, and the oldest of the address that has most
-        when all places are taken.
+        When its address has too many connections, the oldest of them is ended. When all places are taken, the oldest of
+        the address with most connections is.
         """
         while isinstance(place := self._places.take(visitor.address), Full):
             with self._lock:

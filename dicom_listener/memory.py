@@ -1,4 +1,4 @@
-"""The bytes of all messages that are collected in memory, over all workers: one budget, of which no address has all.
+"""The bytes of all messages that are collected in memory, over all workers: one budget.
 
 Each worker writes its own sums in shared memory and reads everybody's, without a lock between processes: two that
 reserve at the same moment may together exceed the limit by what one of them has just received.
@@ -10,11 +10,11 @@ import mmap
 import threading
 
 _BUCKETS = 256
-"""Addresses are summed up in so many buckets: those that meet in one share a share."""
+"""Addresses are counted in this many buckets; those in one bucket count as one address."""
 
 
 class MessageMemory:
-    """``limit`` bytes, half of them at most for one address. Made before the fork; ``worker`` tells who counts."""
+    """``limit`` bytes, half of them at most for one address. Made before the fork; ``worker`` is this process."""
 
     def __init__(self, limit: int, workers: int) -> None:
         self.worker = 0

@@ -110,7 +110,7 @@ class Incoming:
             self._fail(error)
 
     def request(self) -> Request:
-        """Return what an operation is given; its data is here no longer."""
+        """Return the request for its operation; the data set moves into it."""
         data, self.data = bytes(self.data), bytearray()
         return Request(self.command, self.context, data, self.cancelled)
 
@@ -137,14 +137,14 @@ class Incoming:
         self.failure = Response(dimse.too_large_status(self.command.field), comment=comment)
 
     def release(self) -> None:
-        """Give back the memory of the data set: nobody needs it any longer."""
+        """Give back the memory of the data set, which is no longer needed."""
         reserved, self._reserved = self._reserved, 0
         self.data = bytearray()
         if reserved:
             self._shared.seats.memory.release(self._association.address, reserved)
 
     def finish(self) -> Response:
-        """End a streamed message: what its sink says, or why it could not take it."""
+        """End a streamed message; return the response of its sink, or the failure."""
         if self.failure is None and self.sink is not None:
             try:
                 response = self.sink.finish()

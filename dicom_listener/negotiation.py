@@ -1,6 +1,6 @@
 """Association negotiation (PS3.8 §7.1, PS3.7 Annex D): an A-ASSOCIATE-RQ in, an A-ASSOCIATE-AC out.
 
-pynetdicom's PDU classes read and write, its ``negotiate_as_acceptor`` decides; here is what they are given.
+pynetdicom's PDU classes read and write, its ``negotiate_as_acceptor`` decides; this module prepares their input.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ _ITEM = Struct(">BxH")
 _IDENTITY = Struct(">BBH")
 _FIXED_FIELDS = 68
 _SOME_TITLES = b"X".ljust(16) * 2
-"""In the place of the AE titles, which are read here: pynetdicom raises for some that devices send."""
+"""Replaces the AE titles, which this module reads itself: pynetdicom raises exceptions for some that devices send."""
 _UID = re.compile(rb"[0-9.]{1,64}")
 _IMPOSSIBLE = b"2.25.1"
-"""In the place of what is no UID at all: that context is not supported, the others are not spoilt."""
+"""Replaces a malformed UID: its presentation context is rejected, and the other contexts are not affected."""
 
 
 class _Item(IntEnum):
@@ -79,7 +79,7 @@ class MalformedRequest(Exception):
 
 @dataclass(slots=True)
 class Proposal:
-    """What a peer proposes. ``max_pdu`` is the longest P-DATA-TF that it takes, 0 when it sets no limit."""
+    """The content of an A-ASSOCIATE-RQ. ``max_pdu`` is the longest P-DATA-TF that it takes, 0 when it sets no limit."""
 
     protocol_version: int
     called_ae: str
@@ -99,7 +99,7 @@ class Proposal:
 
 @dataclass(slots=True)
 class Agreement:
-    """What both sides agreed on: accepted contexts by ID, and the A-ASSOCIATE-AC that says so."""
+    """The result of a negotiation: accepted contexts by ID, and the encoded A-ASSOCIATE-AC."""
 
     contexts: dict[int, Context]
     pdu: bytes
@@ -120,7 +120,7 @@ def read_request(body: bytes) -> Proposal:
         for item in pdu.variable_items:
             _READERS[type(item)](proposal, item)
     except (AttributeError, IndexError, KeyError, struct.error, TypeError, UnicodeError, ValueError) as error:
-        # what pynetdicom's decoders raise on a malformed item; each means the same here
+        # the exceptions of pynetdicom's decoders for a malformed item
         raise MalformedRequest(f"an item cannot be read ({type(error).__name__})") from error
     if len({context.context_id for context in proposal.contexts}) < len(proposal.contexts):
         raise MalformedRequest("two presentation contexts have one ID")
@@ -137,9 +137,9 @@ def _uid(raw: bytes) -> bytes:
 
 
 def _readable(proposal: Proposal, data: bytes) -> Iterator[bytes]:
-    """Give those items that pynetdicom is to read, as it can read them.
+    """Yield the items for pynetdicom, in a form that it can read.
 
-    It raises for values that devices do send. What only describes the peer is read here, and goes no further.
+    It raises exceptions for values that devices do send. Items that only describe the peer are read here and left out.
     """
     for kind, value in _items(data):
         match kind:
@@ -261,7 +261,7 @@ def agree(proposal: Proposal, raw_request: bytes, service: Service, max_pdu_leng
         syntaxes = _acceptable(service, abstract_syntax, tuple(str(uid) for uid in proposed.transfer_syntax))
         supported = []
         if syntaxes is not None:
-            # none of those proposed: a syntax that nobody proposes makes pynetdicom answer "not supported" (result 4)
+            # none is acceptable: a syntax that no peer proposes makes pynetdicom answer "not supported" (result 4)
             supported = [_supported(abstract_syntax, syntaxes or ("2.25.0",), abstract_syntax in service.scu_roles)]
         result, replies = negotiate_as_acceptor([proposed], supported, proposal.roles)  # type: ignore[arg-type]
         results.extend(result)

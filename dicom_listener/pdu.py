@@ -1,4 +1,4 @@
-"""Protocol data units after establishment, as bytes (PS3.8 §9.3), and what makes an association end."""
+"""Protocol data units after establishment, as bytes (PS3.8 §9.3), and the exceptions that end an association."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class AbortReason(IntEnum):
 
 
 class Ending(Exception):
-    """What ends an association, raised wherever it shows and handled where the association is run."""
+    """The end of an association: raised where it is noticed, handled where the association is run."""
 
 
 class ProtocolViolation(Ending):

@@ -32,12 +32,12 @@ _MAX_BYTES = 32 * 1024 * 1024
 
 
 def missing(data: bytes | bytearray) -> int:
-    """Return how many bytes an A-ASSOCIATE-RQ lacks at least; 0 also when it can't become one that is taken."""
+    """Return how many more bytes an A-ASSOCIATE-RQ needs at least; 0 when it is complete, or will not be accepted."""
     if len(data) < HEADER.size:
         return HEADER.size - len(data)
     kind, length = HEADER.unpack_from(data)
     if kind == PduType.ABORT and length == _ABORT_LENGTH:
-        # to its end, too: closing with unread bytes would reset a connection that the peer has ended in order
+        # an A-ABORT is read to its end, too: closing with unread bytes would reset the connection
         return HEADER.size + _ABORT_LENGTH - len(data)
     if kind != PduType.ASSOCIATE_RQ or length > MAX_REQUEST_LENGTH:
         return 0
@@ -45,7 +45,10 @@ def missing(data: bytes | bytearray) -> int:
 
 
 class Arrival:
-    """A connection that has not asked for an association yet. ``data`` is what it sent, ``until`` its last moment."""
+    """A connection that has not asked for an association yet. ``data`` is what it has sent.
+
+    Its time ends at ``until``, by :func:`time.monotonic`.
+    """
 
     def __init__(self, sock: socket.socket, address: str, port: int, *, until: float,
                  evict: Callable[[Arrival], None], tls: ssl.SSLContext | None) -> None:  # fmt: skip
@@ -66,7 +69,7 @@ class Arrival:
         self._evict(self)
 
     def advance(self) -> int:
-        """Take what is there; return which event to wait for (of :mod:`selectors`), 0 when the request is complete.
+        """Receive the bytes that are there; return the event to wait for next, 0 when the request is complete.
 
         Raises OSError when the connection ended (among them :class:`ssl.SSLError`).
         """
@@ -93,7 +96,7 @@ class Arrival:
 
 
 class Reception:
-    """The arrivals of one worker, on the accept loop's selector; ``hand_over`` gets each whose request is complete."""
+    """The arrivals of one worker, on the accept loop's selector; ``hand_over`` is called with each that is complete."""
 
     def __init__(self, selector: selectors.BaseSelector, lobby: Lobby, first_pdu_seconds: float,
                  tls: ssl.SSLContext | None, hand_over: Callable[[Arrival], None]) -> None:  # fmt: skip
@@ -109,7 +112,7 @@ class Reception:
         return len(self._arrivals)
 
     def welcome(self, sock: socket.socket, address: str, port: int) -> None:
-        """Take a new connection, if there is a place for it."""
+        """Receive from a new connection, if there is a place for it."""
         try:
             until = time.monotonic() + self._seconds
             arrival = Arrival(sock, address, port, until=until, evict=self._drop, tls=self._tls)
@@ -176,7 +179,7 @@ class Reception:
             self._drop(arrival)
 
     def close(self, *, silent_only: bool) -> None:
-        """Close all arrivals, or those that have said nothing."""
+        """Close all arrivals, or only those that have sent nothing."""
         for arrival in list(self._arrivals.values()):
             if not (silent_only and arrival.has_spoken):
                 self._drop(arrival)

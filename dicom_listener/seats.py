@@ -26,7 +26,7 @@ _NO_SEAT = {
 
 
 class Seated(Protocol):
-    """What takes a seat."""
+    """An association, as far as it has a seat."""
 
     address: str
     seat: int | None

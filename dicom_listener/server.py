@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 _WATCH_SECONDS = 0.25
 _HEARTBEAT_SECONDS = 1.0
 _SPARE_THREADS = 64
-"""Threads for connections without an association: they are judged, and told why they are rejected."""
+"""Threads beyond the limit on associations, in which requests are judged and rejections are sent."""
 _HEAD_START_SECONDS = 0.002
 _BACK_OFF_SECONDS = 0.2
 _STACK_BYTES = 1024 * 1024
@@ -153,7 +153,7 @@ class Server:
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:
-            # too many open files, or an error of the network that is pending on the connection: neither is an end
+            # too many open files, or a network error that is pending on the connection: neither ends the service
             metrics.ACCEPT_ERRORS.inc()
             logger.error("cannot accept connections for now", extra={"fields": {"because": error.strerror}})
             self._pause_listening(_BACK_OFF_SECONDS)
@@ -220,10 +220,10 @@ class Server:
     # -- stopping
 
     def _drain(self) -> None:
-        """Take nothing new, let what runs finish, end what is idle; after the time to stop, end everything."""
+        """Accept no connection, let operations finish, end idle associations; after the time to stop, end all."""
         self._pause_listening(0)
         self._listener.close()
-        self._take_events(0)  # what has been said counts
+        self._take_events(0)  # connections that have sent something are still served
         self._reception.close(silent_only=True)
         until = time.monotonic() + self._limits.stop
         logger.info("stopping", extra={"fields": {"associations": len(self._associations)}})

@@ -1,4 +1,4 @@
-"""The contract between the listener and a service: what the one calls, what the other passes in."""
+"""The contract between the listener and a service: the operations of the one, the associations of the other."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Response:
 
 
 class Refused(Exception):
-    """The operation is refused; what it carries becomes the response.
+    """The operation is refused, and :attr:`response` is sent.
 
-    Raised by an operation or a sink. ``comment`` is read by strangers: it names what is wrong and no patient.
+    Raised by an operation or a sink. ``comment`` goes to the peer: it names the error, and no patient.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What one process answers, and to whom.
+    """The operations of one process, and the rule on who may call them.
 
     ``transfer_syntaxes(abstract_syntax, proposed)`` gives those transfer syntaxes out of ``proposed`` that are
     acceptable for an abstract syntax, best first; None when the abstract syntax is not supported at all. ``operations``
@@ -196,7 +196,8 @@ class Service:
     operations: Mapping[int, Collected | Streamed]
     access: AccessRule
     extended_negotiation: Callable[[str, bytes], bytes | None] | None = None
-    """Answers a SOP Class Extended Negotiation (PS3.7 §D.3.3.5): SOP class and requestor's information in, ours out."""
+    """Answers a SOP Class Extended Negotiation (PS3.7 §D.3.3.5): SOP class and requestor's information in, ours out.
+    For Query/Retrieve (PS3.4 §C.5)."""
     reload: Callable[[], None] | None = None
     """Called in each worker's main thread on SIGHUP."""
     association_ended: Callable[[AcceptedAssociation], None] | None = None

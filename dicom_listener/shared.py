@@ -1,4 +1,4 @@
-"""What the associations of one worker process have in common."""
+"""The objects that all associations of one worker process share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Shared:
     lobby: Lobby
     verifier: Verifier
     health_token: str
-    """What the service's own health check gives as its implementation version name; empty: there is none."""
+    """The implementation version name of the service's own health check; empty without one."""
 
     def is_health_token(self, text: str) -> bool:
         return bool(self.health_token) and hmac.compare_digest(text.encode(), self.health_token.encode())

@@ -26,7 +26,7 @@ class Full(Enum):
 
 
 class Slots:
-    """``count`` places, at most ``per_address`` for one address. Made before the fork; ``worker`` tells who takes."""
+    """``count`` places, at most ``per_address`` for one address. Made before the fork; ``worker`` is this process."""
 
     def __init__(self, count: int, per_address: int) -> None:
         self.worker = 0
@@ -60,7 +60,7 @@ class Slots:
             if held.count(key) >= self._per_address:
                 return Full.ADDRESS
             place = held.index(_FREE)
-            # in this order: what is lost when the process dies between the two is nothing
+            # in this order, so that the place is still free when the process dies between the two
             self._owners[place] = self.worker + 1
             self._addresses[place] = key
         return place

@@ -1,7 +1,7 @@
-"""User Identity Negotiation (PS3.7 §D.3.3.7): an identity is verified against credentials, or it is none.
+"""User Identity Negotiation (PS3.7 §D.3.3.7): an identity counts only if credentials verify it.
 
 Only types 1 (user name) and 2 (user name and passcode) can be verified. Kerberos tickets, SAML assertions, JSON web
-tokens and types that the standard does not define never are: whoever must identify himself is turned away with them.
+tokens and types that the standard does not define never are: a peer that must identify itself is rejected with them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _REMEMBERED = 1000
 
 @dataclass(frozen=True, slots=True)
 class UserIdentity:
-    """What a requestor claims: a User Identity sub-item (PS3.7 Table D.3-14), none of it verified."""
+    """A User Identity sub-item (PS3.7 Table D.3-14) as the requestor sent it, not verified."""
 
     kind: int
     primary: bytes = field(repr=False)
@@ -56,14 +56,14 @@ class Verifier:
         self._turns = _Turns()
         self._key = os.urandom(32)
         self._verified: dict[bytes, float] = {}
-        # an unknown name takes as long as a wrong passcode, so that nobody learns which names there are
+        # an unknown name takes as long as a wrong passcode, so that the time betrays no names
         self._nobody = PasscodeHash.of(os.urandom(16)) if path else None
         self.reload()
 
     # -- the file
 
     def reload(self) -> None:
-        """Read the file again now; when it is wrong, say so and keep what was in force."""
+        """Read the file again; when it is wrong, log that and keep the users that were in force."""
         if self._path is None:
             return
         with self._lock:
@@ -87,9 +87,9 @@ class Verifier:
     # -- verifying
 
     def verify(self, identity: UserIdentity | None, calling_ae: str, address: str) -> User | Rejected | None:
-        """Return the user who proved to be, why the caller is rejected, or None: not verified, and not needed.
+        """Return the verified user, the rejection, or None: no user is verified, and none is required.
 
-        A wrong passcode is rejected also where no identity is required: somebody claims to be who he is not.
+        A wrong passcode is rejected also where no identity is required.
         """
         if identity is None:
             return self._unless_required("no user identity")
@@ -112,7 +112,7 @@ class Verifier:
         return _rejected(because) if self.required else None
 
     def _matches(self, name: str, user: User | None, passcode: bytes, address: str) -> bool | None:
-        """Tell whether the passcode is the user's; None when there is no room to find out."""
+        """Tell whether the passcode is the user's; None when too many are verified at once."""
         kept = user.passcode if user else self._nobody
         if kept is None:
             return True  # the name is enough for this user
@@ -131,9 +131,9 @@ class Verifier:
         return True
 
     def _remember(self, known: dict[bytes, float], secret: bytes) -> None:
-        """Keep for a while that this was right: a modality that asks each few seconds is hashed once.
+        """Keep for a while that this passcode is right: that of a modality that calls often is hashed once.
 
-        ``known`` belongs to the file as it was read: after another reading, nobody looks into it.
+        ``known`` belongs to the file as it was read: once the file is read again, another dictionary is in use.
         """
         with self._lock:
             while len(known) >= _REMEMBERED:
@@ -142,13 +142,13 @@ class Verifier:
 
 
 def _rejected(because: str) -> Rejected:
-    # permanent and the service user's, without a reason: the standard has none for it (PS3.8 Table 9-21), and trying
-    # the same again would not help
+    # rejected-permanent by the service user, no reason given: the standard has no reason for it (PS3.8 Table 9-21),
+    # and another attempt with the same identity would not help
     return Rejected(Reason.NO_REASON, because)
 
 
 class _Turns:
-    """Who may hash: few at once, and one of each address, so that wrong passcodes neither fill memory nor the cores."""
+    """Turns at hashing: few at once, one for each address, so that wrong passcodes fill neither memory nor cores."""
 
     def __init__(self) -> None:
         self._free = threading.Condition()
@@ -156,7 +156,7 @@ class _Turns:
 
     @contextlib.contextmanager
     def turn(self, address: str) -> Iterator[bool]:
-        """Wait for a turn; give whether it came in time."""
+        """Wait for a turn; yield whether it came in time."""
 
         def is_free() -> bool:
             return len(self._at_work) < _HASHED_AT_ONCE and address not in self._at_work
@@ -189,9 +189,9 @@ class Identification:
     def __call__(self) -> Rejected | None:
         """Return why the caller is rejected, None when not."""
         if not self._asked:
-            found = self._verifier.verify(self._identity, self._calling_ae, self._address)
-            self._rejected = found if isinstance(found, Rejected) else None
-            self.user = found if isinstance(found, User) else None
+            verdict = self._verifier.verify(self._identity, self._calling_ae, self._address)
+            self._rejected = verdict if isinstance(verdict, Rejected) else None
+            self.user = verdict if isinstance(verdict, User) else None
             self._asked = True
         return self._rejected
 

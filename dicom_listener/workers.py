@@ -52,7 +52,7 @@ class _Child:
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """A process beside the workers that is replaced when it dies, for what must cost them nothing.
+    """A process beside the workers that is replaced when it dies, for work that must not slow them down.
 
     ``run`` is called after the fork with a file descriptor that reads as ended once the master is gone. It returns
     after SIGTERM, whose disposition is the default until it sets one.
