@@ -71,10 +71,14 @@ lint: $(DEV_STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mdformat --check $(MARKDOWN)
+	$(BIN)/djangofmt --check $(TEMPLATES)
+	$(BIN)/djangofmt check $(TEMPLATES)
 	$(BIN)/oxfmt --check $(STATIC)
 	$(BIN)/oxlint --deny-warnings $(STATIC)
 	@# on the platform that it exists for, CI's; print styles override what the theme writes at its elements
 	if [ -x $(BIN)/biome ]; then $(BIN)/biome lint --skip=complexity/noImportantStyles $(STATIC)/*.css; fi
+	@# what the formatters leave: comments, and tags of templates, which cannot be broken
+	! LC_ALL=C.UTF-8 grep -rnE '^.{121,}' --include '*.html' --include '*.css' --include '*.js' $(TEMPLATES) $(STATIC)
 
 types: $(DEV_STAMP)
 	$(BIN)/mypy .
@@ -112,6 +116,8 @@ format: $(DEV_STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/mdformat $(MARKDOWN)
+	$(BIN)/djangofmt check --fix $(TEMPLATES)
+	$(BIN)/djangofmt $(TEMPLATES)
 	$(BIN)/oxfmt $(STATIC)
 
 system-packages:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from mwl_admin.models import ReceivedStudy, ScheduledProcedureStep, SettledStep, StepStatus
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
 from tests.site.conftest import Login
+from tests.site.markup import markup
 from tests.site.test_today import make_today, shown
 
 pytestmark = pytest.mark.django_db
@@ -63,7 +64,7 @@ def row(page: str, name: str = "Doe, Jane") -> str:
 def click(client: Client, view: str, pk: int, action: str = "seen", **values: str) -> str:
     response = client.post(reverse(view, args=[pk, action]), values, headers={"X-Page-Query": ""})
     assert response.status_code == 200
-    return response.content.decode()
+    return markup(response)
 
 
 def test_each_step_tells_how_many_images_came_and_since_when(desk: Client) -> None:
@@ -86,11 +87,11 @@ def test_images_of_another_modality_are_called_so(desk: Client) -> None:
 
 def test_the_number_of_images_shows_without_reloading(desk: Client) -> None:
     step = make_today(1)
-    seen = desk.get(reverse("today_list")).content.decode().partition("&amp;seen=")[2].partition('"')[0]
+    seen = markup(desk.get(reverse("today_list"))).partition("&amp;seen=")[2].partition('"')[0]
     arrived(step)
     answer = desk.get(reverse("today_list"), {"seen": seen})
     assert answer.status_code == 200
-    assert "212 images" in answer.content.decode()
+    assert "212 images" in markup(answer)
 
 
 def test_without_a_receiver_nothing_is_said_of_images(radiographer: Client) -> None:

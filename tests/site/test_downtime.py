@@ -24,6 +24,7 @@ from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import DowntimeRecord, PerformedProcedureStep, ScheduledProcedureStep, StepStatus
 from mwl_admin.site.downtime import entering, listing
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+from tests.site.markup import markup
 from tests.site.test_today import make_today, shown
 
 pytestmark = pytest.mark.django_db
@@ -104,7 +105,7 @@ def test_the_command_writes_where_it_is_told_and_says_where(
 
 def test_the_page_shows_the_same_list_of_any_day(desk: Client) -> None:
     make_today(1)
-    page = desk.get(reverse("downtime_list")).content.decode()
+    page = markup(desk.get(reverse("downtime_list")))
     assert "ACC-1" in page
     later = (timezone.localdate() + 2 * DAY).isoformat()
     assert "ACC-1" not in desk.get(reverse("downtime_list"), {"day": later}).content.decode()
@@ -156,7 +157,7 @@ def test_what_cannot_have_been_is_refused(desk: Client, start: float, end: float
     step = make_today(1)
     answer = enter(desk, step, hours_ago(start), hours_ago(end))
     assert answer.status_code == 200
-    assert told in answer.content.decode()
+    assert told in markup(answer)
     assert not DowntimeRecord.objects.exists()
     assert ScheduledProcedureStep.objects.get(pk=step.pk).status == "SCHEDULED"
 

@@ -14,6 +14,7 @@ from mwl_admin.site import preflight, slots
 from mwl_admin.site.similar import probable_duplicates
 from tests.mwl_admin.cast import make_patient, make_procedure, make_requested, make_station, make_step
 from tests.mwl_admin.pages import ADD_ENTRY, STEP, add_entry, errors, form_values
+from tests.site.markup import markup
 
 pytestmark = pytest.mark.django_db
 BORN = date(1950, 7, 1)
@@ -139,7 +140,7 @@ def test_what_was_changed_meanwhile_is_not_moved_but_told(desk: Client) -> None:
 def test_nowhere_and_nonsense_are_refused(desk: Client, to: dict[str, str]) -> None:
     response = move(desk, make_step(), **to)
     assert response.status_code == 200
-    assert "errorlist" in response.content.decode()
+    assert "errorlist" in markup(response)
 
 
 def test_started_steps_are_not_offered_for_moving(desk: Client) -> None:
@@ -167,7 +168,7 @@ def twins() -> tuple[Patient, Patient]:
 
 def merge_form(client: Client, kept: Patient, other: Patient) -> dict[str, Any]:
     page: Any = client.get(reverse("merge_patients", args=[kept.pk]), {"other": other.pk})
-    html = page.content.decode()
+    html = markup(page)
     assert "ACC-OTHER" in html
     assert "taken over" in html
     return {

@@ -24,6 +24,7 @@ from mwl_admin.mpps import operations
 from tests.api.bodies import entry
 from tests.mpps.scu import creation, final
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+from tests.site.markup import markup
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +41,7 @@ def history_page(client: Client, record: Model) -> str:
     name = f"admin:mwl_admin_{record._meta.model_name}_history"
     response = client.get(reverse(name, args=[record.pk]))
     assert response.status_code == 200
-    return response.content.decode()
+    return markup(response)
 
 
 def test_a_merge_is_in_the_history_of_all_that_it_changed(manager: Client) -> None:

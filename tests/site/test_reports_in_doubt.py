@@ -15,6 +15,7 @@ from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
 from mwl_admin.mpps import dataset, operations
 from tests.mpps.scu import creation, final
 from tests.site.conftest import Login
+from tests.site.markup import markup
 from tests.site.test_today import make_today, shown
 from tests.worklist.cast import encoded
 
@@ -54,7 +55,7 @@ def row(page: str, name: str = "Doe, Jane") -> str:
 def click(client: Client, performed: PerformedProcedureStep, action: str) -> str:
     response = client.post(reverse("settle_report", args=[performed.pk, action]), {}, headers={"X-Page-Query": ""})
     assert response.status_code == 200
-    return response.content.decode()
+    return markup(response)
 
 
 def test_another_patient_in_a_report_is_on_the_day_page_until_somebody_settles_it(radiographer: Client) -> None:

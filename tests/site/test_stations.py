@@ -30,6 +30,7 @@ from mwl_admin.site.pages.callers import REJECTIONS
 from mwl_admin.site.pages.stations import usual_keys
 from mwl_admin.worklist.policy import Policy
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+from tests.site.markup import markup
 
 pytestmark = pytest.mark.django_db
 
@@ -58,7 +59,7 @@ def make_todays(**values: Any) -> Any:
 def page(client: Client, name: str, *keys: int, **query: str) -> str:
     response = client.get(reverse(name, args=keys), query)
     assert response.status_code == 200
-    return response.content.decode()
+    return markup(response)
 
 
 def test_each_station_tells_its_last_query(manager: Client) -> None:

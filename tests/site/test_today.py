@@ -14,6 +14,7 @@ from django.utils.html import escape
 
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, StepStatus
 from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+from tests.site.markup import markup
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +28,7 @@ def make_today(number: int = 1, *, family_name: str = "Doe", **values: Any) -> S
 def shown(client: Client, **query: str) -> str:
     response = client.get(reverse("today"), query)
     assert response.status_code == 200
-    return response.content.decode().partition('<section id="list"')[2]
+    return markup(response).partition('<section id="list"')[2]
 
 
 def test_steps_stand_under_their_station_by_time(desk: Client) -> None:
@@ -118,7 +119,7 @@ def test_search_finds_by_any_part_today_and_on_other_days(desk: Client, text: st
 def test_the_list_is_not_sent_again_while_nothing_has_changed(desk: Client) -> None:
     step = make_today(1)
     response = desk.get(reverse("today_list"))
-    seen = response.content.decode().partition("&amp;seen=")[2].partition('"')[0]
+    seen = markup(response).partition("&amp;seen=")[2].partition('"')[0]
     assert desk.get(reverse("today_list"), {"seen": seen}).status_code == 204
     step.transition(StepStatus.ARRIVED)
     assert desk.get(reverse("today_list"), {"seen": seen}).status_code == 200
@@ -130,7 +131,7 @@ def act(client: Client, step: ScheduledProcedureStep, target: str, **values: str
     )
     assert response.status_code == 200
     step.refresh_from_db()
-    return response.content.decode()
+    return markup(response)
 
 
 def test_a_step_walks_through_its_day_one_click_each_and_back(desk: Client) -> None:
