@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import stat
 import subprocess
@@ -21,10 +22,13 @@ from typing import TYPE_CHECKING
 
 from gateway_settings.addresses import Address, bracketed
 from gateway_settings.environment import BadSetting, environment, exit_on_bad_setting
+from gateway_settings.log import shaped
 from gateway_settings.private import keep_private, tighten_start
 
 if TYPE_CHECKING:
     from dicom_listener.config import ListenerConfig
+
+logger = logging.getLogger("embedded")
 
 ROOT = Path(__file__).resolve().parent
 SUPERVISORD_CONF = ROOT / "supervisord.conf"
@@ -44,6 +48,7 @@ class Settings:
     pacs: ListenerConfig
     command_bind: Address
     """Where the receiver takes the site's commands."""
+    log_format: str
     open_to_strangers: tuple[str, ...]
     """Which of the two listeners serve devices that nobody entered."""
 
@@ -59,10 +64,10 @@ def main(arguments: list[str]) -> None:
     _take_folder(settings)
     _check_addresses(settings)
     prepare_site()
-    print(announcement(settings), flush=True)  # noqa: T201
+    announce(settings)
     _open_by_name(sys.stdout.fileno())
     # root without this option gets a warning; anyone else stays who they are
-    _become("supervisor.supervisord", ["-c", str(SUPERVISORD_CONF), "-u", str(os.getuid())], environment)
+    _become("supervised", ["-c", str(SUPERVISORD_CONF), "-u", str(os.getuid())], environment)
 
 
 def _take_folder(settings: Settings) -> None:
@@ -76,7 +81,7 @@ def _take_folder(settings: Settings) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         site = os.read(descriptor, 1024).decode(errors="replace").strip()
-        print(f"Gateway runs already in {settings.data_dir}: {site}   (make status, make restart)", file=sys.stderr)  # noqa: T201
+        _complain(f"Gateway runs already in {settings.data_dir}: {site}   (make status, make restart)")
         raise SystemExit(EXIT_RUNS_ALREADY) from None
     os.truncate(descriptor, 0)
     os.write(descriptor, f"{_site(settings)}\n".encode())
@@ -126,6 +131,7 @@ def read_settings() -> Settings:
         mwl=mwl.listener,
         pacs=pacs.listener,
         command_bind=pacs.command_bind,
+        log_format=site.LOG_FORMAT,
         open_to_strangers=tuple(name for name, served in strangers.items() if served),
     )
 
@@ -135,10 +141,13 @@ def prepare_site() -> None:
     import django
     from django.core.management import call_command
 
+    from mwl_admin.management.logged import logged_output
+
     django.setup()
     _migrate()
     call_command("collectstatic", interactive=False, verbosity=0)
-    call_command("first_account")
+    with logged_output("first_account"):
+        call_command("first_account")
 
 
 def _migrate() -> None:
@@ -157,7 +166,7 @@ def _migrate() -> None:
             return
         if not is_said:
             line = f"the database server can't be reached, it is tried again every {_DATABASE_PAUSE} seconds"
-            print(f"DATABASE_URL: {line}", file=sys.stderr, flush=True)  # noqa: T201
+            _complain(f"DATABASE_URL: {line}")
         is_said = True
         time.sleep(_DATABASE_PAUSE)
 
@@ -198,6 +207,17 @@ def control_socket(run_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"gateway-{hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:16]}.sock"
 
 
+def announce(settings: Settings) -> None:
+    """Say where each process listens: to the person who started it, or in a line of the log for machines."""
+    if settings.log_format == "json":
+        mwl, pacs = settings.mwl, settings.pacs
+        fields = {"staff": _site(settings), "worklist": str(mwl.bind), "images": str(pacs.bind),
+                  "data": str(settings.data_dir), "open": settings.open_to_strangers}  # fmt: skip
+        logger.info("Gateway starts", extra={"fields": fields})
+    else:
+        print(announcement(settings), flush=True)  # noqa: T201
+
+
 def announcement(settings: Settings) -> str:
     """Return what the person who started it reads first: where each process listens, and how to try it."""
     mwl, pacs = settings.mwl, settings.pacs
@@ -227,6 +247,10 @@ def _strangers(settings: Settings) -> str:
     if not settings.open_to_strangers:
         return ""
     return f"  open       {' and '.join(settings.open_to_strangers)}: devices that are no stations are served too\n"
+
+
+def _complain(line: str) -> None:
+    print(shaped(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _open_by_name(output: int) -> None:

@@ -13,7 +13,9 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mwl_admin.settings")
     from django.core.management import execute_from_command_line
 
-    with exit_on_bad_setting():
+    from mwl_admin.management.logged import logged_output
+
+    with exit_on_bad_setting(), logged_output("".join(sys.argv[1:2])):
         execute_from_command_line(sys.argv)
 
 

@@ -17,6 +17,7 @@ from gateway_certificates.files import CertificateRefused, Store, load_chain, se
 from gateway_certificates.making import alternative_names, make_authority, make_device, make_server
 from gateway_settings import shared
 from gateway_settings.environment import environment, exit_on_bad_setting, read
+from gateway_settings.log import shaped
 from gateway_settings.private import keep_private
 from gateway_settings.values import non_empty
 
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with exit_on_bad_setting():
             run(store(), options)
     except CertificateRefused as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(shaped(str(error)), file=sys.stderr)  # noqa: T201
         return EXIT_REFUSED
     return EXIT_DONE
 

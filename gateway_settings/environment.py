@@ -5,8 +5,6 @@ The file is read whole or not at all: a line that can't be understood would leav
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +16,7 @@ from typing import TypeVar
 from dotenv.parser import parse_stream
 from environs import EnvError, FileAwareEnv
 
-from gateway_settings.log import JsonFormatter
+from gateway_settings.log import shaped
 
 T = TypeVar("T")
 
@@ -66,15 +64,8 @@ def exit_on_bad_setting() -> Iterator[None]:
     try:
         yield
     except BadSetting as error:
-        print(_as_logged(str(error)), file=sys.stderr)  # noqa: T201 - what the person who starts the service reads
+        print(shaped(str(error)), file=sys.stderr)  # noqa: T201 - what the person who starts the service reads
         raise SystemExit(EXIT_BAD_SETTING) from None
-
-
-def _as_logged(line: str) -> str:
-    """Return a line as machines read it, where the log is for them: logging itself waits for the settings."""
-    if os.environ.get("LOG_FORMAT", "").strip().lower() != "json":
-        return line
-    return JsonFormatter().format(logging.LogRecord(__name__, logging.CRITICAL, "", 0, line, None, None))
 
 
 def check(path: Path) -> None:

@@ -10,9 +10,11 @@ A record has a constant message, and what differs in named fields, which are the
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import logging.config
+import os
 import re
 import time
 import traceback
@@ -48,13 +50,20 @@ def configuration(
     *,
     loggers: Mapping[str, dict[str, Any]] | None = None,
     filters: Mapping[str, dict[str, Any]] | None = None,
+    stream: str = "stderr",
 ) -> dict[str, Any]:
     """Return the logging of a process for :func:`logging.config.dictConfig`: all records, on standard error.
 
     ``level`` is one of :data:`LEVELS`, ``format_`` one of :data:`FORMATS`. ``loggers`` have levels of their own;
-    ``filters`` are applied to every record.
+    ``filters`` are applied to every record. ``stream`` is `stderr` or `stdout`.
     """
-    console = {"class": "logging.StreamHandler", "formatter": format_, "filters": list(filters or {})}
+    console = {
+        "class": "logging.StreamHandler",
+        # the true one, in whose place a command's output may be logged (LoggedLines)
+        "stream": f"ext://sys.__{stream}__",
+        "formatter": format_,
+        "filters": list(filters or {}),
+    }
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -66,9 +75,9 @@ def configuration(
     }
 
 
-def configure(level: str, format_: str) -> None:
+def configure(level: str, format_: str, *, stream: str = "stderr") -> None:
     """Log as :func:`configuration` says, for a process that serves; uncaught exceptions and warnings too."""
-    logging.config.dictConfig(configuration(level, format_))
+    logging.config.dictConfig(configuration(level, format_, stream=stream))
     capture()
 
 
@@ -88,6 +97,53 @@ def log_failure(where: logging.Logger, event: str, error: BaseException, fields:
     places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-_FRAMES:]))
     where.error(event, extra={"fields": {**fields, "error": type(error).__name__, "at": places}})
     where.debug("the same in full", exc_info=error)
+
+
+def relay(name: str, level: int, text: str) -> None:
+    """Log a line that another program wrote: its text is the message, ``name`` says whose it is."""
+    theirs = logging.getLogger(name)
+    if theirs.isEnabledFor(level):
+        theirs.handle(logging.LogRecord(name, level, "", 0, text, None, None))
+
+
+def shaped(line: str, level: int = logging.ERROR) -> str:
+    """Return a line for whoever started a process or gave a command, in JSON where machines read it.
+
+    For what is said before logging is set up, or in place of it, as a bad setting is: the environment is asked.
+    """
+    if os.environ.get("LOG_FORMAT", "").strip().lower() != "json":
+        return line
+    return JsonFormatter().format(logging.LogRecord("gateway", level, "", 0, line, None, None))
+
+
+class LoggedLines(io.TextIOBase):
+    """A stream of text each line of which is logged, for what writes to standard output or error by itself."""
+
+    def __init__(self, name: str, level: int) -> None:
+        super().__init__()
+        self._name = name
+        self._level = level
+        self._begun = ""
+
+    def writable(self) -> bool:
+        """Return True: it is for writing only."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Log the lines that are complete; empty ones are left out."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self._log(line)
+        return len(text)
+
+    def finish(self) -> None:
+        """Log what has no end of line."""
+        line, self._begun = self._begun, ""
+        self._log(line)
+
+    def _log(self, line: str) -> None:
+        if line.strip():
+            relay(self._name, self._level, line.strip())
 
 
 class TextFormatter(logging.Formatter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import logging
+import logging.config
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway_settings import log
 from gateway_settings.environment import environment, exit_on_bad_setting
 from gateway_settings.private import keep_private
 from pacs_receiver import (
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_private()
     with exit_on_bad_setting():
         config = load(environment())
+        _log_troubles(config)
         run: Run = options.run
         try:
             return run(config, options)
@@ -58,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise
             output.complain(f"the index can't be used: {why}")
             return EXIT_FOUND_PROBLEMS
+
+
+def _log_troubles(config: PacsConfig) -> None:
+    """Log from WARNING on what a command runs into; `serve` logs more."""
+    level = config.listener.log_level
+    logging.config.dictConfig(log.configuration("WARNING" if level == "INFO" else level, config.listener.log_format))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from gateway_settings.log import shaped
 from gateway_settings.visible import visible, visible_json
 from pacs_receiver.reconcile import ReconciliationReport
 from pacs_receiver.retention import Candidate, Runway
@@ -275,7 +276,7 @@ def say(line: str) -> None:
 
 def complain(line: str) -> None:
     """Print a line on standard error."""
-    sys.stderr.write(visible(line) + "\n")
+    sys.stderr.write(shaped(visible(line)) + "\n")
 
 
 def moment(seconds: float | None) -> str:
