@@ -28,7 +28,7 @@ from gateway_settings.private import keep_private, tighten_start
 if TYPE_CHECKING:
     from dicom_listener.config import ListenerConfig
 
-logger = logging.getLogger("embedded")
+logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parent
 SUPERVISORD_CONF = ROOT / "supervisord.conf"

@@ -110,7 +110,7 @@ class Workload:
 def run(port: int, token: str, requests: Iterator[Request], seconds: float) -> list[float]:
     """Have eight clients send what there is for some seconds; return how long each request took, in milliseconds.
 
-    Raises RuntimeError for an answer that is no success.
+    :raises RuntimeError: for an answer that is no success.
     """
     lock, taken, wrong = threading.Lock(), list[float](), list[str]()
     until = time.perf_counter() + seconds

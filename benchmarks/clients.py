@@ -25,7 +25,7 @@ _ELEMENT = Struct("<HHL")
 def dcmsend(port: int, folders: list[Path]) -> float:
     """Send each folder over an association of its own, all at once; return seconds until the last has ended.
 
-    Raises RuntimeError when an instance was not stored.
+    :raises RuntimeError: when an instance was not stored.
     """
     started = time.perf_counter()
     running = [
@@ -125,7 +125,10 @@ class Peer:
         self.socket.close()
 
     def expect_success(self) -> None:
-        """Read a response and raise RuntimeError unless its status (0000,0900) is success."""
+        """Read a response, whose status (0000,0900) must be success.
+
+        :raises RuntimeError: when it is another.
+        """
         body = self.pdu()[12:]
         if b"\x00\x00\x00\x09\x02\x00\x00\x00\x00\x00" not in body:
             raise RuntimeError("the response is no success")

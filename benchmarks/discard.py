@@ -34,7 +34,10 @@ class Peer:
         self._view = memoryview(bytearray(2 * _MAX_PDU))
 
     def take(self, count: int) -> bytes:
-        """Return the next ``count`` bytes; raise EOFError at the end of the connection."""
+        """Return the next ``count`` bytes.
+
+        :raises EOFError: at the end of the connection.
+        """
         received = 0
         while received < count:
             size = self._sock.recv_into(self._view[received:count])

@@ -112,7 +112,10 @@ def find(port: int, date: str) -> float:
 
 
 def check(port: int, date: str, expected: int) -> None:
-    """Raise RuntimeError when the number of responses is not ``expected``."""
+    """Compare the number of responses with what is ``expected``.
+
+    :raises RuntimeError: when it is another.
+    """
     found = _findscu(port, date, "-v").count("(Pending)")
     if found != expected:
         raise RuntimeError(f"{found} responses, not {expected}")

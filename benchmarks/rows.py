@@ -256,7 +256,10 @@ ROWS = (
 
 
 def chosen(keys: Iterable[str]) -> tuple[Row, ...]:
-    """Return the rows with these keys, all when there are none; raise KeyError for one that does not exist."""
+    """Return the rows with these keys, all when there are none.
+
+    :raises KeyError: for one that does not exist.
+    """
     wanted = list(keys)
     if unknown := set(wanted) - {row.key for row in ROWS}:
         raise KeyError(", ".join(sorted(unknown)))

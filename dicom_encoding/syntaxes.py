@@ -103,9 +103,12 @@ class Syntax:
         return deflated + b"\0" * (len(deflated) % 2)
 
     def unwrap(self, data: bytes, max_inflated: int) -> bytes:
-        """Return a data set as its elements stand in it. Raises :class:`NotDeflated` and :class:`InflatesTooFar`.
+        """Return a data set as its elements stand in it.
 
         No more than ``max_inflated`` bytes and one are made of it: a few bytes can stand for very many.
+
+        :raises NotDeflated: when it is not deflated.
+        :raises InflatesTooFar: when it is longer than ``max_inflated``.
         """
         if not self.deflated:
             return data

@@ -63,8 +63,10 @@ _Frame = tuple[Kind, bool, Order, int, int]
 class Walk:
     """Goes over one data set, whole (:meth:`run`) or in pieces (:meth:`feed`, then :meth:`finish`).
 
-    Every method raises :class:`MalformedDataSet` where the walk can't go on, and :class:`NestedTooDeep` where more than
-    ``max_nesting`` sequences are open. A deflated data set is given inflated.
+    A deflated data set is given inflated.
+
+    :raises MalformedDataSet: by every method, where the walk can't go on.
+    :raises NestedTooDeep: by every method, where more than ``max_nesting`` sequences are open.
     """
 
     every = False
@@ -120,7 +122,10 @@ class Walk:
         """An element at the top level comes behind ``reached``, which is no lower (PS3.5 §7.1)."""
 
     def note(self, fault: Fault, tag: int, offset: int) -> None:
-        """A fault that can be stepped over. Raises :class:`MalformedDataSet` for those that are not."""
+        """A fault that can be stepped over.
+
+        :raises MalformedDataSet: for those that are not.
+        """
         if fault in _REFUSED:
             raise MalformedDataSet(fault, tag, offset)
 
@@ -367,8 +372,10 @@ class Walk:
 
 
 def check_nesting(data: bytes, transfer_syntax: str, max_nesting: int) -> None:
-    """Raise :class:`MalformedDataSet` when sequences nest deeper than ``max_nesting`` or an element does not fit.
+    """Look whether sequences nest no deeper than ``max_nesting``, and whether each element fits.
 
     ``data`` is not deflated: who inflates it looks then.
+
+    :raises MalformedDataSet: when one does not.
     """
     Walk(transfer_syntax, max_nesting).run(data)

@@ -189,7 +189,7 @@ class Connection:
             raise self._ended() from error
 
     def expire(self) -> None:
-        """Wake the owner: its blocked call raises :class:`Expired`. Sending stays possible where receiving blocked."""
+        """End the owner's blocked call with :class:`Expired`. Sending stays possible where receiving blocked."""
         with self._lock:
             if self._ending is _Ending.EXPIRED:  # for the second time: the owner blocks in sending
                 how = socket.SHUT_RDWR

@@ -55,7 +55,10 @@ class PasscodeHash:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what :meth:`__str__` writes; raise ValueError also for a cost that is too low or too high to be used."""
+        """Read what :meth:`__str__` writes.
+
+        :raises ValueError: when it is none, or for a cost that is too low or too high to be used.
+        """
         kind, *parts = text.split(":")
         if kind != "scrypt" or len(parts) != 5:
             raise ValueError("passcode is no hash of `python -m dicom_listener identity`")
@@ -97,7 +100,10 @@ class User:
 
 
 def parse(text: str) -> dict[str, User]:
-    """Read the content of a credentials file, users by name; raise :class:`BadCredentials`."""
+    """Read the content of a credentials file, users by name.
+
+    :raises BadCredentials: when it can't be used.
+    """
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -132,7 +138,10 @@ def _user(entry: Mapping[str, Any]) -> User:
 
 
 def read(path: Path) -> dict[str, User]:
-    """Read a credentials file; raise :class:`BadCredentials`."""
+    """Read a credentials file.
+
+    :raises BadCredentials: when it can't be used.
+    """
     try:
         return parse(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -187,10 +187,12 @@ class Command:
 
 
 def decode(data: bytes | bytearray) -> Command:
-    """Read a command set; raise :class:`MalformedCommand`.
+    """Read a command set.
 
     A wrong group length is ignored, since the message's length is known without it. An element of another group, one
     that is longer than the command set, and one that comes twice are errors.
+
+    :raises MalformedCommand: when it is none.
     """
     elements: dict[int, bytes] = {}
     position, end = 0, len(data)

@@ -106,9 +106,11 @@ class Agreement:
 
 
 def read_request(body: bytes) -> Proposal:
-    """Read an A-ASSOCIATE-RQ without its six bytes of type and length; raise :class:`MalformedRequest`.
+    """Read an A-ASSOCIATE-RQ without its six bytes of type and length.
 
     Items of unknown type are skipped, as PS3.8 §9.3.1 asks.
+
+    :raises MalformedRequest: when it is none.
     """
     if len(body) < _FIXED_FIELDS:
         raise MalformedRequest("shorter than its fixed fields")

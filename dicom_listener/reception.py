@@ -71,7 +71,7 @@ class Arrival:
     def advance(self) -> int:
         """Receive the bytes that are there; return the event to wait for next, 0 when the request is complete.
 
-        Raises OSError when the connection ended (among them :class:`ssl.SSLError`).
+        :raises OSError: when the connection ended (among them :class:`ssl.SSLError`).
         """
         try:
             if self._shaking_hands and isinstance(self.sock, ssl.SSLSocket):

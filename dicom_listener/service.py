@@ -123,8 +123,9 @@ class AcceptedAssociation(Protocol):
         """Send a request to the peer and return its response: command set and encoded data set.
 
         Called by an operation that has sent its final response, as for an N-EVENT-REPORT on the same association
-        (PS3.4 §J.3.3). ``elements`` are command elements, keyword to value. Raises :class:`PeerEnding`, which is not
-        the operation's to handle either.
+        (PS3.4 §J.3.3). ``elements`` are command elements, keyword to value.
+
+        :raises PeerEnding: when the peer ends the association instead; it is not the operation's to handle.
         """
 
 
@@ -162,7 +163,10 @@ class StreamedOperation(Protocol):
     """An operation whose data set may be of any size: it never is in memory as a whole."""
 
     def __call__(self, association: AcceptedAssociation, request: Request) -> Sink:
-        """Called when the command set is complete, before any of the data set. May raise :class:`Refused`."""
+        """Called when the command set is complete, before any of the data set.
+
+        :raises Refused: when the operation is not to be.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,10 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!eNULL:!SHA1"
 
 
 def server_context(files: TlsFiles, prefix: str) -> ssl.SSLContext:
-    """Return the context of a server; raise :class:`~dicom_listener.config.BadSetting` for files that don't work."""
+    """Return the context of a server.
+
+    :raises BadSetting: for files that don't work.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)

@@ -235,7 +235,10 @@ class _Master:
 
 
 def listen(address: tuple[str, int], variable: str) -> socket.socket:
-    """Return a listening TCP socket; raise :class:`BadSetting` that names the variable when it can't be had."""
+    """Return a listening TCP socket.
+
+    :raises BadSetting: naming the variable, when it can't be had.
+    """
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)

@@ -59,7 +59,10 @@ class Store:
         return [*fixed, *sorted((self.authority / "devices").glob("*.pem"))]
 
     def load_authority(self) -> Issued:
-        """Return the authority; raise :class:`CertificateRefused` where there is none."""
+        """Return the authority.
+
+        :raises CertificateRefused: where there is none.
+        """
         if not self.authority_certificate.exists() or not self.authority_key.exists():
             raise CertificateRefused(
                 f"there is no authority in {self.authority} yet; make one by: python -m gateway_certificates ca"
@@ -110,7 +113,10 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def load_chain(path: Path) -> list[x509.Certificate]:
-    """Return the certificates in a PEM file, the holder's own one first; raise :class:`CertificateRefused`."""
+    """Return the certificates in a PEM file, the holder's own one first.
+
+    :raises CertificateRefused: when it can't be read.
+    """
     try:
         return x509.load_pem_x509_certificates(_content(path))
     except ValueError as error:
@@ -118,7 +124,10 @@ def load_chain(path: Path) -> list[x509.Certificate]:
 
 
 def load_key(path: Path) -> PrivateKey:
-    """Return the private key in a PEM file that no password protects; raise :class:`CertificateRefused`."""
+    """Return the private key in a PEM file that no password protects.
+
+    :raises CertificateRefused: when it can't be read.
+    """
     try:
         key = serialization.load_pem_private_key(_content(path), password=None)
     except TypeError as error:

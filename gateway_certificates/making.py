@@ -73,7 +73,10 @@ def make_self_signed(names: Sequence[str], days: int) -> Issued:
 
 
 def alternative_names(names: Sequence[str]) -> list[x509.GeneralName]:
-    """Return host names and addresses as a certificate states them; raise ValueError for what is neither."""
+    """Return host names and addresses as a certificate states them.
+
+    :raises ValueError: for what is neither.
+    """
     return [_alternative_name(name) for name in names]
 
 

@@ -1,4 +1,4 @@
-"""Person names (VR PN, PS3.5 section 6.2.1) and the keys by which they are found.
+"""Person names (VR PN, PS3.5 §6.2.1) and the keys by which they are found.
 
 Databases differ in what they hold to be the same letter, so the comparison is made here, once, for site and receiver.
 The site stores its result beside the name: SQLite and PostgreSQL then answer alike.

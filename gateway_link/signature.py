@@ -54,7 +54,10 @@ class Signed:
 def verify(
     secret: str, method: str, target: str, headers: Mapping[str, str], body: bytes = b"", *, now: float | None = None
 ) -> Signed:
-    """Return what a signed request says of itself; raise :class:`Unsigned`. Says nothing of repeats: see Nonces."""
+    """Return what a signed request says of itself. Says nothing of repeats: see Nonces.
+
+    :raises Unsigned: when it is not signed, or too long ago.
+    """
     if not secret:
         raise Unsigned("No secret is set on this side.")
     timestamp, nonce = headers.get(_TIMESTAMP, ""), headers.get(_NONCE, "")
@@ -76,7 +79,10 @@ class Nonces:
         self._seen: dict[str, float] = {}
 
     def use(self, signed: Signed, *, now: float | None = None) -> None:
-        """Take note of a number; raise :class:`Unsigned` when the request is a repeat."""
+        """Take note of a number.
+
+        :raises Unsigned: when the request is a repeat.
+        """
         now = time.time() if now is None else now
         with self._lock:
             # Insertion order is not the order of time stamps: a sender's clock may be ahead by the tolerance.

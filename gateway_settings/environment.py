@@ -43,7 +43,7 @@ def environment() -> FileAwareEnv:
 
 
 def read(env: FileAwareEnv, name: str, parse: Callable[[str], T], default: str) -> T:
-    """Return the setting as ``parse`` understands it; ``parse`` raises ValueError with what is wrong.
+    """Return the setting as ``parse`` understands it; ``parse`` says what is wrong in a ValueError.
 
     The default goes through ``parse`` too: docs/settings.md states it as it would be written in the environment.
 

@@ -1,4 +1,4 @@
-"""What a setting may hold: parsers of its text. Each raises ValueError, whose text says what is wrong."""
+"""What a setting may hold: parsers of its text. What is wrong is the text of a ValueError."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Model fields typed by VR, so that a DICOM rule is stated once and not at each column.
 
 Values are normalised on their way in: Unicode NFC, and spaces that DICOM holds to be without meaning (leading and
-trailing ones, PS3.5 section 6.2) are dropped. A value that its VR can't carry is refused by whatever writes a row:
-``full_clean()``, ``save()``, ``bulk_create()`` and ``update()`` raise ``ValidationError``.
+trailing ones, PS3.5 §6.2) are dropped. A value that its VR can't carry is refused by whatever writes a row:
+``full_clean()``, ``save()``, ``bulk_create()`` and ``update()``, each by a ``ValidationError``.
 """
 
 import unicodedata

@@ -1,7 +1,7 @@
-"""DICOM's own rules for the values of each VR (PS3.5 section 6.2), told in plain words.
+"""DICOM's own rules for the values of each VR (PS3.5 §6.2), told in plain words.
 
-Every validator takes a value as it would stand in a data element, and raises ``ValidationError`` with a text that
-names what is wrong. Empty values pass: whether a value is required is a matter of the field, not of its VR.
+Every validator takes a value as it would stand in a data element, and tells what is wrong by a ``ValidationError``.
+Empty values pass: whether a value is required is a matter of the field, not of its VR.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _validate_line(value: str, limit: int) -> None:
 
 
 def _validate_text(value: str, limit: int) -> None:
-    # ST and LT are never multi-valued, so a backslash stands for itself (PS3.5 section 6.2).
+    # ST and LT are never multi-valued, so a backslash stands for itself (PS3.5 §6.2).
     _refuse_unprintable(value, TEXT_CONTROLS)
     _refuse_longer(value, limit)
 
@@ -163,7 +163,7 @@ def validate_ae_title(value: str) -> None:
 
 
 def validate_uid(value: str) -> None:
-    """UI: numbers without leading zeros, separated by single dots, 64 characters in all (PS3.5 section 9.1)."""
+    """UI: numbers without leading zeros, separated by single dots, 64 characters in all (PS3.5 §9.1)."""
     if not value:
         return
     wrong = re.search(r"[^0-9.]", value)
@@ -203,7 +203,7 @@ def validate_name_component(value: str) -> None:
 
 
 def validate_name_group(value: str) -> None:
-    """One component group of a PN: up to five components and 64 characters (PS3.5 section 6.2.1)."""
+    """One component group of a PN: up to five components and 64 characters (PS3.5 §6.2.1)."""
     if "=" in value:
         raise ValidationError(
             _("This form of a name may not contain “=”, which in DICOM separates the forms of a name."),

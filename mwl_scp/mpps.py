@@ -1,4 +1,4 @@
-"""MPPS on the listener: N-CREATE, N-SET and N-GET of performed procedure steps (PS3.4 F.7, F.8), and their statuses.
+"""MPPS on the listener: N-CREATE, N-SET and N-GET of performed procedure steps (PS3.4 §F.7, §F.8), and their statuses.
 
 No response says success before what it answers is committed: the operations of :mod:`mwl_admin.mpps.operations` return
 when it is.

@@ -25,7 +25,7 @@ _EXIT_INTERRUPTED = 130
 def until_index_answers(work: Callable[[], object], *, pause: float = _PAUSE) -> None:
     """Do ``work``, again and again while the index is away; what is an error of ours is raised.
 
-    Raises SystemExit when it was interrupted from the keyboard, once the attempt at work is over.
+    :raises SystemExit: when it was interrupted from the keyboard, once the attempt at work is over.
     """
     with _interrupts() as interrupts:
         _until_index_answers(work, pause, interrupts)

@@ -20,7 +20,10 @@ _decoding = threading.Lock()
 
 
 def default_character_set(text: str) -> str:
-    """Parse a defined term as `ISO_IR 100` or `ISO 2022 IR 87` (PS3.3 §C.12.1.1.2). Raises ValueError."""
+    """Parse a defined term as `ISO_IR 100` or `ISO 2022 IR 87` (PS3.3 §C.12.1.1.2).
+
+    :raises ValueError: when it is none.
+    """
     term = text.strip()
     if term not in charset.python_encoding:
         raise ValueError(f"{text!r} is no defined term of Specific Character Set, as ISO_IR 100")

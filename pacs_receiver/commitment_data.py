@@ -92,7 +92,10 @@ class _Writer:
 
 
 class _Reader:
-    """Walks an encoded data set without recursion. Every method raises :class:`Refused` where it isn't one."""
+    """Walks an encoded data set without recursion.
+
+    :raises Refused: by every method, where it isn't one.
+    """
 
     def __init__(self, data: bytes, transfer_syntax: str) -> None:
         order = ">" if transfer_syntax == EXPLICIT_BIG else "<"
@@ -195,7 +198,7 @@ def _unreadable() -> Refused:
 def read_head(data: bytes, transfer_syntax: str, *, max_references: int) -> tuple[str, int]:
     """Return the transaction UID and how many references there are at most, at a cost that doesn't grow with them.
 
-    Raises :class:`Refused`: the request can't be read, or names more than ``max_references``.
+    :raises Refused: when the request can't be read, or names more than ``max_references``.
     """
     reader = _Reader(data, transfer_syntax)
     count = reader.count_items()
@@ -210,7 +213,10 @@ def committed_in(report: bytes, transfer_syntax: str) -> tuple[Reference, ...]:
 
 
 def parse_request(data: bytes, transfer_syntax: str) -> tuple[str, tuple[Reference, ...]]:
-    """Read the Action Information (PS3.4 Table J.3-1). Raises :class:`Refused` with what is wrong."""
+    """Read the Action Information (PS3.4 Table J.3-1).
+
+    :raises Refused: with what is wrong.
+    """
     reader = _Reader(data, transfer_syntax)
     transaction_uid = reader.head()
     references = tuple(reader.references())

@@ -21,7 +21,9 @@ def differences(kept: Path, came: Path, *, with_values: bool = False) -> list[di
     """Return the elements that are not the same in both files, with the path of sequences that they are in.
 
     Each has ``element`` (tag), ``keyword`` and ``what`` (``changed``, ``added``, ``removed``), and with values ``kept``
-    and ``came``, cut to 64 characters. Raises :class:`UnreadableDataSet`.
+    and ``came``, cut to 64 characters.
+
+    :raises UnreadableDataSet: when one of the files can't be read.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the values are the modality's

@@ -58,7 +58,10 @@ class Scan(Walk):
         return str(self._oddities)
 
     def feed(self, fragment: memoryview) -> None:
-        """Take the next bytes of the data set as received. Raises :class:`Malformed`."""
+        """Take the next bytes of the data set as received.
+
+        :raises Malformed: when they are none.
+        """
         if self._seen_enough:
             return
         if self._inflate is None:
@@ -67,7 +70,10 @@ class Scan(Walk):
         self._feed_deflated(fragment, self._inflate)
 
     def finish(self) -> None:
-        """The data set has ended. Raises :class:`Malformed` when it should not have."""
+        """The data set has ended.
+
+        :raises Malformed: when it should not have.
+        """
         if self._seen_enough:
             return
         if self._inflate is not None and not self._inflate.eof:

@@ -88,7 +88,10 @@ class NowAndThen:
 
 
 def write_index(config: PacsConfig) -> str:
-    """Write one row of the index. Raises :class:`Unwell`."""
+    """Write one row of the index.
+
+    :raises Unwell: when it can't be written.
+    """
     engine = connect(config.database_url, busy_seconds=_BUSY_SECONDS)
     try:
         with engine.begin() as connection:
@@ -106,7 +109,10 @@ def write_index(config: PacsConfig) -> str:
 
 
 def look_at_space(config: PacsConfig) -> int:
-    """Return how many bytes are free. Raises :class:`Unwell` below the reserve, where instances are refused."""
+    """Return how many bytes are free.
+
+    :raises Unwell: below the reserve, where instances are refused.
+    """
     try:
         free = shutil.disk_usage(config.storage_dir).free
     except OSError as error:
@@ -117,7 +123,10 @@ def look_at_space(config: PacsConfig) -> int:
 
 
 def write_storage(config: PacsConfig) -> str:
-    """Write a block among the files that come in, where there is space above the reserve. Raises :class:`Unwell`."""
+    """Write a block among the files that come in, where there is space above the reserve.
+
+    :raises Unwell: when it can't be written.
+    """
     free = look_at_space(config)
     try:
         folder = config.storage_dir / INCOMING

@@ -86,7 +86,10 @@ def is_placeholder(patient_id: str) -> bool:
 
 
 def parse(body: Mapping[str, Any]) -> Change:
-    """Read a change as the site tells it (docs/devices.md); raise ValueError for what is none."""
+    """Read a change as the site tells it (docs/devices.md).
+
+    :raises ValueError: for what is none.
+    """
     kind = body.get("kind")
     if kind not in KINDS:
         raise ValueError("kind")

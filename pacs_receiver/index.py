@@ -87,7 +87,8 @@ class IndexWriter:
     def add(self, record: InstanceRecord) -> IndexOutcome:
         """Index an instance; return when the row is committed, or was there before.
 
-        Raises :class:`IndexUnavailable`; the row may be there nevertheless, when the connection broke at a bad moment.
+        :raises IndexUnavailable: when it is not; the row may be there nevertheless, when the connection broke at a bad
+            moment.
         """
         pending = _Pending(record)
         self._queue.append(pending)

@@ -62,7 +62,10 @@ class Oddities:
         return str(self._first) + (f", and {self._count - 1} more" if self._count > 1 else "")
 
     def note(self, oddity: Oddity) -> None:
-        """Remember an oddity, one for each element. Raises :class:`Malformed` when none is taken."""
+        """Remember an oddity, one for each element.
+
+        :raises Malformed: when none is taken.
+        """
         if self._strict:
             raise Malformed(oddity.what, oddity.at)
         if oddity.offset > self._latest:  # an element that arrives in pieces is looked at again

@@ -53,8 +53,9 @@ class NotPart10(ValueError):
 def parse(head: bytes) -> tuple[dict[int, str], int]:
     """Read the file meta information at the start of ``head``, a few KB of a file that this package wrote.
 
-    Returns its values by element number (group 0002) and the offset at which the data set begins. Raises
-    :class:`NotPart10` when the header is damaged.
+    Returns its values by element number (group 0002) and the offset at which the data set begins.
+
+    :raises NotPart10: when the header is damaged.
     """
     if head[128:132] != b"DICM" or len(head) < 144 or head[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
         raise NotPart10

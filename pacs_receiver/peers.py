@@ -66,7 +66,10 @@ class Peer:
 
 
 def fingerprints(values: Iterable[object]) -> frozenset[str]:
-    """Parse SHA-256 fingerprints of certificates, with colons or without. Raises ValueError."""
+    """Parse SHA-256 fingerprints of certificates, with colons or without.
+
+    :raises ValueError: when one is none.
+    """
     found = frozenset(str(value).replace(":", "").strip().lower() for value in values)
     for value in found:
         if _FINGERPRINT.fullmatch(value) is None:
@@ -75,7 +78,10 @@ def fingerprints(values: Iterable[object]) -> frozenset[str]:
 
 
 def rights(values: Iterable[object]) -> frozenset[str]:
-    """Parse rights. Raises ValueError."""
+    """Parse rights.
+
+    :raises ValueError: when one is none.
+    """
     found = frozenset(map(str, values))
     if not found <= RIGHTS:
         raise ValueError(f"rights are out of {', '.join(sorted(RIGHTS))}")
@@ -83,7 +89,10 @@ def rights(values: Iterable[object]) -> frozenset[str]:
 
 
 def parse(text: str) -> dict[str, Peer]:
-    """Read a peers' file. Raises :class:`BadPeersFile`."""
+    """Read a peers' file.
+
+    :raises BadPeersFile: when it can't be understood.
+    """
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

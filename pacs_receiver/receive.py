@@ -47,7 +47,10 @@ class Receiver:
     refuse_odd: bool = False
 
     def open(self, association: AcceptedAssociation, request: Request) -> InstanceReception:
-        """Begin to receive the instance of a C-STORE request (PS3.4 §B.2). Raises :class:`Refused`."""
+        """Begin to receive the instance of a C-STORE request (PS3.4 §B.2).
+
+        :raises Refused: with the status that the sender is told.
+        """
         try:
             return self._open(association, request)
         except ReceiverError as error:

@@ -51,7 +51,10 @@ class TooLong(ValueError):
 
 
 def read_keys(path: Path) -> Dataset:
-    """Return the keys of an instance with its file meta information. Raises :class:`TooLong`, what pydicom raises."""
+    """Return the keys of an instance with its file meta information.
+
+    :raises TooLong: when it has more than is read; what pydicom finds wrong comes as it is.
+    """
     ds = _read(path)
     if "MIMETypeOfEncapsulatedDocument" in ds:
         ds.EncapsulatedDocument = b""  # that there is one decides the record's type

@@ -40,7 +40,7 @@ class Registry:
 def parse(text: str | bytes) -> Registry:
     """Read a list in the form of docs/devices.md; keys that are new to this version are left alone.
 
-    Raises :class:`BadRegistry`: a list of which a part can't be understood says nothing at all.
+    :raises BadRegistry: when a part can't be understood: such a list says nothing at all.
     """
     try:
         content = json.loads(text)
@@ -118,7 +118,11 @@ class KeptRegistry:
     path: Path
 
     def read(self) -> tuple[str, Registry]:
-        """Return ETag and list. Raises OSError, :class:`BadRegistry`."""
+        """Return ETag and list.
+
+        :raises OSError: when they can't be read.
+        :raises BadRegistry: when they are damaged.
+        """
         try:
             kept = json.loads(self.path.read_bytes())
             etag, text = str(kept["etag"]), str(kept["list"])
@@ -156,7 +160,11 @@ class RegistryFetcher:
         self._known = False
 
     def refresh(self) -> int:
-        """Fetch the list now; return how many devices it has. Raises SiteAway, BadRegistry: what is in force stays."""
+        """Fetch the list now; return how many devices it has. What is in force stays when there is none.
+
+        :raises SiteAway: when the site gives none.
+        :raises BadRegistry: when it can't be understood.
+        """
         with self._lock:
             try:
                 self._refresh()

@@ -104,7 +104,10 @@ def find(storage: Storage, name: str) -> Aside:
 
 
 def settle(means: SettlingResources, action: str, name: str, *, dry_run: bool = False) -> dict[str, Any]:
-    """Accept or drop one conflict; return what was, or would be, done. Raises :class:`ReceiverError`."""
+    """Accept or drop one conflict; return what was, or would be, done.
+
+    :raises ReceiverError: when it could not be done.
+    """
     with _turn(means.storage):
         found = find(means.storage, name)
         described = _described(means.engine, found)

@@ -48,7 +48,10 @@ class SiteLink:
     secret: str = field(repr=False)
 
     def ask(self, method: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> SiteAnswer:
-        """Send one request; return an answer of 2xx or 304. Raises :class:`SiteAway`."""
+        """Send one request; return an answer of 2xx or 304.
+
+        :raises SiteAway: for any other, and for none.
+        """
         signed = sign(self.secret, method, _target(self.url), body)
         request = urllib.request.Request(  # noqa: S310 - the configuration admits http and https only
             self.url,

@@ -78,7 +78,10 @@ def negotiator(*, unknown: bool, only: frozenset[str]) -> Callable[[str, tuple[s
 
 
 def sop_class_named(name: str) -> str:
-    """Return the UID for a storage SOP class's keyword, or the UID that ``name`` is. Raises ValueError."""
+    """Return the UID for a storage SOP class's keyword, or the UID that ``name`` is.
+
+    :raises ValueError: when it is neither.
+    """
     known: str | None = sop_class._STORAGE_CLASSES.get(name)
     if known is not None:
         return str(known)

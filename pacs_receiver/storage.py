@@ -75,7 +75,11 @@ class IncomingFile:
         self.size = 0
 
     def write(self, *parts: bytes | memoryview) -> None:
-        """Append ``parts``. Raises :class:`StorageFull` or :class:`StorageFailed`."""
+        """Append ``parts``.
+
+        :raises StorageFull: when there is no room.
+        :raises StorageFailed: when they can't be written.
+        """
         wanted = sum(map(len, parts))
         try:
             written = os.writev(self._fd, parts)
@@ -229,7 +233,10 @@ class Storage:
         return True
 
     def create(self) -> IncomingFile:
-        """Begin a new file. Raises :class:`StorageFull` below the reserve."""
+        """Begin a new file.
+
+        :raises StorageFull: below the reserve.
+        """
         self.check_space()
         own = self._own_folder()
         try:
@@ -258,7 +265,10 @@ class Storage:
         return self._own
 
     def check_space(self) -> None:
-        """Raise :class:`StorageFull` when the free space is below the reserve."""
+        """Check that there is free space above the reserve.
+
+        :raises StorageFull: when there is not.
+        """
         if self.free_bytes() < self._min_free_bytes:
             raise StorageFull
 
@@ -397,7 +407,11 @@ def _was_never_locked(folder: Path) -> bool:
 
 
 def read_stored(path: Path) -> StoredFile:
-    """Read a stored file whole. Raises :class:`pacs_receiver.part10.NotPart10` or OSError."""
+    """Read a stored file whole.
+
+    :raises NotPart10: when it is no file of ours.
+    :raises OSError: when it can't be read.
+    """
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         head = file.read(_META_LIMIT)

@@ -30,7 +30,7 @@ def receiver(env: FileAwareEnv) -> ServiceAddress:
 def parse(text: str, ae_title: str) -> ServiceAddress:
     """Parse HOST:PORT.
 
-    :raises ValueError: when it is none, when nobody knows the host, or when the AE title is none (PS3.5 section 6.2).
+    :raises ValueError: when it is none, when nobody knows the host, or when the AE title is none (PS3.5 §6.2).
     """
     host, _, port = text.rpartition(":")
     if not host or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:

@@ -26,7 +26,7 @@ _REQUIRED_OF_STEP = (
 
 
 def new_uid() -> UID:
-    """A UID without a registered root (PS3.5 section B.2)."""
+    """A UID without a registered root (PS3.5 §B.2)."""
     return generate_uid(prefix=None)
 
 

@@ -1,4 +1,4 @@
-"""Images of the simulator: the IODs of CT, MR, MG, DX and multi-frame US (PS3.3 A.3, A.4, A.26, A.27, A.7)."""
+"""Images of the simulator: the IODs of CT, MR, MG, DX and multi-frame US (PS3.3 §A.3, §A.4, §A.26, §A.27, §A.7)."""
 
 from __future__ import annotations
 

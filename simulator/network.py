@@ -88,7 +88,7 @@ class Results:
         self._results: dict[str, Committed] = {}
 
     def take(self, event: Any) -> tuple[int, None]:
-        """Handle an N-EVENT-REPORT (PS3.4 J.3.3)."""
+        """Handle an N-EVENT-REPORT (PS3.4 §J.3.3)."""
         ds = event.event_information
         failed = {
             str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason") or 0)

@@ -286,5 +286,5 @@ class _Visit:
 
 
 def _now() -> datetime.datetime:
-    # A scanner's clock shows local time, and its images carry it (PS3.3 C.12.1.1.8).
+    # A scanner's clock shows local time, and its images carry it (PS3.3 §C.12.1.1.8).
     return datetime.datetime.now().astimezone().replace(tzinfo=None)

@@ -53,7 +53,7 @@ def body_of(request: HttpRequest) -> Any:
     except (ValueError, RecursionError):
         raise bad_request("The body is not JSON.") from None
     if isinstance(content, list) and len(content) == 1:
-        return content[0]  # DICOM JSON of one data set is a list of one (PS3.18 section F.2.1)
+        return content[0]  # DICOM JSON of one data set is a list of one (PS3.18 §F.2.1)
     return content
 
 

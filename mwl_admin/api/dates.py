@@ -1,4 +1,4 @@
-"""Dates and moments in query parameters: as DICOM writes them (PS3.5 section 6.2, VR DA and DT), or ISO 8601."""
+"""Dates and moments in query parameters: as DICOM writes them (PS3.5 §6.2, VR DA and DT), or ISO 8601."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def _ref(name: str) -> dict[str, Any]:
 
 
 def _one_or_list(name: str, example: Any = None) -> dict[str, Any]:
-    """DICOM JSON of one data set is a list of one (PS3.18 section F.2.1)."""
+    """DICOM JSON of one data set is a list of one (PS3.18 §F.2.1)."""
     one_of_a_list = {"type": "array", "items": _ref(name), "minItems": 1, "maxItems": 1}
     content: dict[str, Any] = {"schema": {"anyOf": [_ref(name), one_of_a_list]}}
     return {**content, "example": example} if example else content
@@ -324,7 +324,7 @@ _PARAMETERS: dict[tuple[str, str], dict[str, Any]] = {
     ("search_steps", "offset"): {"schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999, "default": 0}},
 }
 _TAGS = {
-    "DICOMweb": "Search of the worklist by PS3.18 section 14.",
+    "DICOMweb": "Search of the worklist by PS3.18 §14.",
     "Entries": "Orders with their steps, known by accession number.",
     "Patients": "Records of patients, known by patient ID and issuer; merges, changes of ID, orders moved.",
     "Receiver": "What the image receiver asks and tells, signed with the shared secret.",

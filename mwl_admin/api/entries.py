@@ -54,7 +54,7 @@ def shown(orders: QuerySet[RequestedProcedure], seen: Q) -> list[DataSet]:
     """Return entries as DICOM JSON, each with all of its steps that are ``seen``, in the order of ``orders``.
 
     The status of a step that is over is told too, by words of our own: COMPLETED, DISCONTINUED, CANCELLED; and why, as
-    Reason For Cancellation (0074,1238), which DICOM has for a Unified Procedure Step (PS3.3 C.30.1).
+    Reason For Cancellation (0074,1238), which DICOM has for a Unified Procedure Step (PS3.3 §C.30.1).
     """
     pks = list(orders.values_list("pk", flat=True))
     plan = _plan()

@@ -148,7 +148,7 @@ def shown_entry() -> Schema:
 
 
 def data_set() -> Schema:
-    """Return the schema of a data set of DICOM JSON, whichever its attributes are (PS3.18 section F.2)."""
+    """Return the schema of a data set of DICOM JSON, whichever its attributes are (PS3.18 §F.2)."""
     element = {
         "type": "object",
         "properties": {"vr": {"type": "string", "pattern": "^[A-Z]{2}$"}, "Value": {"type": "array"}},

@@ -26,8 +26,8 @@ def insiders_only(view: View) -> View:
         try:
             refuse_unknown(request, ())
             inside = _is_staff(request) or Token(None)(request) is not None
-        except RequestRefused as refused:
-            return errors.response(refused)
+        except RequestRefused as error:
+            return errors.response(error)
         if inside:
             response = view(request, *args, **kwargs)
             response["Cache-Control"] = "no-store"

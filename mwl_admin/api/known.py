@@ -16,7 +16,7 @@ from mwl_admin.entries.problems import Problem
 View = Callable[..., HttpResponse]
 
 PREFIX = "/api/"
-"""DICOMweb has a rule of its own: what is not known is ignored, with a warning (PS3.18 section 8.3.4)."""
+"""DICOMweb has a rule of its own: what is not known is ignored, with a warning (PS3.18 §8.3.4)."""
 
 
 def known_parameters(view: View) -> View:

@@ -1,4 +1,4 @@
-"""Data sets as XML: the Native DICOM Model (PS3.19 section A.1), made of their DICOM JSON."""
+"""Data sets as XML: the Native DICOM Model (PS3.19 §A.1), made of their DICOM JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Query parameters of a search (PS3.18 section 8.3.4) as an identifier, for the same matching as C-FIND."""
+"""Query parameters of a search (PS3.18 §8.3.4) as an identifier, for the same matching as C-FIND."""
 
 from __future__ import annotations
 

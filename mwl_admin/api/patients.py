@@ -33,7 +33,7 @@ PATIENTS = "/api/patients"
 """Where patients are; one is at its patient ID, percent-encoded, and ``issuer`` where that is not the department."""
 MAX_PATIENTS = 500
 _LONG_STRING = 64
-"""Characters of VR LO (PS3.5 section 6.2)."""
+"""Characters of VR LO (PS3.5 §6.2)."""
 _PATIENT = patientschema.PATIENT
 _ONE = f"{PATIENTS}/{{path:patient_id}}"
 _read, _write = Token(Scope.READ), Token(Scope.WRITE)

@@ -30,7 +30,7 @@ DOSE = (
     "EntranceDoseInmGy",
     "ImageAndFluoroscopyAreaDoseProduct",
 )
-"""What PS3.3 C.4.16 tells of a step's radiation, one number each; in the units of the standard."""
+"""What PS3.3 §C.4.16 tells of a step's radiation, one number each; in the units of the standard."""
 EXPOSURE = ("KVP", "ExposureTime", "XRayTubeCurrentInuA", "CTDIvol")
 """What it tells of one exposure or scan."""
 SERIES = ("SeriesInstanceUID", "ProtocolName", "SeriesDescription", "PerformingPhysicianName", "OperatorsName")

@@ -102,7 +102,7 @@ def _dose() -> Schema:
             "CommentsOnRadiationDose": _TEXT,
             "ExposureDoseSequence": _list({**_object(dict.fromkeys(EXPOSURE, number))}),
         },
-        text="In the units of PS3.3 C.4.16; numbers only.",
+        text="In the units of PS3.3 §C.4.16; numbers only.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Search for Modality Scheduled Procedure Steps (PS3.18 section 14.4): C-FIND's matching, answered over HTTP."""
+"""Search for Modality Scheduled Procedure Steps (PS3.18 §14.4): C-FIND's matching, answered over HTTP."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _prepare(asked: Search, client: APIClient, address: str) -> PreparedQuery:
 
 
 def _warnings(asked: Search, *, more: bool) -> Iterable[str]:
-    # The texts of PS3.18 sections 8.3.4.2 and 8.3.4.4, by which user agents know them.
+    # The texts of PS3.18 §8.3.4.2 and §8.3.4.4, by which user agents know them.
     if asked.fuzzy:
         yield "The fuzzymatching parameter is not supported. Only literal matching has been performed."
     if asked.ignored:
@@ -98,7 +98,7 @@ def _warnings(asked: Search, *, more: bool) -> Iterable[str]:
 
 
 def accepted(header: str) -> str:
-    """Return the form to answer in, by the Accept header (PS3.18 section 8.7.5)."""
+    """Return the form to answer in, by the Accept header (PS3.18 §8.7.5)."""
     if not header.strip():
         return FORMS[0]
     best, best_quality = "", 0.0
@@ -131,7 +131,7 @@ def _encoded(found: list[dict[str, Any]], form: str) -> HttpResponse:
         return HttpResponse(nativexml.to_xml(found[0]), content_type=f"{form}; charset=utf-8")
     if form in FORMS[:2]:
         return HttpResponse(json.dumps(found, ensure_ascii=False).encode(), content_type=form)
-    # A document of XML holds one data set (PS3.18 section 8.7.4), so several of them make several parts.
+    # A document of XML holds one data set (PS3.18 §8.7.4), so several of them make several parts.
     inner = nativexml.MEDIA_TYPE if nativexml.MEDIA_TYPE in form else dicomjson.MEDIA_TYPE
     if inner == nativexml.MEDIA_TYPE:
         parts = [nativexml.to_xml(data_set) for data_set in found]

@@ -81,7 +81,7 @@ def _parameters_refused(request: HttpRequest, error: ValidationError) -> HttpRes
     "/dicom-web/modality-scheduled-procedure-steps",
     auth=Token(Scope.READ),
     tags=["DICOMweb"],
-    summary="Search for scheduled procedure steps (PS3.18 section 14)",
+    summary="Search for scheduled procedure steps (PS3.18 §14)",
     operation_id="search_steps",
     openapi_extra={
         "parameters": schema.search_parameters(),

@@ -46,7 +46,8 @@ class Token(HttpBearer):
             raise RequestRefused(HTTPStatus.FORBIDDEN, f"This token may not {self.scope.value}.")
         _refuse_until(BUCKETS.take(client.pk, client.requests_per_minute or settings.API_REQUESTS_PER_MINUTE))
         if client.expires_soon and not client.was_used_today:
-            logger.warning("the token of API client %s is valid until %s", client, client.expires_on)
+            fields = {"client": str(client), "valid_until": client.expires_on}
+            logger.warning("the token of an API client is valid until soon", extra={"fields": fields})
         client.note_use()
         return client
 

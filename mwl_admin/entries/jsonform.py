@@ -18,7 +18,10 @@ _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 
 def entry_from_json(body: Any) -> Entry:
-    """Return the entry that a JSON document tells of; raise :class:`InvalidEntryError` when it is none."""
+    """Return the entry that a JSON document tells of.
+
+    :raises InvalidEntryError: when it is none.
+    """
     reader = _Reader()
     if not isinstance(body, dict):
         raise InvalidEntryError([Problem("", "The entry must be one JSON object.")])

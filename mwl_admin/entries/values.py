@@ -1,7 +1,7 @@
 """What an attribute's value becomes in its column: from the text of a data element, JSON or a table's cell.
 
-Each function raises ``ValueError`` with what is wrong, in words for whoever sent the value; the columns' own rules
-come after that.
+Each function tells what is wrong by a ``ValueError``, in words for whoever sent the value; the columns' own rules come
+after that.
 """
 
 from __future__ import annotations

@@ -54,7 +54,10 @@ class NoticeOutcome:
 
 
 def verify(body: bytes, headers: Mapping[str, str], secret: str, now: datetime.datetime) -> None:
-    """Raise :class:`NoticeRefused` unless the receiver has signed this body, lately."""
+    """Check that the receiver has signed this body, lately.
+
+    :raises NoticeRefused: when it has not.
+    """
     stamp = headers.get("X-Gateway-Timestamp", "")
     given = headers.get("X-Gateway-Signature", "")
     if not re.fullmatch(r"[0-9]{1,12}", stamp) or not given:
@@ -77,7 +80,10 @@ class Notice:
 
 
 def read(body: bytes) -> Notice:
-    """Return what a notice says; raise :class:`InvalidEntryError` when it is none."""
+    """Return what a notice says.
+
+    :raises InvalidEntryError: when it is none.
+    """
     try:
         content = json.loads(body)
     except ValueError:

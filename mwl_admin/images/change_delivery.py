@@ -103,13 +103,14 @@ def _claim() -> OutgoingChange | None:
 def _put_back(change: OutgoingChange, error: CommandError) -> bool:
     """Note that a change was not taken; say whether the next one may go."""
     attempts = change.attempts + 1
+    fields = {"change": str(change.change_id), "because": error.reason}
     if error.status in _NEVER:
-        logger.error("the receiver refuses a change of a patient (%s): %s", change.change_id, error.reason)
+        logger.error("the receiver refuses a change of a patient", extra={"fields": fields})
         _update(change, refused=error.reason[:200], attempts=attempts, claimed_until=None)
         return True
     # Once, until it works again.
     level = logging.DEBUG if change.attempts else logging.WARNING
-    logger.log(level, "the receiver could not be told of a change of a patient: %s", error.reason)
+    logger.log(level, "the receiver could not be told of a change of a patient", extra={"fields": fields})
     pause = datetime.timedelta(seconds=min(2 ** min(attempts, 10), _LONGEST_PAUSE))
     _update(change, attempts=attempts, next_attempt_at=timezone.now() + pause, claimed_until=None)
     return False
@@ -161,7 +162,8 @@ class Deliverer:
                 failing = False
             except (DatabaseError, InterfaceError) as error:
                 level = logging.DEBUG if failing else logging.WARNING
-                logger.log(level, "changes of patients could not be read: %s", type(error).__name__)
+                fields = {"error": type(error).__name__}
+                logger.log(level, "changes of patients could not be read", extra={"fields": fields})
                 failing = True
             finally:
                 connection.close()

@@ -48,10 +48,12 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def send(name: str, body: Mapping[str, Any] | None = None, *, id: str = "", seconds: float = SECONDS) -> dict[str, Any]:  # noqa: A002
-    """Have the receiver carry out a command and return its result; raise :class:`CommandError` when it has not.
+    """Have the receiver carry out a command and return its result.
 
     ``id`` is a UUID that tells a repeat from a new command; one is made when it is empty. ``seconds``: how long the
     receiver may be silent.
+
+    :raises CommandError: when it has not.
     """
     if not settings.PACS_COMMAND_URL:
         raise CommandError("PACS_COMMAND_URL is not set")
@@ -119,7 +121,8 @@ class _Refresher:
             except CommandError as error:
                 # Once, until it works again: the receiver asks by itself.
                 level = logging.DEBUG if self._failed else logging.WARNING
-                logger.log(level, "the receiver could not be told that devices changed: %s", error.reason)
+                fields = {"because": error.reason}
+                logger.log(level, "the receiver could not be told that devices changed", extra={"fields": fields})
                 self._failed = True
             else:
                 self._failed = False

@@ -14,7 +14,10 @@ from mwl_admin.models import UsedNonce
 
 
 def check(request: HttpRequest, body: bytes = b"") -> None:
-    """Raise :class:`Unsigned` unless the receiver has signed this very request, lately, and it was not taken before."""
+    """Check that the receiver has signed this very request, lately, and that it was not taken before.
+
+    :raises Unsigned: when it has not, or was.
+    """
     method = request.META["REQUEST_METHOD"]  # HEAD is answered as GET is, and signed as what it is
     _use(verify(settings.PACS_NOTIFY_SECRET, method, request.get_full_path(), request.headers, body))
 

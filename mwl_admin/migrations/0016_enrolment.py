@@ -40,7 +40,7 @@ def _seen(apps: Any, since: datetime.datetime) -> Seen:
         *echoed.values_list("ae_title", "last_seen_at", "address"),
         *((title, moment, None) for title, moment in reported.annotate(Max("created_at"))),
     ]:
-        # Callers named themselves with spaces around, which mean nothing (PS3.5 section 6.2).
+        # Callers named themselves with spaces around, which mean nothing (PS3.5 §6.2).
         title = name.strip(" ")
         latest, at = seen.get(title, (moment, address))
         newer = (moment, address or at) if moment >= latest else (latest, at or address)

@@ -1,4 +1,4 @@
-"""The worklist's data model: DICOM's model of the real world (PS3.3 section 7), as far as a worklist needs it.
+"""The worklist's data model: DICOM's model of the real world (PS3.3 §7), as far as a worklist needs it.
 
 Columns that hold a DICOM attribute are named after its keyword, in snake case.
 """

@@ -1,4 +1,4 @@
-"""Coded entries (PS3.3 section 8): a value, the scheme that defines it, and its meaning for people."""
+"""Coded entries (PS3.3 §8): a value, the scheme that defines it, and its meaning for people."""
 
 from django.core.exceptions import ValidationError
 from django.db import models

@@ -1,7 +1,7 @@
 """Identifiers that are made when left empty.
 
-Requested procedure ID, scheduled procedure step ID and accession number are three different things (PS3.3 section
-7.3.1), so they never look alike: each has its own letter and its own counter.
+Requested procedure ID, scheduled procedure step ID and accession number are three different things (PS3.3
+§7.3.1), so they never look alike: each has its own letter and its own counter.
 """
 
 import uuid
@@ -19,7 +19,7 @@ CHUNK = 500
 
 
 def study_instance_uid() -> str:
-    """A UID without a registered root: 2.25. and a random UUID as one decimal number (PS3.5 section B.2)."""
+    """A UID without a registered root: 2.25. and a random UUID as one decimal number (PS3.5 §B.2)."""
     return f"2.25.{uuid.uuid4().int}"
 
 

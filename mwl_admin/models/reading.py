@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from mwl_admin.models.patient import Patient
 
 SEPARATOR = "\n"
-"""Between patient IDs; a patient ID holds no control character (PS3.5 section 6.2, LO)."""
+"""Between patient IDs; a patient ID holds no control character (PS3.5 §6.2, LO)."""
 
 
 class PatientRead(models.Model):

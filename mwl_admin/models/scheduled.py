@@ -204,14 +204,20 @@ class ScheduledProcedureStep(EditedModel):
         return str(self.status_reason) if self.status in ended else ""
 
     def transition(self, target: StepStatus) -> None:
-        """Change the status, or raise :class:`TransitionError` when that is not lawful (any more)."""
+        """Change the status.
+
+        :raises TransitionError: when that is not lawful (any more).
+        """
         moved = type(self).objects.filter(pk=self.pk).transition(target)
         self._reread_status()
         if not moved:
             raise unlawful(self.status, target)
 
     def undo(self) -> None:
-        """Take back the last change of status; raise :class:`TransitionError` when there is none."""
+        """Take back the last change of status.
+
+        :raises TransitionError: when there is none.
+        """
         undone = type(self).objects.filter(pk=self.pk).undo()
         self._reread_status()
         if not undone:

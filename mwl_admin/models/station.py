@@ -16,7 +16,7 @@ from mwl_admin.models.status import OPEN
 
 
 class ResponseCharacterSet(models.TextChoices):
-    """Values of Specific Character Set (0008,0005) that a response can be sent in (PS3.3 section C.12.1.1.2)."""
+    """Values of Specific Character Set (0008,0005) that a response can be sent in (PS3.3 §C.12.1.1.2)."""
 
     UTF_8 = "ISO_IR 192", _("Unicode (UTF-8)")
     ASCII = "ISO_IR 6", _("ASCII only")
@@ -59,7 +59,7 @@ class DeviceKind(models.TextChoices):
 
 
 DEFAULT_PORT = 104
-"""Where DICOM is answered when nobody says otherwise (PS3.8 section 9.1.1)."""
+"""Where DICOM is answered when nobody says otherwise (PS3.8 §9.1.1)."""
 
 
 class StationQuerySet(models.QuerySet["Station"]):

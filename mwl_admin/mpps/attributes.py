@@ -35,7 +35,7 @@ def _rows(create: int, keywords: str, *, settable: bool, final: int = 0) -> Iter
 
 
 TABLE: tuple[MppsAttribute, ...] = (
-    # Performed Procedure Step Relationship (PS3.3 C.4.13)
+    # Performed Procedure Step Relationship (PS3.3 §C.4.13)
     *_rows(1, "ScheduledStepAttributesSequence", settable=False),
     *_rows(
         2,
@@ -48,7 +48,7 @@ TABLE: tuple[MppsAttribute, ...] = (
         " IssuerOfAdmissionIDSequence ServiceEpisodeID IssuerOfServiceEpisodeIDSequence ServiceEpisodeDescription",
         settable=False,
     ),
-    # Performed Procedure Step Information (PS3.3 C.4.14)
+    # Performed Procedure Step Information (PS3.3 §C.4.14)
     *_rows(
         1,
         "PerformedProcedureStepID PerformedStationAETitle PerformedProcedureStepStartDate"
@@ -65,12 +65,12 @@ TABLE: tuple[MppsAttribute, ...] = (
     ),
     *_rows(2, "PerformedProcedureStepEndDate PerformedProcedureStepEndTime", settable=True, final=1),
     *_rows(3, "CommentsOnThePerformedProcedureStep", settable=True),
-    # Image Acquisition Results (PS3.3 C.4.15). The series are type 1 in the end; devices that made none leave them
+    # Image Acquisition Results (PS3.3 §C.4.15). The series are type 1 in the end; devices that made none leave them
     # empty or out, and nothing is lost by taking that.
     *_rows(1, "Modality", settable=False),
     *_rows(2, "StudyID", settable=False),
     *_rows(2, "PerformedProtocolCodeSequence PerformedSeriesSequence", settable=True),
-    # Radiation Dose (PS3.3 C.4.16)
+    # Radiation Dose (PS3.3 §C.4.16)
     *_rows(
         3,
         "AnatomicStructureSpaceOrRegionSequence TotalTimeOfFluoroscopy TotalNumberOfExposures DistanceSourceToDetector"
@@ -78,7 +78,7 @@ TABLE: tuple[MppsAttribute, ...] = (
         " CommentsOnRadiationDose ExposureDoseSequence",
         settable=True,
     ),
-    # Billing and Material Management Code (PS3.3 C.4.17)
+    # Billing and Material Management Code (PS3.3 §C.4.17)
     *_rows(3, "BillingProcedureStepSequence FilmConsumptionSequence BillingSuppliesAndDevicesSequence", settable=True),
 )
 """The attributes of the data set itself; what is not listed may be given and set by agreement of both sides."""

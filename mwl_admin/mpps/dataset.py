@@ -30,11 +30,13 @@ _UTF_8 = CharacterSet(("ISO_IR 192",))
 
 
 def read(data: bytes, transfer_syntax: str) -> DataSet:
-    """Read an encoded data set; raise :class:`mwl_admin.worklist.errors.IdentifierError` when it is none.
+    """Read an encoded data set.
 
     How deep it may nest is the listener's to say, which has walked it.
 
     Specific Character Set is left out: DICOM JSON is UTF-8.
+
+    :raises IdentifierError: when it is none.
     """
     return _to_json(parse(data, transfer_syntax, max_keys=MAX_ELEMENTS, max_nesting=HIGHEST_NESTING))
 
@@ -63,7 +65,7 @@ def _said(element: dict[str, Any]) -> Any:
 
 
 def _moment(value: Any) -> str:
-    """Return a time with all its parts: `1200`, `120000` and `120000.000` are one (PS3.5 section 6.2, VR TM)."""
+    """Return a time with all its parts: `1200`, `120000` and `120000.000` are one (PS3.5 §6.2, VR TM)."""
     whole, _, fraction = str(value).strip(" ").replace(":", "").partition(".")
     return f"{whole:0<6}.{fraction:0<6}" if whole.isdigit() else str(value)
 
@@ -117,7 +119,7 @@ def _encoded_element(tag: int, element: dict[str, Any], syntax: Syntax) -> bytes
     vr = element["vr"]
     value = _value(vr, element, syntax)
     if len(value) > 0xFFFE and len(syntax.header(0, vr, 0)) == 8 and not syntax.implicit:
-        vr = "UN"  # too long for its own VR's length field (PS3.5 6.2.2)
+        vr = "UN"  # too long for its own VR's length field (PS3.5 §6.2.2)
     return syntax.header(tag, vr, len(value)) + value
 
 

@@ -1,6 +1,7 @@
-"""N-CREATE, N-SET and N-GET of performed procedure steps (PS3.4 F.7.2, F.8.2), each in one transaction.
+"""N-CREATE, N-SET and N-GET of performed procedure steps (PS3.4 §F.7.2, §F.8.2), each in one transaction.
 
-When one of these returns, what it did is committed. All raise :class:`mwl_admin.mpps.errors.MPPSError`.
+When one of these returns, what it did is committed. What is refused is a
+:class:`mwl_admin.mpps.errors.MPPSError`.
 """
 
 from __future__ import annotations
@@ -219,7 +220,7 @@ def _values(ds: DataSet, tag: int) -> list[object]:
 
 
 def _require_studies(ds: DataSet) -> None:
-    """Each scheduled step that is referred to names its study (PS3.3 C.4.13)."""
+    """Each scheduled step that is referred to names its study (PS3.3 §C.4.13)."""
     name = f"{STUDY_INSTANCE_UID:08X}"
     steps = report.items(ds, "ScheduledStepAttributesSequence")
     if any(name not in item for item in steps):

@@ -95,7 +95,7 @@ def codes(ds: DataSet, keyword: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A performed series (PS3.3 C.4.15). ``instances``: images and other composite instances."""
+    """A performed series (PS3.3 §C.4.15). ``instances``: images and other composite instances."""
 
     series_instance_uid: str
     protocol: str
@@ -130,7 +130,7 @@ def protocol(ds: DataSet) -> str:
 
 
 def dose(ds: DataSet) -> Iterator[tuple[str, str]]:
-    """Yield what was reported of the radiation dose, as name and value with its unit (PS3.3 C.4.16)."""
+    """Yield what was reported of the radiation dose, as name and value with its unit (PS3.3 §C.4.16)."""
     for keyword, name, unit in _DOSE:
         value = text(ds, keyword).replace("\\", " × ")
         if value:

@@ -67,7 +67,8 @@ class Cleaner:
             try:
                 deleted = prune(timezone.now())
             except (DatabaseError, InterfaceError) as error:
-                logger.warning("old records could not be deleted: %s", type(error).__name__)
+                fields = {"error": type(error).__name__}
+                logger.warning("old records could not be deleted", extra={"fields": fields})
             else:
                 if any(deleted.values()):
                     logger.info("old records deleted", extra={"fields": deleted})

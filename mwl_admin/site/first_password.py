@@ -65,7 +65,8 @@ def _forget() -> None:
     try:
         path().unlink(missing_ok=True)
     except OSError as error:
-        logger.warning("%s can't be removed (%s); its password is no longer valid.", path(), error.strerror)
+        fields = {"path": str(path()), "because": error.strerror}
+        logger.warning("the first password's file can't be removed; it is no longer valid", extra={"fields": fields})
 
 
 class OwnPasswordValidator(MinimumLengthValidator):

@@ -20,6 +20,6 @@ def health(request: HttpRequest) -> JsonResponse:
             cursor.execute("SELECT 1 FROM mwl_admin_sequence LIMIT 1")
             cursor.fetchone()
     except DatabaseError:
-        logger.exception("The worklist database does not answer")
+        logger.exception("the worklist database does not answer")
         return JsonResponse({"status": "error", "database": "unavailable"}, status=503)
     return JsonResponse({"status": "ok", "database": "ok"})

@@ -59,7 +59,10 @@ class FileEntry:
 
 
 def entry_of(ds: Identifier) -> FileEntry:
-    """Return the entry that a data set tells of; raise :class:`FileError` when it tells of none."""
+    """Return the entry that a data set tells of.
+
+    :raises FileError: when it tells of none.
+    """
     entry = FileEntry()
     reader = _Reader(entry)
     entry.values = reader.data_set(ds, ATTRIBUTES, "")
@@ -175,7 +178,7 @@ class _Reader:
 
 
 def _uid(*parts: str) -> str:
-    """Return the UID that stands for what a file has instead of one (PS3.5 section B.2)."""
+    """Return the UID that stands for what a file has instead of one (PS3.5 §B.2)."""
     return f"2.25.{uuid.uuid5(_UIDS, chr(0).join(parts)).int}"
 
 

@@ -159,7 +159,7 @@ def _everything() -> Identifier:
 
 
 def _part10_header() -> bytes:
-    """The preamble and File Meta Information (PS3.10 section 7.1)."""
+    """The preamble and File Meta Information (PS3.10 §7.1)."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(MODALITY_WORKLIST)
     meta.MediaStorageSOPInstanceUID = UID(_INSTANCE)

@@ -10,7 +10,7 @@ import struct
 from mwl_admin.worklist.identifier import Identifier
 
 _GROUP = 0x4009
-"""Above all groups of the worklist's attributes: a data set is sorted by tag (PS3.5 section 7.1)."""
+"""Above all groups of the worklist's attributes: a data set is sorted by tag (PS3.5 §7.1)."""
 _CREATOR = "GATEWAY WORKLIST"
 _RESERVED, _ANY_STATION = 0x0010, 0x1001
 

@@ -17,7 +17,7 @@ from mwl_admin.worklist import values
 
 
 class Matching(Enum):
-    """How a key is matched (PS3.4 C.2.2.2); the value is how the conformance statement calls it."""
+    """How a key is matched (PS3.4 §C.2.2.2); the value is how the conformance statement calls it."""
 
     NONE = "–"
     TEXT = "single value, wild card"

@@ -1,4 +1,4 @@
-"""Text to bytes and back in every character set that DICOM defines (PS3.3 C.12.1.1.2, PS3.5 section 6.1).
+"""Text to bytes and back in every character set that DICOM defines (PS3.3 §C.12.1.1.2, PS3.5 §6.1).
 
 The codecs and the code extensions are pydicom's. What it leaves to its caller is decided here: what a set cannot carry
 becomes a visible `?`, the default repertoire is ASCII and no more, and nothing that a peer sends raises.
@@ -32,7 +32,7 @@ _REPLACEMENT = "?"
 class CharacterSet:
     """The character sets that one data set is written in: the values of Specific Character Set (0008,0005).
 
-    ``terms`` are defined terms of PS3.3 C.12.1.1.2; the first may be empty. A term that is not known counts as the
+    ``terms`` are defined terms of PS3.3 §C.12.1.1.2; the first may be empty. A term that is not known counts as the
     default repertoire, and ``known`` is then false.
     """
 
@@ -53,7 +53,7 @@ class CharacterSet:
         return _encode(text, self._encodings)
 
     def encode_name(self, text: str) -> bytes:
-        """Encode a value of PN: each component by itself, since `^` and `=` end a code extension (PS3.5 6.1.2.5.3)."""
+        """Encode a value of PN: each component by itself, since `^` and `=` end a code extension (PS3.5 §6.1.2.5.3)."""
         if text.isascii():
             return text.encode(_ASCII)
         return b"=".join(b"^".join(self.encode(part) for part in group.split("^")) for group in text.split("="))
@@ -132,7 +132,7 @@ def _encode(text: str, encodings: tuple[str, ...]) -> bytes:
 
 
 def _encode_parts(text: str, encodings: tuple[str, ...]) -> bytes:
-    """Encode text that needs several sets, each part in the set that carries the longest part (PS3.5 6.1.2.5)."""
+    """Encode text that needs several sets, each part in the set that carries the longest part (PS3.5 §6.1.2.5)."""
     if len(encodings) == 1:
         # JIS X 0201: its two halves are G0 and G1, and one value may hold both without an escape.
         return b"".join(_encoded(sign, encodings[0]) or b"" for sign in text)
@@ -169,7 +169,7 @@ def _escape(encoding: str, encoded: bytes) -> bytes:
 
 
 def _end(encoding: str, encodings: tuple[str, ...]) -> bytes:
-    """Return what makes ASCII the G0 set again, where the value left it (PS3.5 6.1.2.5.3)."""
+    """Return what makes ASCII the G0 set again, where the value left it (PS3.5 §6.1.2.5.3)."""
     if encoding not in codecs.need_tail_escape_sequence_encodings:
         return b""
     first = encodings[0]

@@ -58,7 +58,7 @@ class Directory:
         )
 
     def find(self, ae_title: str) -> StationEntry | None:
-        """Return the station with this AE title; leading and trailing spaces mean nothing (PS3.5 6.2)."""
+        """Return the station with this AE title; leading and trailing spaces mean nothing (PS3.5 §6.2)."""
         return self._by_title.get(ae_title.strip(" "))
 
     def by_ids(self, ids: str) -> Sequence[StationEntry]:

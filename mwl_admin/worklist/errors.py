@@ -25,7 +25,7 @@ class NestingError(IdentifierError):
 
 
 class MatchingKeyError(QueryError):
-    """The identifier is a data set, but a key's value breaks the rules of its VR or of matching (PS3.4 C.2.2.2)."""
+    """The identifier is a data set, but a key's value breaks the rules of its VR or of matching (PS3.4 §C.2.2.2)."""
 
 
 class TooManyMatchesError(QueryError):

@@ -1,4 +1,4 @@
-"""The identifier of a C-FIND request: from bytes to the keys that were asked for (PS3.4 C.2.2.1, PS3.5 section 7).
+"""The identifier of a C-FIND request: from bytes to the keys that were asked for (PS3.4 §C.2.2.1, PS3.5 §7).
 
 The walk is that of all readers (:mod:`dicom_encoding.walk`); here each fault is told apart, since the modality's
 engineer reads its name.
@@ -73,7 +73,7 @@ class Identifier:
         return text.strip(_PADDING)
 
     def first_item(self, tag: int) -> Identifier | None:
-        """Return the first item of a sequence: one item is all that a query's sequence has (PS3.4 C.2.2.2.6)."""
+        """Return the first item of a sequence: one item is all that a query's sequence has (PS3.4 §C.2.2.2.6)."""
         key = self.keys.get(tag)
         return key.items[0] if key is not None and key.items else None
 
@@ -86,8 +86,10 @@ def parse(
     max_inflated: int = MAX_INFLATED,
     max_nesting: int = MAX_NESTING,
 ) -> Identifier:
-    """Read an identifier. Raises :class:`IdentifierError` when it is none, or longer than ``max_inflated`` bytes, and
-    :class:`NestingError` when its sequences nest deeper than ``max_nesting``.
+    """Read an identifier.
+
+    :raises IdentifierError: when it is none, or longer than ``max_inflated`` bytes.
+    :raises NestingError: when its sequences nest deeper than ``max_nesting``.
     """
     syntax = SYNTAXES.get(transfer_syntax)
     if syntax is None:

@@ -1,4 +1,4 @@
-"""The values of keys: what a text in an identifier asks for, by matching type (PS3.4 C.2.2.2)."""
+"""The values of keys: what a text in an identifier asks for, by matching type (PS3.4 §C.2.2.2)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Span(Generic[T]):
 
 
 def is_universal(value: str) -> bool:
-    """Whether a value matches everything: it is empty, or `*` (PS3.4 C.2.2.2.3 and C.2.2.2.4)."""
+    """Whether a value matches everything: it is empty, or `*` (PS3.4 §C.2.2.2.3 and §C.2.2.2.4)."""
     return not value.strip("*")
 
 
@@ -57,7 +57,7 @@ def texts(text: str, *, multiple: bool = True, capitals: bool = False) -> tuple[
 
 
 def uids(text: str) -> tuple[str, ...]:
-    """Return the UIDs of a list of UID (PS3.4 C.2.2.2.2)."""
+    """Return the UIDs of a list of UID (PS3.4 §C.2.2.2.2)."""
     found = texts(text)
     if not all(re.fullmatch(r"[0-9.]{1,64}", uid) for uid in found):
         raise BadValueError("is not a list of UIDs")
@@ -103,7 +103,7 @@ def _spans(text: str, parse: Callable[[str], tuple[T, T]], wrong: str) -> tuple[
 
 
 def _date(text: str) -> tuple[datetime.date, datetime.date]:
-    # The dotted form is ACR-NEMA's, still to be understood (PS3.5 section 6.2, DA).
+    # The dotted form is ACR-NEMA's, still to be understood (PS3.5 §6.2, DA).
     if not re.fullmatch(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}", text):
         raise ValueError
     date = datetime.datetime.strptime(text.replace(".", ""), "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
@@ -131,7 +131,7 @@ def _time(text: str) -> tuple[datetime.time, datetime.time]:
 
 
 def offset(text: str) -> datetime.timedelta | None:
-    """Return what Timezone Offset From UTC (0008,0201) says, or None when it is empty (PS3.3 C.12.1.1.8)."""
+    """Return what Timezone Offset From UTC (0008,0201) says, or None when it is empty (PS3.3 §C.12.1.1.8)."""
     text = text.strip("\0 ")
     if not text:
         return None

@@ -22,7 +22,7 @@ else:
 @CharField.register_lookup
 @TextField.register_lookup
 class Wildcard(_Lookup):
-    """`*` stands for any characters and `?` for one; all others are literal (PS3.4 C.2.2.2.4).
+    """`*` stands for any characters and `?` for one; all others are literal (PS3.4 §C.2.2.2.4).
 
     Both translations are case-sensitive, and both let the planner use an index up to the first wild card.
     """

@@ -73,7 +73,10 @@ class PreparedQuery:
         return select(self.conditions, self.plan.columns)
 
     def run(self) -> Generator[Match, None, None]:
-        """Yield the matches by start; raise :class:`TooManyMatchesError` before the first one, when so set."""
+        """Yield the matches by start.
+
+        :raises TooManyMatchesError: before the first one, when so set.
+        """
         rows = self.rows()
         if self.refuse_above and rows[self.maximum : self.maximum + 1].exists():
             raise TooManyMatchesError(f"More than {self.maximum} entries match: ask for less")
@@ -132,10 +135,12 @@ def prepare(
     directory: Directory | None = None,
     now: datetime.datetime | None = None,
 ) -> PreparedQuery:
-    """Make a query of an identifier; raise :class:`~mwl_admin.worklist.errors.QueryError` when that is impossible.
+    """Make a query of an identifier.
 
     ``address`` is where the caller calls from; empty where it does not matter. ``now`` is the department's wall clock
     without zone; it and the directory are read when not given.
+
+    :raises QueryError: when that is impossible.
     """
     zone = ZoneInfo(settings.TIME_ZONE)
     now = now or datetime.datetime.now(zone).replace(tzinfo=None)

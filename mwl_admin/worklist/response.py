@@ -1,7 +1,7 @@
 """From a row to the identifier of a pending response: compiled once per query, then only bytes are put together.
 
 No data set is built per row: the identifier that a query asks for has the same elements each time, so that headers,
-empty elements and unsupported keys are made once (PS3.4 C.4.1.1.3.2, PS3.5 section 7).
+empty elements and unsupported keys are made once (PS3.4 §C.4.1.1.3.2, PS3.5 §7).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Row = Sequence[Any]
 Part = Callable[[Row], bytes]
 
 _TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-"""VRs that Specific Character Set governs (PS3.5 section 6.1.2.2)."""
+"""VRs that Specific Character Set governs (PS3.5 §6.1.2.2)."""
 _WHOLE_VRS = frozenset({"LT", "ST", "UT"})
 """VRs in which a backslash is text."""
 _SHORT_LIMIT = 0xFFFE
@@ -88,7 +88,7 @@ class _Compiler:
         place = _Columns(self)
         requested: Iterable[Key] = key.items[0] if key is not None and key.items else ()
         if key is not None and not list(requested):
-            # An empty sequence, or one empty item, asks for all of the step (PS3.4 C.2.2.2.6).
+            # An empty sequence, or one empty item, asks for all of the step (PS3.4 §C.2.2.2.6).
             place.explicit = False
             requested = _all(attribute.children)
         content = self.joined(self.data_set(requested, attribute.children, place))
@@ -275,7 +275,7 @@ def compile_plan(
 
 
 def _charset_element(charset: CharacterSet, syntax: Syntax) -> bytes:
-    # Never of zero length (PS3.4 C.2.2.2): the default repertoire is told by leaving it out.
+    # Never of zero length (PS3.4 §C.2.2.2): the default repertoire is told by leaving it out.
     value = charset.value.encode("ascii")
     value += b" " * (len(value) % 2)
     return syntax.header(SPECIFIC_CHARACTER_SET, "CS", len(value)) + value if value else b""

@@ -1,4 +1,4 @@
-"""Scheduled start date and time: two attributes, one moment (PS3.4 K.6.1.2.2), in the department's time or another."""
+"""Scheduled start date and time: two attributes, one moment (PS3.4 §K.6.1.2.2), in the department's time or another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values of attributes: from a row's columns to the text that a data element holds (PS3.5 section 6.2).
+"""The values of attributes: from a row's columns to the text that a data element holds (PS3.5 §6.2).
 
 Each function takes the query's :class:`ResponseContext` and the columns that the attributes' table names for it.
 Several values are separated by backslashes; no value is the empty text.

@@ -62,7 +62,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, Any
 @pytest.mark.timeout(300)
 def test_each_line_of_each_process_is_an_object(log: list[dict[str, Any]]) -> None:
     loggers = {line["logger"].partition(".")[0] for line in log}
-    assert loggers >= {"embedded", "supervisor", "gunicorn", "mwl_admin", "dicom_listener", "pacs_receiver"}
+    assert loggers >= {"__main__", "supervisor", "gunicorn", "mwl_admin", "dicom_listener", "pacs_receiver"}
 
 
 @pytest.mark.requires_component("dcmtk")

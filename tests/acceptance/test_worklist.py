@@ -73,7 +73,7 @@ def test_an_entry_is_found_by_a_key_and_not_when_the_key_differs(
 
 
 def test_all_keys_together_find_one_entry_and_one_that_differs_hides_it(entries: Processes) -> None:
-    # the first of each key: a range of dates beside a range of times would be one span (PS3.4 K.6.1.2.2)
+    # the first of each key: a range of dates beside a range of times would be one span (PS3.4 §K.6.1.2.2)
     every = {key: right for key, right, _ in reversed(MATCHING)}
     assert query(entries, **every) == ["A-5001"]
     for key, _, wrong in MATCHING:

@@ -1,4 +1,4 @@
-"""Search for Modality Scheduled Procedure Steps (PS3.18 section 14)."""
+"""Search for Modality Scheduled Procedure Steps (PS3.18 §14)."""
 
 from __future__ import annotations
 

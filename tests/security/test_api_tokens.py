@@ -281,8 +281,8 @@ def test_staff_are_told_before_a_token_ends(
     with caplog.at_level(logging.WARNING):
         scanner.get(WORKLIST)
         scanner.get(WORKLIST)
-    assert [record.message for record in caplog.records if "valid until" in record.message] != []
-    assert caplog.text.count("valid until") == 1
+    assert "valid_until=" in caplog.text
+    assert caplog.text.count("valid_until=") == 1
     call_command("api_token", "list")
     assert "EXPIRES SOON" in capsys.readouterr().out
     admin = Client()

@@ -1,4 +1,4 @@
-"""A second worklist matcher, in memory, written from the text of PS3.4 C.2.2.2 and K.6.1.2.2 and nothing else.
+"""A second worklist matcher, in memory, written from the text of PS3.4 §C.2.2.2 and §K.6.1.2.2 and nothing else.
 
 It shares no code with the product. Slow and plain on purpose: what it says is what the standard, and design section 5
 where the standard leaves a choice, say.

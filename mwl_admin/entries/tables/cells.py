@@ -1,4 +1,7 @@
-"""What people and programs write into cells, as values of attributes. Each raises ``ValueError`` in plain words."""
+"""What people and programs write into cells, as values of attributes.
+
+What is wrong is told by a ``ValueError`` in plain words.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,10 @@ class Table:
 
 
 def read(data: bytes) -> Table:
-    """Read a table from a file's content, of either kind; raise :class:`TableError` when that can't be done."""
+    """Read a table from a file's content, of either kind.
+
+    :raises TableError: when that can't be done.
+    """
     limits = TableLimits.current()
     refuse_large_file(len(data), limits)
     if data.startswith(b"PK"):

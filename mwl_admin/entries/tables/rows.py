@@ -82,7 +82,10 @@ def import_table(
 
 
 def check(table: Table) -> list[Heading]:
-    """Return the columns of a table; raise :class:`TableError` when they can't be understood, or nothing is in them."""
+    """Return the columns of a table.
+
+    :raises TableError: when they can't be understood, or nothing is in them.
+    """
     headings = _headings(table.headings)
     if not table.rows:
         raise TableError(gettext("The file has headings, but no rows below them."))

@@ -71,7 +71,10 @@ class _Counts:
 
 
 def read(data: bytes, limits: TableLimits) -> Iterator[tuple[int, Sequence[Any]]]:
-    """Yield number and cells of each row of the first sheet; raise :class:`TableError` when there is too much."""
+    """Yield number and cells of each row of the first sheet.
+
+    :raises TableError: when there is too much.
+    """
     try:
         reach = _inspect(data, limits)
         workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)

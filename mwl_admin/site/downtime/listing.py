@@ -51,7 +51,9 @@ def _day(date: datetime.date) -> Day:
 def write(folder: Path, now: datetime.datetime | None = None) -> Path:
     """Write the file of today, with the next day's list behind it, and remove those that are too old.
 
-    For the owner alone, and whole at any time: who opens it finds the last one or this one. Raises OSError.
+    For the owner alone, and whole at any time: who opens it finds the last one or this one.
+
+    :raises OSError: when it can't be written.
     """
     now = now or timezone.now()
     today = timezone.localtime(now).date()
@@ -104,7 +106,8 @@ class Lister:
                 failing = False
             except (OSError, DatabaseError, InterfaceError) as error:
                 level = logging.DEBUG if failing else logging.ERROR
-                logger.log(level, "the list for a downtime could not be written: %s", type(error).__name__)
+                fields = {"error": type(error).__name__}
+                logger.log(level, "the list for a downtime could not be written", extra={"fields": fields})
                 failing = True
             finally:
                 connection.close()

@@ -67,18 +67,18 @@ def done_in_downtime(request: HttpRequest, pk: int) -> HttpResponse:
         ScheduledProcedureStep.objects.select_related("requested_procedure__patient", "downtime_record"), pk=pk
     )
     form = TimesForm(request.POST if request.method == "POST" else None, initial=_initial(step))
-    error = entering.refusal(step)
-    if request.method == "POST" and not error and form.is_valid():
+    refusal = entering.refusal(step)
+    if request.method == "POST" and not refusal and form.is_valid():
         try:
             entering.enter(step, form.cleaned_data["start"], form.cleaned_data["end"], request.user)
-        except TransitionError as problem:
-            error = str(problem)
+        except TransitionError as error:
+            refusal = str(error)
         else:
             note_change(request, step, _("Done in a downtime: its times were entered."))
             messages.success(request, f"{step.requested_procedure.patient.display_name}: {step.get_status_display()}")
             return redirect(f"{reverse('today')}?day={step.scheduled_date.isoformat()}")
     reading.note_all(request, "done in a downtime", [reading.identifier(step)], again=True)
-    context = {"form": form, "step": step, "error": error}
+    context = {"form": form, "step": step, "error": refusal}
     return render(request, "done_in_downtime.html", context, title=_("Done in a downtime"))
 
 

@@ -152,20 +152,20 @@ def change_status(request: HttpRequest, pk: int, target: str) -> HttpResponse:
     """Move a step to a status, or take the last change back (``undo``), and show the list again."""
     step = get_object_or_404(ScheduledProcedureStep.objects.select_related("requested_procedure__patient"), pk=pk)
     reason = request.POST.get("reason", "").strip()
-    error = ""
+    refusal = ""
     if reason:
         try:
             step._meta.get_field("status_reason").clean(reason, step)
-        except ValidationError as problem:
-            error = " ".join(problem.messages)
+        except ValidationError as error:
+            refusal = " ".join(error.messages)
     try:
-        if not error:
+        if not refusal:
             _change(request, step, target, reason)
-    except TransitionError as problem:
-        error = str(problem)
-    undo = reverse("change_status", args=[step.pk, "undo"]) if not error and step.previous_status else ""
-    text = f"{step.requested_procedure.patient.display_name}: {error or step.get_status_display()}"
-    return list_again(request, {"error": error, "text": text, "undo": undo})
+    except TransitionError as error:
+        refusal = str(error)
+    undo = reverse("change_status", args=[step.pk, "undo"]) if not refusal and step.previous_status else ""
+    text = f"{step.requested_procedure.patient.display_name}: {refusal or step.get_status_display()}"
+    return list_again(request, {"error": refusal, "text": text, "undo": undo})
 
 
 def _change(request: HttpRequest, step: ScheduledProcedureStep, target: str, reason: str) -> None:
