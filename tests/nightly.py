@@ -50,6 +50,12 @@ PARTS = (
         {"CI": "true"},
     ),
     Part(
+        "encoding",
+        "5,000 data sets of each kind, legal and damaged, through all that read them: they agree",
+        ("tests/dicom_encoding/test_agreement.py",),
+        {"AGREEMENT_EXAMPLES": "5000"},
+    ),
+    Part(
         "fuzzing",
         "20 minutes of mutated PDUs, commands and identifiers: no crash, no hang, others served",
         ("tests/dicom_listener/test_fuzz.py",),
