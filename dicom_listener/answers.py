@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dicom_listener.dimse import KEYWORDS, NO_DATA_SET, RESPONSE, Command, Status, Tag, encode
+from dicom_encoding.statuses import Status
+from dicom_listener.dimse import KEYWORDS, NO_DATA_SET, RESPONSE, Command, Tag, encode
 from dicom_listener.pdu import COMMAND, p_data
 
 if TYPE_CHECKING:

@@ -10,6 +10,8 @@ from enum import IntEnum
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from dicom_encoding.statuses import Status
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -40,21 +42,6 @@ class CommandField(IntEnum):
     N_CREATE_RQ = 0x0140
     N_DELETE_RQ = 0x0150
     C_CANCEL_RQ = 0x0FFF
-
-
-class Status(IntEnum):
-    """Statuses that the listener itself gives (PS3.7 Annex C, PS3.4 §C.4.1.1.4)."""
-
-    SUCCESS = 0x0000
-    PROCESSING_FAILURE = 0x0110
-    UNRECOGNIZED_OPERATION = 0x0211
-    RESOURCE_LIMITATION = 0x0213
-    OUT_OF_RESOURCES = 0xA700
-    CANNOT_UNDERSTAND = 0xC000
-    UNABLE_TO_PROCESS = 0xC001
-    CANCEL = 0xFE00
-    PENDING = 0xFF00
-    PENDING_WARNING = 0xFF01
 
 
 class Tag(IntEnum):

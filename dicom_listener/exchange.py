@@ -8,11 +8,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from dicom_encoding.faults import MalformedDataSet, NestedTooDeep
+from dicom_encoding.statuses import Status
 from dicom_encoding.syntaxes import DEFLATED
 from dicom_encoding.walk import check_nesting
 from dicom_listener import dimse, metrics
 from dicom_listener.answers import Answers, encode_response
-from dicom_listener.dimse import CommandField, Status
+from dicom_listener.dimse import CommandField
 from dicom_listener.pdu import COMMAND, Ending, p_data
 from dicom_listener.service import Collected, PeerEnding, Refused, Request, Response
 from gateway_settings.log import log_failure

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from django.db import close_old_connections
 
 from dicom_encoding.faults import NestedTooDeep
+from dicom_encoding.statuses import Status
 from dicom_listener.service import Response
 from mwl_admin.worklist.errors import NestingError, QueryError
 from mwl_admin.worklist.identifier import Identifier, parse
@@ -42,7 +43,7 @@ def find(
         yield from _answer(policy, taken, association, request)
     except GeneratorExit:
         if request.cancelled:
-            taken.status = statuses.CANCELLED
+            taken.status = Status.CANCEL
         else:
             taken.error_comment = "The peer left before the list was complete"
         raise
@@ -72,15 +73,15 @@ def _answer(
     )
     taken.identifier = query.identifier
     taken.station_known = query.caller is not None
-    status = statuses.PENDING_WARNING if query.warn else statuses.PENDING
+    status = Status.PENDING_WARNING if query.warn else Status.PENDING
     with closing(query.run()) as matches:
         for match in matches:
             taken.delivered.append(match.step_pk)
             yield Response(status, match.identifier)
     taken.truncated = query.truncated
-    taken.status = statuses.SUCCESS
+    taken.status = Status.SUCCESS
     _log_answer(query, identifier, association, taken)
-    yield Response(statuses.SUCCESS)
+    yield Response(Status.SUCCESS)
 
 
 def _identifier_of(policy: Policy, association: AcceptedAssociation, request: Request) -> Identifier:

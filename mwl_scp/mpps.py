@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
+from dicom_encoding.statuses import NO_LONGER_UPDATABLE, Status
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from dicom_listener.dimse import CommandField, MalformedCommand, name_of
 from dicom_listener.service import Collected, Refused, Response
@@ -33,29 +34,18 @@ PERFORMED_STEP_RETRIEVE = "1.2.840.10008.3.1.2.3.4"
 SOP_CLASSES = frozenset({PERFORMED_STEP, PERFORMED_STEP_RETRIEVE})
 TRANSFER_SYNTAXES = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
 
-SUCCESS = 0x0000
-ATTRIBUTES_NOT_SUPPORTED = 0x0001
-PROCESSING_FAILURE = 0x0110
-NO_SUCH_SOP_CLASS = 0x0118
-UNRECOGNIZED_OPERATION = 0x0211
-MISTYPED_ARGUMENT = 0x0212
-RESOURCE_LIMITATION = 0x0213
-
-NO_LONGER_UPDATABLE = 0xA710
-"""The Error ID of PS3.4 Table F.7.2-2."""
-
 _STATUSES: tuple[tuple[type[MPPSError], int], ...] = (
     # PS3.7 Annex C
-    (errors.NotAllowedError, 0x0105),
-    (errors.InvalidValueError, 0x0106),
-    (errors.NoLongerUpdatableError, PROCESSING_FAILURE),
-    (errors.DuplicateInstanceError, 0x0111),
-    (errors.NoSuchInstanceError, 0x0112),
-    (errors.InvalidInstanceUIDError, 0x0117),
-    (errors.MissingAttributeError, 0x0120),
-    (errors.MissingValueError, 0x0121),
-    (errors.NotAuthorizedError, 0x0124),
-    (errors.TooLargeError, RESOURCE_LIMITATION),
+    (errors.NotAllowedError, Status.NO_SUCH_ATTRIBUTE),
+    (errors.InvalidValueError, Status.INVALID_ATTRIBUTE_VALUE),
+    (errors.NoLongerUpdatableError, Status.PROCESSING_FAILURE),
+    (errors.DuplicateInstanceError, Status.DUPLICATE_SOP_INSTANCE),
+    (errors.NoSuchInstanceError, Status.NO_SUCH_SOP_INSTANCE),
+    (errors.InvalidInstanceUIDError, Status.INVALID_SOP_INSTANCE),
+    (errors.MissingAttributeError, Status.MISSING_ATTRIBUTE),
+    (errors.MissingValueError, Status.MISSING_ATTRIBUTE_VALUE),
+    (errors.NotAuthorizedError, Status.NOT_AUTHORIZED),
+    (errors.TooLargeError, Status.RESOURCE_LIMITATION),
 )
 
 Answer = Callable[["AcceptedAssociation", "Request"], Response]
@@ -66,7 +56,7 @@ def _create(association: AcceptedAssociation, request: Request) -> Response:
     uid = request.command.affected_sop_instance_uid
     performed = operations.create(ds, uid, calling_ae=association.calling_ae)
     _log("performed procedure step created", association, performed)
-    return Response(SUCCESS, elements={} if uid else {"AffectedSOPInstanceUID": performed.sop_instance_uid})
+    return Response(Status.SUCCESS, elements={} if uid else {"AffectedSOPInstanceUID": performed.sop_instance_uid})
 
 
 def _set(association: AcceptedAssociation, request: Request) -> Response:
@@ -74,7 +64,7 @@ def _set(association: AcceptedAssociation, request: Request) -> Response:
     uid = request.command.requested_sop_instance_uid
     performed = operations.modify(ds, uid, calling_ae=association.calling_ae)
     _log("performed procedure step set", association, performed)
-    return Response(SUCCESS)
+    return Response(Status.SUCCESS)
 
 
 def _get(association: AcceptedAssociation, request: Request) -> Response:
@@ -82,14 +72,14 @@ def _get(association: AcceptedAssociation, request: Request) -> Response:
     try:
         tags = command.attribute_identifier_list
     except MalformedCommand as error:
-        raise Refused(MISTYPED_ARGUMENT, str(error)) from error
+        raise Refused(Status.MISTYPED_ARGUMENT, str(error)) from error
     ds, unsupported = operations.retrieve(command.requested_sop_instance_uid, tags, calling_ae=association.calling_ae)
     logger.info("performed procedure step retrieved", extra={"fields": association.peer()})
     data = dataset.write(ds, request.context.transfer_syntax)
     if not unsupported:
-        return Response(SUCCESS, data)
+        return Response(Status.SUCCESS, data)
     comment = "Requested optional Attributes are not supported"
-    return Response(ATTRIBUTES_NOT_SUPPORTED, data, comment, elements={"AttributeIdentifierList": unsupported})
+    return Response(Status.ATTRIBUTES_NOT_SUPPORTED, data, comment, elements={"AttributeIdentifierList": unsupported})
 
 
 def _answered(sop_class: str, answer: Answer, association: AcceptedAssociation, request: Request) -> Iterator[Response]:
@@ -97,9 +87,9 @@ def _answered(sop_class: str, answer: Answer, association: AcceptedAssociation, 
     named = command.affected_sop_class_uid or command.requested_sop_class_uid
     try:
         if request.context.abstract_syntax != sop_class:
-            raise Refused(UNRECOGNIZED_OPERATION, "Not an operation of this presentation context's SOP class")
+            raise Refused(Status.UNRECOGNIZED_OPERATION, "Not an operation of this presentation context's SOP class")
         if named and named != sop_class:
-            raise Refused(NO_SUCH_SOP_CLASS, "The SOP class is not the presentation context's")
+            raise Refused(Status.NO_SUCH_SOP_CLASS, "The SOP class is not the presentation context's")
         close_old_connections()
         yield answer(association, request)
     except (MPPSError, IdentifierError, DatabaseError, InterfaceError) as error:
@@ -112,9 +102,9 @@ def _answered(sop_class: str, answer: Answer, association: AcceptedAssociation, 
 
 def _refused(error: Exception) -> Refused:
     if isinstance(error, IdentifierError):
-        return Refused(PROCESSING_FAILURE, error.comment, offending=error.offending)
+        return Refused(Status.PROCESSING_FAILURE, error.comment, offending=error.offending)
     if not isinstance(error, MPPSError):
-        return Refused(RESOURCE_LIMITATION, "The worklist database cannot be reached")
+        return Refused(Status.RESOURCE_LIMITATION, "The worklist database cannot be reached")
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
     error_id = NO_LONGER_UPDATABLE if isinstance(error, errors.NoLongerUpdatableError) else None
     refused = Refused(status, error.comment, error_id=error_id, offending=error.offending)

@@ -17,6 +17,7 @@ from django.db.models import Sum
 from django.utils import timezone
 from prometheus_client import Counter
 
+from dicom_encoding.statuses import Status
 from gateway_settings.log import log_failure
 from mwl_admin.models import Station, WorklistDelivery, WorklistQuery
 from mwl_admin.worklist.cutting import cut
@@ -58,7 +59,7 @@ class QueryRecord:
     delivered: list[int] = field(default_factory=list)
     truncated: bool = False
     milliseconds: float = 0.0
-    status: int = 0xC001
+    status: int = Status.UNABLE_TO_PROCESS
     error_comment: str = ""
     station_known: bool = False
 

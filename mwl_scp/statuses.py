@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from django.db import DatabaseError, InterfaceError
 
+from dicom_encoding.statuses import Status
 from dicom_listener.service import Refused
 from mwl_admin.worklist.errors import IdentifierError, MatchingKeyError, QueryError, TooManyMatchesError
 
-SUCCESS = 0x0000
-OUT_OF_RESOURCES = 0xA700
-IDENTIFIER_MISMATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
-CANCELLED = 0xFE00
-PENDING = 0xFF00
-PENDING_WARNING = 0xFF01
-
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
-    (IdentifierError, CANNOT_UNDERSTAND),
-    (MatchingKeyError, IDENTIFIER_MISMATCH),
-    (TooManyMatchesError, OUT_OF_RESOURCES),
+    (IdentifierError, Status.CANNOT_UNDERSTAND),
+    (MatchingKeyError, Status.DATA_SET_DOES_NOT_MATCH),
+    (TooManyMatchesError, Status.OUT_OF_RESOURCES),
 )
 
 ANSWERED = (QueryError, DatabaseError, InterfaceError)
@@ -30,4 +23,4 @@ def refused(error: Exception) -> Refused:
     if isinstance(error, QueryError):
         status = next(status for kind, status in _STATUSES if isinstance(error, kind))
         return Refused(status, error.comment, offending=error.offending)
-    return Refused(OUT_OF_RESOURCES, "The worklist database cannot be reached")
+    return Refused(Status.OUT_OF_RESOURCES, "The worklist database cannot be reached")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from dicom_encoding.statuses import Status
 from dicom_listener.dimse import CommandField
 from dicom_listener.service import Refused, Response
 from pacs_receiver.commitment_data import parse_request, read_head
@@ -24,7 +25,6 @@ from pacs_receiver.database import reading
 from pacs_receiver.index_tables import commitment
 from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.sop_classes import STORAGE_COMMITMENT
-from pacs_receiver.statuses import Status
 
 if TYPE_CHECKING:
     from dicom_listener.service import AcceptedAssociation, Context, Request
@@ -67,11 +67,11 @@ class Commitments:
         if not self.peers.may_store(association.calling_ae):
             raise Refused(Status.NOT_AUTHORIZED, "this device may not store")
         if command.requested_sop_class_uid != STORAGE_COMMITMENT:
-            raise Refused(0x0118, "no such SOP class")
+            raise Refused(Status.NO_SUCH_SOP_CLASS, "no such SOP class")
         if command.requested_sop_instance_uid != WELL_KNOWN_INSTANCE:
-            raise Refused(0x0112, "no such SOP instance")
+            raise Refused(Status.NO_SUCH_SOP_INSTANCE, "no such SOP instance")
         if command.action_type_id != _REQUEST_COMMITMENT:
-            raise Refused(0x0123, "no such action type")
+            raise Refused(Status.NO_SUCH_ACTION_TYPE, "no such action type")
         syntax = request.context.transfer_syntax
         transaction_uid, count = read_head(request.data, syntax, max_references=self.max_references)
         if len(request.data) <= _READ_AT_ONCE:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from dicom_encoding.statuses import Status
 from dicom_encoding.syntaxes import EXPLICIT_BIG, IMPLICIT_LITTLE
 from dicom_listener.service import Refused
 from pacs_receiver import uids
-from pacs_receiver.statuses import Status
 
 ALL_COMMITTED, SOME_FAILED = 1, 2
 
@@ -34,9 +34,9 @@ Reference = tuple[str, str]
 class Failure(IntEnum):
     """Failure Reason (0008,1197), PS3.3 §C.14.1.1."""
 
-    PROCESSING_FAILURE = 0x0110
-    NO_SUCH_OBJECT_INSTANCE = 0x0112
-    CLASS_INSTANCE_CONFLICT = 0x0119
+    PROCESSING_FAILURE = Status.PROCESSING_FAILURE
+    NO_SUCH_OBJECT_INSTANCE = Status.NO_SUCH_SOP_INSTANCE
+    CLASS_INSTANCE_CONFLICT = Status.CLASS_INSTANCE_CONFLICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,12 @@ class _Reader:
                 if tag != _REFERENCED_SEQUENCE or length == 0:
                     break
                 if not uids.is_legal(transaction_uid):
-                    raise Refused(0x0115, "Transaction UID is missing or not a UID")
+                    raise Refused(Status.INVALID_ARGUMENT_VALUE, "Transaction UID is missing or not a UID")
                 return transaction_uid
             at = self._end_of(start, length)
         if not uids.is_legal(transaction_uid):
-            raise Refused(0x0115, "Transaction UID is missing or not a UID")
-        raise Refused(0x0115, "Referenced SOP Sequence is missing or empty")
+            raise Refused(Status.INVALID_ARGUMENT_VALUE, "Transaction UID is missing or not a UID")
+        raise Refused(Status.INVALID_ARGUMENT_VALUE, "Referenced SOP Sequence is missing or empty")
 
     def references(self) -> Iterator[Reference]:
         """Yield the references as they stand, UIDs or not."""
@@ -221,7 +221,7 @@ def parse_request(data: bytes, transfer_syntax: str) -> tuple[str, tuple[Referen
     transaction_uid = reader.head()
     references = tuple(reader.references())
     if not references:
-        raise Refused(0x0115, "Referenced SOP Sequence is missing or empty")
+        raise Refused(Status.INVALID_ARGUMENT_VALUE, "Referenced SOP Sequence is missing or empty")
     if not all(uids.is_legal(uid) for reference in references for uid in reference):
-        raise Refused(0x0115, "Referenced SOP Sequence holds what is not a UID")
+        raise Refused(Status.INVALID_ARGUMENT_VALUE, "Referenced SOP Sequence holds what is not a UID")
     return transaction_uid, references

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dicom_encoding.statuses import Status
 from dicom_encoding.walk import HIGHEST_NESTING
 from dicom_listener.service import Refused, Response
 from pacs_receiver import aside, attributes, metrics, part10, uids
@@ -18,7 +19,7 @@ from pacs_receiver.index import IndexOutcome, IndexWriter
 from pacs_receiver.index_record import InstanceRecord
 from pacs_receiver.oddities import Malformed
 from pacs_receiver.peers import STORE
-from pacs_receiver.statuses import Status, refusal
+from pacs_receiver.statuses import refusal
 from pacs_receiver.storage import IncomingFile, Storage, StoredFile, read_stored, relative_path
 
 if TYPE_CHECKING:
@@ -167,10 +168,10 @@ class InstanceReception:
             raise Refused(Status.DATA_SET_DOES_NOT_MATCH, "SOP Instance UID differs from the command's")
         study = uids.decode(values.get(attributes.STUDY_INSTANCE_UID))
         if not uids.is_legal(study):
-            raise Refused(Status.NO_PLACE, "Study Instance UID is missing or not a UID")
+            raise Refused(Status.UNABLE_TO_PROCESS, "Study Instance UID is missing or not a UID")
         series = uids.decode(values.get(attributes.SERIES_INSTANCE_UID))
         if not uids.is_legal(series):
-            raise Refused(Status.NO_PLACE, "Series Instance UID is missing or not a UID")
+            raise Refused(Status.UNABLE_TO_PROCESS, "Series Instance UID is missing or not a UID")
         return InstanceRecord(
             study_uid=study,
             series_uid=series,

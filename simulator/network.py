@@ -13,6 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 
+from dicom_encoding.statuses import Status, is_success
 from simulator.answers import keep_answers
 from simulator.examination import new_uid
 
@@ -56,7 +57,7 @@ class DimseAnswer:
     @property
     def good(self) -> bool:
         """Success, or a warning, with which a scanner goes on (PS3.7 Annex C)."""
-        return self.status in (0x0000, 0x0001, 0x0107, 0x0116) or self.status >> 12 == 0xB
+        return is_success(self.status)
 
     def __str__(self) -> str:
         said = "Success" if self.status == 0 else self.comment
@@ -98,7 +99,7 @@ class Results:
         with self._arrived:
             self._results[str(ds.get("TransactionUID"))] = result
             self._arrived.notify_all()
-        return 0x0000, None
+        return Status.SUCCESS, None
 
     def wait(self, transaction_uid: str, seconds: float) -> Committed | None:
         """Return the result of a transaction; None when it has not come in time."""
@@ -153,7 +154,7 @@ class Scanner:
         """Send a worklist query and take all that comes back."""
         entries: list[Dataset] = []
         with self._asking(peer, WORKLIST, syntaxes) as assoc:
-            final = DimseAnswer(0xC000, "no answer")
+            final = DimseAnswer(Status.CANNOT_UNDERSTAND, "no answer")
             for status, entry in assoc.send_c_find(identifier, WORKLIST):
                 final = _answer(status)
                 if entry is not None:
