@@ -87,7 +87,7 @@ def test_a_docstring_tells_exceptions_in_one_form() -> None:
 def test_the_standard_is_cited_in_one_form() -> None:
     """`PS3.7 §9.3.2.3`, `PS3.4 Annex K`, `PS3.4 Table J.3-1`, `PS3.16 CID 9300`; a part alone is `PS3.6`."""
     wrong = []
-    for path in tracked("*.py", "*.html", "*.js", "*.css"):
+    for path in tracked("*.py", "*.html", "*.js", "*.css", "*.md"):
         for number, line in enumerate(path.read_text().splitlines(), 1):
             wrong += [
                 f"{path.relative_to(ROOT)}:{number}: {found}"
