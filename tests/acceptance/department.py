@@ -30,7 +30,7 @@ RETURN_KEYS = (
         "ScheduledProcedureStepDescription", "ScheduledProcedureStepID",
     )),
 )  # fmt: skip
-NEXT_REFRESH = 20_000
+NEXT_REFRESH = 60_000
 """Milliseconds within which the day's list has refreshed itself, on a slow machine too."""
 
 

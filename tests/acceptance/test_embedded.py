@@ -19,6 +19,7 @@ from tests.cast import MUELLER_CT
 from tests.clients import dcmtk
 from tests.clients.site import Site
 from tests.components import requires
+from tests.ports import free_port
 from tests.processes import PASSWORD, ROOT, clean_environment
 from tests.waiting import wait_until
 
@@ -140,12 +141,11 @@ def test_a_bad_setting_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
 
 
 def test_a_database_server_that_is_away_is_one_line_and_is_tried_again(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as away:
-        port = away.getsockname()[1]
-    embedded = Embedded(tmp_path, DATABASE_URL=f"postgres://gateway:not-to-be-told@127.0.0.1:{port}/worklist")
+    url = f"postgres://gateway:not-to-be-told@127.0.0.1:{free_port()}/worklist"
+    embedded = Embedded(tmp_path, DATABASE_URL=url)
     embedded.spawn()
     try:
-        wait_until(embedded.log_text, timeout=60, what="it says so")
+        wait_until(lambda: embedded.log_text().endswith("\n"), timeout=60, what="it says so")
         assert embedded.is_running()
         assert embedded.log_text() == (
             "DATABASE_URL: the database server can't be reached, it is tried again every 2 seconds\n"

@@ -18,6 +18,7 @@ from simulator.images import image
 from simulator.network import Results, Scanner, ServiceAddress
 from tests.acceptance.department import NEXT_REFRESH, Department, open_department, row, status, step_of
 from tests.clients import dcmtk
+from tests.clients.search_field import pick, search, wait_for_new_entry, wait_until_closed
 from tests.components import requires
 from tests.processes import PASSWORD
 
@@ -65,19 +66,11 @@ def type_into(page: Page, name: str, text: str) -> None:
     page.keyboard.type(text)
 
 
-def pick(page: Page, typed: str, expected: str) -> None:
-    """In the search field that has the focus: open it, type, take the first that is found."""
-    page.keyboard.press("Enter")
-    page.keyboard.type(typed)
-    expect(page.locator(".select2-results__option--highlighted", has_text=expected)).to_be_visible()
-    page.keyboard.press("Enter")
-
-
 def begin_entry(page: Page) -> None:
     """From the day's page to the new entry's, where the search for a patient waits."""
     tab_to(page, "New entry")
     page.keyboard.press("Enter")
-    expect(page.locator("#id_patient + .select2 .select2-selection")).to_be_focused()
+    wait_for_new_entry(page)
 
 
 def take_first_slot(page: Page) -> str:
@@ -88,7 +81,7 @@ def take_first_slot(page: Page) -> str:
     tab_to(page, r"\d\d:\d\d")
     time = focused(page)
     page.keyboard.press("Enter")
-    assert focused(page).startswith("Time")
+    expect(page.locator("[id$='-0-scheduled_time']")).to_be_focused()
     return time
 
 
@@ -103,10 +96,10 @@ def test_entries_are_made_by_keyboard_alone_and_found_by_the_scanner(department:
 
     # Somebody new: not found, so entered.
     begin_entry(page)
-    page.keyboard.press("Enter")
-    page.keyboard.type("Lindqvist")
+    search(page, "Lindqvist")
     expect(page.get_by_text("No results found")).to_be_visible()
     page.keyboard.press("Escape")
+    wait_until_closed(page)
     type_into(page, "Family name", "Lindqvist")
     type_into(page, "Given name", "Åsa")
     type_into(page, "Patient ID", "K-1")

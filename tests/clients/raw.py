@@ -236,12 +236,12 @@ def pdvs_of(body: bytes) -> list[tuple[int, int, bytes]]:
 class RawPeer:
     """A connection on which a test says what it likes. Every read has a deadline; an end shows as ``EOFError``."""
 
-    def __init__(self, sock: socket.socket, timeout: float = 15) -> None:
+    def __init__(self, sock: socket.socket, timeout: float = 60) -> None:
         self.sock = sock
         self.sock.settimeout(timeout)
 
     @classmethod
-    def connect(cls, port: int, timeout: float = 15) -> RawPeer:
+    def connect(cls, port: int, timeout: float = 60) -> RawPeer:
         sock = socket.create_connection(("127.0.0.1", port), timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return cls(sock, timeout)

@@ -72,7 +72,7 @@ class Listening:
     server: Server
     failures: list[BaseException]
 
-    def peer(self, timeout: float = 15) -> RawPeer:
+    def peer(self, timeout: float = 60) -> RawPeer:
         return RawPeer.connect(self.port, timeout)
 
     def associated(self, request: bytes | None = None) -> RawPeer:

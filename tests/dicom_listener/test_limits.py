@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -29,14 +28,15 @@ from tests.clients.raw import (
 )
 from tests.dicom_listener.conftest import Listen, StartToy
 from tests.dicom_listener.listening import LIMITS, Listening, metric
+from tests.pace import Stopwatch
 from tests.waiting import wait_until
 
 Lines = Callable[[], list[str]]
 
 
-def within(limit: float, started: float) -> bool:
-    """Whether the time since ``started`` is what a limit asks, given how often limits are looked at."""
-    return limit <= time.monotonic() - started < limit + 1.5
+def within(limit: float, watch: Stopwatch) -> bool:
+    """Whether the time on ``watch`` is what a limit asks, given how often limits are looked at."""
+    return limit <= watch.seconds and watch.is_below(limit + 1.5)
 
 
 # -- number
@@ -134,10 +134,10 @@ def test_a_peer_that_does_not_ask_in_time_is_closed(listen: Listen, said: bytes)
     listener = listen(limits=replace(LIMITS, first_pdu=0.5))
     before = metric(metrics.LIMITED, "first_pdu")
     with listener.peer() as peer:
-        started = time.monotonic()
+        watch = Stopwatch()
         peer.send(said)
         assert peer.is_ended(), "AA-2: nothing is sent"
-        assert within(0.5, started)
+        assert within(0.5, watch)
     listener.wait_until_at_rest()
     assert metric(metrics.LIMITED, "first_pdu") == before + 1
 
@@ -147,9 +147,9 @@ def test_an_idle_association_is_aborted(listen: Listen, log_lines: Lines) -> Non
     before = metric(metrics.LIMITED, "idle")
     with listener.associated() as peer:
         peer.echo()
-        started = time.monotonic()
+        watch = Stopwatch()
         assert peer.read_pdu().abort == (2, 0)
-        assert within(0.5, started)
+        assert within(0.5, watch)
         assert peer.is_ended()
     listener.wait_until_at_rest()
     assert metric(metrics.LIMITED, "idle") == before + 1
@@ -180,12 +180,12 @@ def test_a_sender_of_single_bytes_is_cut_off(listen: Listen, slow: bytes) -> Non
     before = metric(metrics.LIMITED, "pdu")
     ended = threading.Event()
     with listener.associated() as peer:
-        started = time.monotonic()
+        watch = Stopwatch()
         peer.send(slow[:-40])
         dripping = threading.Thread(target=drip, args=(peer, slow[-40:], ended))
         dripping.start()
         assert peer.read_pdu().abort == (2, 0)
-        assert within(0.5, started)
+        assert within(0.5, watch)
         ended.set()
         dripping.join()
     listener.wait_until_at_rest()
@@ -198,9 +198,9 @@ def test_a_message_that_is_not_continued_is_cut_off(listen: Listen) -> None:
     before = metric(metrics.LIMITED, "pdu")
     with listener.associated() as peer:
         peer.send(p_data(pdv(3, COMMAND | LAST, store()), pdv(3, 0, b"begun")))
-        started = time.monotonic()
+        watch = Stopwatch()
         assert peer.read_pdu().abort == (2, 0)
-        assert within(0.5, started)
+        assert within(0.5, watch)
     listener.wait_until_at_rest()
     assert metric(metrics.LIMITED, "pdu") == before + 1
     assert listener.toy.incoming == []

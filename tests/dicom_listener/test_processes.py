@@ -13,6 +13,7 @@ import pytest
 from tests.clients.raw import COMMAND, LAST, RawPeer, association_request, find, identifier, p_data, pdv, store
 from tests.dicom_listener.conftest import StartToy
 from tests.dicom_listener.toy_process import ToyProcess
+from tests.pace import Stopwatch
 from tests.waiting import wait_until
 
 
@@ -50,7 +51,7 @@ def test_sigterm_lets_operations_finish_and_ends_idle_associations(start_toy: St
     assert busy.read_message().status == 0
     assert busy.read_pdu().abort == (0, 0)
     busy.sock.close()
-    assert toy.wait(10) == 0
+    assert toy.wait(60) == 0
     assert toy.stored()["1.2.77"].read_bytes() == b"begun finished"
     assert len(list((toy.folder / "toy" / "flags").glob("closed-*"))) == 2, "each worker closed its service"
     assert "ERROR" not in toy.log_text()
@@ -75,43 +76,45 @@ def test_an_association_that_is_asked_for_meanwhile_is_rejected_for_now(start_to
         late.sock.close()
         toy.flag("go").touch()
         assert busy.read_message().status == 0
-    assert toy.wait(15) == 0
+    assert toy.wait(60) == 0
     assert "because='service stops'" in toy.log_text()
 
 
 def test_an_operation_that_outlasts_the_time_to_stop_is_cut(start_toy: StartToy) -> None:
     toy = start_toy(TOY_STOP_SECONDS="0.5")
     with wait_in_operation(toy) as busy:
-        started = time.monotonic()
+        watch = Stopwatch()
         toy.master.terminate()
         assert busy.is_ended()
-        assert toy.wait(10) == 0
-        assert time.monotonic() - started < 6
+        assert toy.wait(60) == 0
+        assert watch.is_below(6)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_service_at_rest_stops_at_once(start_toy: StartToy, number: signal.Signals) -> None:
     toy = start_toy()
     family = toy.master.children(recursive=True)
-    started = time.monotonic()
+    watch = Stopwatch()
     toy.master.send_signal(number)
-    assert toy.wait(10) == 0
-    assert time.monotonic() - started < 3
+    assert toy.wait(60) == 0
+    assert watch.is_below(3)
     assert not any(process.is_running() for process in family)
 
 
 def test_a_sigterm_to_the_whole_group_stops_as_well(start_toy: StartToy) -> None:
     toy = start_toy()
     os.killpg(toy.pid, signal.SIGTERM)
-    assert toy.wait(10) == 0
+    assert toy.wait(60) == 0
 
 
 # -- dying
 
 
 def test_a_killed_worker_is_replaced_and_its_mates_go_on(start_toy: StartToy) -> None:
-    toy = start_toy(TOY_WORKERS="2", TOY_MAX_ASSOCIATIONS="6")
-    peers = [toy.associated() for _ in range(6)]
+    toy = start_toy(TOY_WORKERS="2", TOY_MAX_ASSOCIATIONS="40", TOY_MAX_ASSOCIATIONS_PER_ADDRESS="40")
+    peers = [toy.associated()]
+    while len(peers) < 40 and any(worker.num_threads() == 1 for worker in toy.workers()):
+        peers.append(toy.associated())  # whichever worker is awake takes it: until each has one
     victim = max(toy.workers(), key=lambda worker: worker.num_threads())
     mate = next(worker for worker in toy.workers() if worker.pid != victim.pid)
     victim.kill()
@@ -124,9 +127,9 @@ def test_a_killed_worker_is_replaced_and_its_mates_go_on(start_toy: StartToy) ->
         except (EOFError, OSError):
             continue
         alive.append(peer)
-    assert 0 < len(alive) < 6
+    assert 0 < len(alive) < len(peers)
     wait_until(lambda: toy.health()["associations"] == len(alive), what="the dead worker's seats are free")
-    more = [toy.associated() for _ in range(6 - len(alive))]
+    more = [toy.associated() for _ in range(40 - len(alive))]
     for peer in (*alive, *more):
         peer.release()
     wait_until(toy.is_healthy)
@@ -233,7 +236,7 @@ def test_too_many_open_files_neither_end_the_service_nor_make_it_spin(start_toy:
 @pytest.mark.parametrize(("name", "value"), [("TOY_BIND", "203.0.113.1:104"), ("TOY_IDLE_SECONDS", "-1")])
 def test_a_bad_setting_is_one_line_and_status_2(start_toy: StartToy, name: str, value: str) -> None:
     toy = start_toy(wait=False, **{name: value})
-    assert toy.wait(20) == 2
+    assert toy.wait(60) == 2
     [line] = toy.log_text().splitlines()
     assert line.startswith(f"{name}: ")
 
@@ -241,7 +244,7 @@ def test_a_bad_setting_is_one_line_and_status_2(start_toy: StartToy, name: str, 
 def test_a_port_that_is_taken_is_a_bad_setting(start_toy: StartToy) -> None:
     first = start_toy()
     second = start_toy(wait=False, TOY_BIND=f"127.0.0.1:{first.port}")
-    assert second.wait(20) == 2
+    assert second.wait(60) == 2
     assert second.log_text().startswith("TOY_BIND: cannot listen on")
 
 

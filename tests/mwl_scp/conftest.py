@@ -76,7 +76,7 @@ def start_provider(folder: Path, database_url: str, *, host: str = "127.0.0.1", 
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    wait_until(listens, what="mwl_scp listens")
+    wait_until(listens, timeout=90, what="mwl_scp listens")
     return provider
 
 

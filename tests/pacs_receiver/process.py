@@ -58,7 +58,7 @@ class ReceiverProcess:
     def start(self) -> None:
         """Start it and wait until it is healthy."""
         self.launch()
-        wait_until(self.is_healthy, timeout=20, what="the receiver is healthy")
+        wait_until(self.is_healthy, timeout=90, what="the receiver is healthy")
 
     def launch(self) -> None:
         """Start it."""

@@ -374,7 +374,7 @@ def test_orthanc_releases_as_soon_as_its_request_is_accepted_and_waits_for_no_re
         with running_orthanc(tmp_path / "orthanc", port, free_port()) as url:
             wanted = {"DicomInstances": [[CT, uid()]]}
             assert requests.post(f"{url}/modalities/pacs/storage-commitment", json=wanted, timeout=30).ok
-            wait_until(lambda: "A_RELEASE_RQ" in seen, timeout=5, what="Orthanc releases its association")
+            wait_until(lambda: "A_RELEASE_RQ" in seen, what="Orthanc releases its association")
     finally:
         server.shutdown()  # type: ignore[union-attr]
     assert seen[0] == "A_ASSOCIATE_RQ"

@@ -160,9 +160,8 @@ def test_two_hundred_slow_clients_keep_no_command_from_being_carried_out(receive
         for number, client in enumerate(clients):
             with contextlib.suppress(ConnectionError):  # who came first has made room for the last
                 client.sendall((b"", b"POST /comm", head, head + bytes(100_000))[number % 4])
-        started = time.monotonic()
         assert order(receiver)[0] == 200
-        assert time.monotonic() - started < 3
+        assert not all(is_closed(client) for client in clients), "it did not wait until the slow ones were cut off"
         wait_until(lambda: sum(is_closed(client) for client in clients) >= len(clients) - 64)
         wait_until(lambda: all(is_closed(client) for client in clients), timeout=40, what="the slow ones are cut off")
     finally:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from statistics import median
 
 import psutil
 import pytest
@@ -26,6 +27,7 @@ from pacs_receiver.commitment_data import Failure, Result, committed_in, parse_r
 from pacs_receiver.sop_classes import STORAGE_COMMITMENT
 from tests.clients import raw
 from tests.components import requires
+from tests.pace import slowdown
 from tests.pacs_receiver import load
 from tests.pacs_receiver.conftest import StartReceiver
 from tests.pacs_receiver.images import CT, EXPLICIT, image, uid
@@ -197,9 +199,10 @@ def test_sixty_thousand_references_five_times_in_a_row_are_all_answered_while_ot
     }
     record_property("figures", json.dumps(figures))
     print(figures)
-    assert max(beside.store_seconds) < 5
-    assert max(beside.echo_seconds) < 5
-    assert max(accepted) < 10
+    slower = slowdown()
+    assert max(beside.store_seconds) < 5 * slower
+    assert max(beside.echo_seconds) < 5 * slower
+    assert max(accepted) < 10 * slower
 
 
 @pytest.fixture(scope="module")
@@ -246,26 +249,32 @@ def test_long_requests_are_reported_to_who_has_released(start_receiver: StartRec
     assert [len(ds.FailedSOPSequence) for _, ds in reports.received] == [5_000] * 2
 
 
+def _seconds_of_a_store(peer: raw.RawPeer, reports: list[raw.Message]) -> float:
+    """Store an image, and answer the report that may come first."""
+    ds = image()
+    data = encode_image(ds)
+    began = time.perf_counter()
+    peer.send_message(3, raw.store(2, str(ds.SOPInstanceUID), CT), data)
+    answer = peer.read_message()
+    if answer.field == 0x0100:
+        reports.append(answer)
+        peer.send_message(1, raw.event_response(answer.number(0x0110)))
+        answer = peer.read_message()
+    assert answer.status == 0
+    return time.perf_counter() - began
+
+
 def test_an_open_association_is_told_while_it_stores_on(start_receiver: StartReceiver) -> None:
     receiver = start_receiver(PACS_COMMIT_WAIT_SECONDS="0.5", PACS_WORKERS="1")
     contexts = [raw.context_item(1, STORAGE_COMMITMENT, (IMPLICIT,)), raw.context_item(3, CT, (EXPLICIT,))]
     with raw.RawPeer.connect(receiver.port, timeout=60) as peer:
         peer.associate(raw.association_request(called=b"PACS", calling=b"CT1", contexts=contexts))
+        alone, beside = [_seconds_of_a_store(peer, []) for _ in range(20)], []
         assert ask(peer, information(uid(), [uid()])).status == 0
-        began = time.monotonic()
         reports: list[raw.Message] = []
-        stored = 0
         while not reports:
-            ds = image()
-            peer.send_message(3, raw.store(2, str(ds.SOPInstanceUID), CT), encode_image(ds))
-            answer = peer.read_message()
-            if answer.field == 0x0100:
-                reports.append(answer)
-                peer.send_message(1, raw.event_response(answer.number(0x0110)))
-                answer = peer.read_message()
-            assert answer.status == 0
-            stored += 1
-        assert stored / (time.monotonic() - began) > 20, "each is answered when it comes, not when a pause is over"
+            beside.append(_seconds_of_a_store(peer, reports))
+        assert median(beside) < max(0.05, 4 * median(alone)), "each is answered when it comes, not after a pause"
         peer.release()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mwl_admin.site.pages import today
 from tests import components
+from tests.clients.search_field import pick, wait_for_new_entry
 from tests.site import demo
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.requires_component("chromium")]
@@ -100,8 +102,7 @@ def test_a_day_at_the_desk(browser: Browser, live_server: Any) -> None:
     expect(row(page, "Doe, John")).to_have_count(1)
     # Cancelled with a reason, by keyboard.
     menu = row(page, "Patel, Asha").get_by_text("More")
-    menu.focus()
-    page.keyboard.press("Enter")
+    menu.press("Enter")
     row(page, "Patel, Asha").get_by_role("button", name="Cancel…").press("Enter")
     expect(page.get_by_label("Reason")).to_be_focused()
     page.keyboard.type("Patient unwell")
@@ -127,14 +128,15 @@ def test_an_entry_by_keyboard_alone_with_what_the_catalogue_and_the_station_offe
 ) -> None:
     page = enter(browser, live_server.url)
     page.goto(f"{live_server.url}/admin/mwl_admin/requestedprocedure/add/")
-    expect(page.locator("#id_patient + .select2 .select2-selection")).to_be_focused()
+    wait_for_new_entry(page)
     pick(page, "haddad", "Haddad, Samir")
     page.locator("#id_procedure + .select2 .select2-selection").focus()
     pick(page, "knee", "MR knee left")
     expect(page.locator("#id_requested_procedure_description")).to_have_value("MR knee left")
     expect(page.locator("#id_scheduled_procedure_steps-0-modality")).to_have_value("MR")
-    page.locator("#id_scheduled_procedure_steps-0-scheduled_date").fill("01/03/2030")
-    page.keyboard.press("Tab")
+    with page.expect_response(re.compile(r"slots.*2030")):
+        page.locator("#id_scheduled_procedure_steps-0-scheduled_date").fill("01/03/2030")
+        page.keyboard.press("Tab")
     slot = page.locator("[data-slot='08:30']")
     slot.wait_for()
     slot.press("Enter")
@@ -147,19 +149,10 @@ def test_an_entry_by_keyboard_alone_with_what_the_catalogue_and_the_station_offe
     assert page.complaints == []  # type: ignore[attr-defined]
 
 
-def pick(page: Page, typed: str, expected: str) -> None:
-    """In the search field that has the focus: open it, type, take the first that is found."""
-    page.keyboard.press("Enter")
-    page.keyboard.type(typed)
-    page.locator(".select2-results__option--highlighted", has_text=expected).wait_for()
-    page.keyboard.press("Enter")
-    # select2 gives the focus back by a timer: it would take it from the field that is focused next
-    expect(page.locator(".select2-selection:focus")).to_have_count(1)
-
-
 def test_a_probable_duplicate_is_offered_and_taken(browser: Browser, live_server: Any) -> None:
     page = enter(browser, live_server.url)
     page.goto(f"{live_server.url}/admin/mwl_admin/requestedprocedure/add/")
+    wait_for_new_entry(page)
     page.locator("#id_new_family_name").fill("Mueller")
     page.locator("#id_new_given_name").fill("Anne")
     page.locator("#id_new_patient_birth_date").fill("01/07/1950")
