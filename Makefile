@@ -15,7 +15,7 @@ RUN_STAMP := $(VENV)/run-$(call hash,requirements.txt)
 DEV_STAMP := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all:
 
-.PHONY: help run demo status restart test nightly benchmark reliability screenshots messages lint types format audit sbom tests test-containers system-packages requirements
+.PHONY: help run demo status restart test test-fast nightly benchmark reliability screenshots messages lint types format audit sbom tests test-containers system-packages requirements
 
 help:
 	@echo "make run               start the site, the worklist provider and the image receiver; Ctrl-C stops them"
@@ -23,6 +23,7 @@ help:
 	@echo "make status            what runs, and since when"
 	@echo "make restart           restart all three, or one: make restart SERVICE=pacs_receiver"
 	@echo "make test              lint, types and all tests (make lint, types or tests: only that)"
+	@echo "make test-fast         a first look at a change, in two minutes: the tests that start no process, browser or container"
 	@echo "make test-containers   build the image, run compose.yaml and break it; needs a Docker engine"
 	@echo "make nightly           the long forms of the tests, into docs/nightly.md; about an hour"
 	@echo "make system-packages   install what the tests use besides Python packages (Debian)"
@@ -87,6 +88,12 @@ types: $(DEV_STAMP)
 tests: $(DEV_STAMP)
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	    DATA_DIR="$$folder" $(BIN)/python -m pytest -m "not containers" $(PYTEST_ARGS)
+
+# Which tests these are, tests/quick.py reads from what each test and its fixtures use; of two databases it takes SQLite.
+# Two thirds of all tests; make test before a change is handed over.
+test-fast: $(DEV_STAMP)
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	    DATA_DIR="$$folder" $(BIN)/python -m pytest -m quick $(PYTEST_ARGS)
 
 test-containers: $(DEV_STAMP)
 	$(BIN)/python -m pytest -m containers tests/containers

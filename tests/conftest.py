@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from gateway_settings.log import TextFormatter
-from tests import components, ports
+from tests import components, ports, quick
 from tests.acceptance.department import Department
 from tests.postgres import PostgresServer
 from tests.processes import Processes
@@ -17,8 +17,16 @@ from tests.processes import Processes
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requires_component(name, …): needs it from the machine (tests/components.py)")
+    config.addinivalue_line("markers", "machine_clock: compares with what a file system or another library dates")
+    config.addinivalue_line("markers", "quick: starts no process, browser or container; found by tests/quick.py")
     # What a page shows in the end counts: a machine that does other work meanwhile shows it late.
     expect.set_options(timeout=30_000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if quick.is_quick(item):
+            item.add_marker("quick")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

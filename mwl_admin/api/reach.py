@@ -7,7 +7,6 @@ have is answered as what does not exist.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
@@ -18,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from mwl_admin.api.errors import RequestRefused
 from mwl_admin.entries import persons
@@ -55,7 +55,7 @@ class Reach:
             raise RequestRefused(
                 HTTPStatus.FORBIDDEN, "The station of this token is not expected to call from this address."
             )
-        now = datetime.datetime.now(ZoneInfo(settings.TIME_ZONE)).replace(tzinfo=None)
+        now = timezone.localtime(timezone=ZoneInfo(settings.TIME_ZONE)).replace(tzinfo=None)
         conditions = scope.profile(station, settings.WORKLIST_POLICY, now, address)
         return cls(
             True, reduce(and_, (condition.q for condition in conditions), EVERYTHING), stations_q([station]), station.pk

@@ -155,7 +155,7 @@ class _Reader:
         except ValueError:
             pass
         self.problems.append(Problem(path + name, "must be a time with its offset from UTC."))
-        return datetime.datetime.now(datetime.UTC)
+        return timezone.now()
 
 
 def folded(name: str) -> str:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
+from django.utils import timezone
 
 from dicom_encoding.syntaxes import SYNTAXES
 from mwl_admin.models import ScheduledProcedureStep
@@ -143,7 +144,7 @@ def prepare(
     :raises QueryError: when that is impossible.
     """
     zone = ZoneInfo(settings.TIME_ZONE)
-    now = now or datetime.datetime.now(zone).replace(tzinfo=None)
+    now = now or timezone.localtime(timezone=zone).replace(tzinfo=None)
     directory = directory or Directory.read()
     caller = directory.find(calling_ae)
     identifier = readable(identifier, caller.response_character_set if caller else "")

@@ -13,9 +13,10 @@ from mwl_admin.api.guesses import GUESSES
 from mwl_admin.api.tokens import BUCKETS
 from mwl_admin.models import APIClient
 from tests.api import contract
+from tests.clock import steady_clock
 from tests.databases import database
 
-__all__ = ["database"]
+__all__ = ["database", "steady_clock"]
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,7 +63,9 @@ class Write:
         headers = dict(self.headers)
         if self.operation == "study_complete":
             data = json.dumps(self.body).encode()
-            signed = signed_headers(data, event_id=self.body["id"], secret=secret, timestamp=int(time.time()))
+            signed = signed_headers(
+                data, event_id=self.body["id"], secret=secret, timestamp=int(timezone.now().timestamp())
+            )
             return Caller().call(self.method, path, data, headers={**signed})
         if self.operation == "turned_away":
             data = json.dumps(self.body).encode()

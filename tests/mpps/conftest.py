@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from mwl_admin.models import PerformedProcedureStep
+from tests.clock import steady_clock
 from tests.mwl_scp.conftest import _empty, database, provider
 
-__all__ = ["_empty", "database", "provider"]
+__all__ = ["_empty", "database", "provider", "steady_clock"]
 
 
 @pytest.fixture(autouse=True)

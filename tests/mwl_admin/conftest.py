@@ -5,6 +5,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.test import Client
 
+from tests.clock import steady_clock
+
+__all__ = ["steady_clock"]
+
 
 @pytest.fixture
 def anna(db: None) -> User:

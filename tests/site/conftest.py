@@ -10,6 +10,10 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 
+from tests.clock import steady_clock
+
+__all__ = ["steady_clock"]
+
 Login = Callable[[str], Client]
 
 
