@@ -19,7 +19,7 @@ from mwl_admin.models import (
 )
 from tests.api.bodies import ENTRY, STEPS, WORKLIST, entry, problems, step
 from tests.api.conftest import Caller
-from tests.mwl_admin.cast import make_procedure, make_station
+from tests.factory import make_code, make_procedure, make_station
 
 pytestmark = pytest.mark.django_db
 
@@ -441,7 +441,7 @@ ALIKE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("told", ALIKE)
 def test_of_alike_steps_a_put_means_the_one_at_that_station_and_time(ris: Caller, told: str) -> None:
     for ae_title in ("CT1", "CT2", "CT3"):
-        make_station(ae_title=ae_title)
+        make_station(ae_title)
     first, second = (described("CT", "x", **values) for values in ALIKE[told])
     made = ris.put(ENTRY, entry(first, second)).json()[STEPS]
     assert ris.put(ENTRY, entry(second, first)).status_code == 200
@@ -506,9 +506,7 @@ def test_what_a_modality_has_read_under_a_step_id_stays_of_its_modality(
 
 def test_the_same_put_again_changes_nothing(ris: Caller) -> None:
     procedure = make_procedure(usual_station=make_station())
-    procedure.protocol_codes.add(
-        ProtocolCode.objects.create(code_value="T1", coding_scheme_designator="99X", code_meaning="Thorax")
-    )
+    procedure.protocol_codes.add(make_code())
     code = {"CodeValue": "169069000", "CodingSchemeDesignator": "SCT", "CodeMeaning": "thorax"}
     of_catalogue = entry(AccessionNumber="A-1", RequestedProcedureCodeSequence=[code])
     del of_catalogue["RequestedProcedureDescription"]

@@ -12,7 +12,7 @@ from django.utils import timezone
 from mwl_admin.models import EntryChange, Patient, RequestedProcedure, ScheduledProcedureStep
 from tests.api.bodies import ENTRY, STEPS, WORKLIST, entry, problems, step
 from tests.api.conftest import Caller, caller
-from tests.worklist.cast import make_station
+from tests.factory import make_station
 
 pytestmark = pytest.mark.django_db
 CHANGES = "/api/changes"

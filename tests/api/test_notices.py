@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import time
 import uuid
 from typing import Any
 
@@ -28,7 +27,7 @@ from pacs_receiver.notify import headers as signed_headers
 from pacs_receiver.notify import post
 from tests.api.bodies import problems
 from tests.api.conftest import Caller
-from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+from tests.factory import make_patient, make_requested, make_station, make_step
 
 pytestmark = pytest.mark.django_db
 
@@ -72,7 +71,7 @@ def notice(study: dict[str, Any] | None = None, patient: dict[str, Any] | None =
 def send(body: dict[str, Any] | bytes, secret: str, **changes: Any) -> Any:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     event_id = body["id"] if isinstance(body, dict) else str(uuid.uuid4())
-    sign = {"event_id": str(event_id), "secret": secret, "timestamp": int(time.time()), **changes}
+    sign = {"event_id": str(event_id), "secret": secret, "timestamp": int(timezone.now().timestamp()), **changes}
     sent = {**signed_headers(data, **sign)}
     return Caller().call("POST", PATH, data, headers=sent)
 
@@ -173,13 +172,18 @@ def test_who_can_not_sign_is_refused(secret: str, changes: dict[str, Any]) -> No
 def test_a_header_that_is_wrong_is_refused(secret: str, name: str, value: str) -> None:
     body = notice()
     data = json.dumps(body).encode()
-    sent = {**signed_headers(data, event_id=body["id"], secret=secret, timestamp=int(time.time())), name: value}
+    sent = {
+        **signed_headers(data, event_id=body["id"], secret=secret, timestamp=int(timezone.now().timestamp())),
+        name: value,
+    }
     assert Caller().call("POST", PATH, data, headers=sent).status_code == 403
 
 
 def test_a_body_that_was_changed_on_its_way_is_refused(secret: str) -> None:
     body = notice()
-    sent = signed_headers(json.dumps(body).encode(), event_id=body["id"], secret=secret, timestamp=int(time.time()))
+    sent = signed_headers(
+        json.dumps(body).encode(), event_id=body["id"], secret=secret, timestamp=int(timezone.now().timestamp())
+    )
     body["study"]["instances"] = 1
     assert Caller().call("POST", PATH, body, headers={**sent}).status_code == 403
 
@@ -356,6 +360,7 @@ def test_the_list_of_received_studies_may_be_seen_but_not_edited(secret: str, cl
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.machine_clock
 def test_the_receivers_own_delivery_is_taken(secret: str, live_server: Any) -> None:
     body = notice()
     data = json.dumps(body).encode()

@@ -14,7 +14,7 @@ from mwl_admin.models import Patient, ReceivedStudy, RequestedProcedure, Schedul
 from mwl_admin.patients.change_signal import ChangeKind, PatientChange, patient_changed
 from tests.api.bodies import ENTRY, WORKLIST, entry, problems
 from tests.api.conftest import Caller, caller
-from tests.mwl_admin.cast import make_station
+from tests.factory import make_station
 
 PATIENTS = "/api/patients"
 MUELLER = {

@@ -14,6 +14,7 @@ from django.utils import timezone
 from gateway_link.signature import sign
 from mwl_admin.models import Enrolment, KeptOut, Station, UnknownCaller, UsedNonce
 from pacs_receiver.registry import parse
+from tests.factory import make_station
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("secret")]
 
@@ -77,6 +78,7 @@ def test_a_request_is_taken_once(secret: str, method: str, path: str, body: byte
     assert [call(method, path, body, headers).status_code for _ in range(3)][1:] == [403, 403]
 
 
+@pytest.mark.machine_clock
 def test_numbers_are_forgotten_when_their_time_is_over(secret: str) -> None:
     UsedNonce.objects.create(nonce="0" * 32, until=timezone.now() - timedelta(seconds=1))
     assert ask(secret, "GET", DEVICES).status_code == 200
@@ -92,18 +94,15 @@ def test_without_a_secret_nothing_is_taken(settings: Any, secret: str, method: s
 
 
 def test_the_list_says_all_that_is_known_of_a_device_and_the_receiver_understands_it(secret: str) -> None:
-    Station.objects.create(
-        ae_title="CT1",
-        station_name="CT room 1",
-        modality="CT",
+    make_station(
         expected_addresses="192.0.2.7\n10.1.0.0/16",
         certificates=":".join(PRINT[at : at + 2] for at in range(0, 64, 2)).upper(),
     )
-    Station.objects.create(
-        ae_title="ARCHIVE", kind="archive", host="archive.example", port=11112, may_store=False, may_query=True,
+    make_station(
+        "ARCHIVE", "", kind="archive", host="archive.example", port=11112, may_store=False, may_query=True,
         may_retrieve=True, enabled=False,
     )  # fmt: skip
-    Station.objects.create(ae_title="AI1", kind="ai")
+    make_station("AI1", "", station_name="", kind="ai")
     KeptOut.objects.create(ae_title="OLDCT")
     answer = ask(secret, "GET", DEVICES)
     assert json.loads(answer.content) == {
@@ -131,7 +130,7 @@ def test_the_list_says_all_that_is_known_of_a_device_and_the_receiver_understand
 
 
 def test_an_unchanged_list_is_not_sent_again(secret: str) -> None:
-    station = Station.objects.create(ae_title="CT1", modality="CT")
+    station = make_station()
     tag = ask(secret, "GET", DEVICES)["ETag"]
     Station.objects.filter(pk=station.pk).update(last_echo_at=timezone.now())
     again = ask(secret, "GET", DEVICES, **{"If-None-Match": tag})
@@ -155,7 +154,7 @@ def test_who_was_turned_away_is_kept_and_adds_up(secret: str) -> None:
 
 
 def test_who_is_served_until_staff_answer_is_to_be_enrolled_unless_they_have(secret: str) -> None:
-    Station.objects.create(ae_title="CT1", modality="CT")
+    make_station()
     KeptOut.objects.create(ae_title="CT2")
     told = [caller(ae_title=title, because="", served=True) for title in ("CT1", "CT2", "CT9")]
     assert [tell(secret, *told).status_code for _ in range(2)] == [204, 204]

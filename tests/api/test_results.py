@@ -12,9 +12,9 @@ from pydicom import Dataset
 from mwl_admin.models import ReceivedStudy, RequestedProcedure, ScheduledProcedureStep
 from tests.api.bodies import ENTRY, STEPS, WORKLIST, entry, problems, step
 from tests.api.conftest import Caller, caller
+from tests.factory import make_station
 from tests.mpps.scu import creation, final, series
 from tests.mpps.test_page import reported
-from tests.mwl_admin.cast import make_station
 
 pytestmark = pytest.mark.django_db
 
@@ -191,7 +191,7 @@ def test_images_of_another_patient_are_marked_and_the_other_is_not_named(ris: Ca
 
 def test_a_station_is_told_of_its_own_steps_only(ris: Caller) -> None:
     make_station()
-    make_station(ae_title="MR1", modality="MR", station_name="MR room")
+    make_station("MR1", "MR", station_name="MR room")
     ris.post(
         WORKLIST,
         entry(

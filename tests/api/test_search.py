@@ -18,7 +18,8 @@ from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES
 from mwl_admin.worklist.policy import Policy
 from tests.api.bodies import problems
 from tests.api.conftest import Caller, caller
-from tests.worklist.cast import answers, identifier, make_station, make_step
+from tests.factory import make_station, make_step
+from tests.worklist.queries import answers, identifier
 
 pytestmark = pytest.mark.django_db
 

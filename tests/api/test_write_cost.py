@@ -18,6 +18,7 @@ from mwl_admin.models import APIClient, Patient, RequestedProcedure, ScheduledPr
 from mwl_admin.models.prepared import Prepared, PreparedInstances
 from tests.api.bodies import ENTRY, WORKLIST, entry
 from tests.api.conftest import Caller, caller
+from tests.factory import make_patient
 from tests.waiting import wait_until
 
 KINDS: dict[str, tuple[str, str, dict[str, Any], int]] = {
@@ -103,7 +104,7 @@ def test_a_prepared_statement_finds_what_the_queryset_finds(database: str, djang
         int,
     )
     with django_db_blocker.unblock():
-        made = Patient.objects.create(
+        made = make_patient(
             patient_id="P-1", family_name="Doe", patient_birth_date=datetime.date(1950, 7, 1), patient_weight="72.500"
         )
         (found,) = by_id.all("P-1")

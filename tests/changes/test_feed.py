@@ -42,6 +42,7 @@ from mwl_admin.models import (
 from mwl_admin.patients import merging
 from mwl_admin.worklist.attributes import ATTRIBUTES, PROTOCOL_CODES, STATION_IDS, STEP_ATTRIBUTES
 from tests.databases import database
+from tests.factory import make_code, make_station
 
 __all__ = ["database"]
 
@@ -50,11 +51,11 @@ __all__ = ["database"]
 def worklist(database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Two patients, each with an entry on CT1; A-1 has a code, a report and images."""
     with django_db_blocker.unblock():
-        ct1 = Station.objects.create(ae_title="CT1", station_name="CT room 1", modality="CT")
-        Station.objects.create(ae_title="MR1", modality="MR")
+        ct1 = make_station()
+        make_station("MR1", "MR")
         for number in (1, 2):
             make(f"A-{number}", f"P-{number}", ScheduledStationAETitle=["CT1"])
-        code = ProtocolCode.objects.create(code_value="X", coding_scheme_designator="99L", code_meaning="thorax")
+        code = make_code("X", coding_scheme_designator="99L", code_meaning="thorax")
         step = step_of("A-1")
         step.protocol_codes.add(code)
         report = PerformedProcedureStep.objects.create(
@@ -191,7 +192,7 @@ def test_a_station_tells_of_the_steps_that_name_it_for_want_of_one() -> None:
     make("A-3", "P-3")
     make("A-4", "P-4", Modality="MR")
     reader = Reader()
-    Station.objects.create(ae_title="CT2", modality="CT")
+    make_station("CT2")
     assert reader.poll() == ["A-3"]
     Station.objects.filter(ae_title="CT2").update(modality="MR")
     assert reader.poll() == ["A-3", "A-4"]

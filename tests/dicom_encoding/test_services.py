@@ -13,12 +13,13 @@ from mwl_admin.models import PerformedProcedureStep, WorklistQuery
 from tests.clients import raw
 from tests.dicom_encoding import making
 from tests.dicom_encoding.making import BIG, EXPLICIT, IMPLICIT, element, nested, private_unknown
+from tests.factory import make_station, make_step
 from tests.mpps.scu import MPPS, creation
 from tests.mwl_scp.conftest import Provider, start_provider
 from tests.pacs_receiver import images
 from tests.pacs_receiver.process import ReceiverProcess
 from tests.waiting import wait_until
-from tests.worklist.cast import identifier, make_station, make_step
+from tests.worklist.queries import identifier
 
 LIMIT = 40
 """More than the default and than what was fixed in the code once."""

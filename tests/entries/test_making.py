@@ -29,7 +29,7 @@ from mwl_admin.models import (
 )
 from simulator import department
 from tests.api.conftest import caller
-from tests.mwl_admin.cast import make_procedure, make_station
+from tests.factory import make_code, make_procedure, make_station
 from tests.mwl_admin.pages import add_entry
 
 DAY = datetime.date(2026, 5, 4)
@@ -41,7 +41,7 @@ MODELS = (ScheduledProcedureStep, RequestedProcedure, Patient, Procedure, Protoc
 def catalogue(database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[Procedure]:
     """One procedure with a usual station and a protocol; nothing else."""
     with django_db_blocker.unblock():
-        protocol = ProtocolCode.objects.create(
+        protocol = make_code(
             code_value="CT01P1", coding_scheme_designator=department.SCHEME, code_meaning="Thorax low dose"
         )
         made = make_procedure(
@@ -49,7 +49,7 @@ def catalogue(database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[Pro
             usual_station=make_station(),
         )  # fmt: skip
         made.protocol_codes.add(protocol)
-        make_station(ae_title="CT2")
+        make_station("CT2")
         yield made
         for model in (*MODELS, get_user_model()):
             model._default_manager.all().delete()
@@ -170,7 +170,7 @@ def test_a_station_that_is_given_stays_alone_whichever_route_gives_it(route: Rou
 @pytest.mark.usefixtures("only_procedure")
 @pytest.mark.parametrize("route", ROUTES)
 def test_each_route_goes_by_the_one_rule(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = ProtocolCode.objects.create(code_value="X", coding_scheme_designator="99L", code_meaning="by the rule")
+    other = make_code(code_value="X", coding_scheme_designator="99L", code_meaning="by the rule")
     monkeypatch.setattr(making, "usual_description", lambda procedure: "by the rule")
     monkeypatch.setattr(making, "usual_station", lambda order, modality: None)
     monkeypatch.setattr(making, "usual_protocols", lambda order: ProtocolCode.objects.filter(pk=other.pk))

@@ -18,7 +18,7 @@ from mwl_admin.entries.tables.limits import TableError, TableLimits
 from mwl_admin.entries.tables.rows import CREATE, UNCHANGED, UPDATE, TableReport, import_table
 from mwl_admin.entries.tables.spreadsheets import write_csv, write_xlsx
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, StepStatus
-from tests.mwl_admin.cast import make_procedure, make_station
+from tests.factory import make_procedure, make_station
 
 pytestmark = pytest.mark.django_db
 

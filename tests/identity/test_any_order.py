@@ -43,7 +43,7 @@ from tests.api.bodies import STEPS, WORKLIST, step
 from tests.api.conftest import Caller, caller
 from tests.mpps.scu import creation
 from tests.mwl_admin.pages import add_entry
-from tests.worklist.cast import answers, encoded, identifier
+from tests.worklist.queries import answers, encoded, identifier
 
 EXAMPLES = int(os.environ.get("IDENTITY_EXAMPLES", "8"))
 OURS = "HOSPITAL"

@@ -15,7 +15,6 @@ from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.entries.tables.files import read
 from mwl_admin.entries.tables.rows import import_table
 from mwl_admin.models import (
-    ProtocolCode,
     RequestedProcedure,
     ScheduledProcedureStep,
     StepStatus,
@@ -25,8 +24,9 @@ from mwl_admin.models import (
 from mwl_admin.wlfiles.importing import import_files
 from tests.api.bodies import ENTRY, STEPS, WORKLIST, entry, problems, step
 from tests.api.conftest import Caller, full_buckets, ris
+from tests.factory import make_code
 from tests.mwl_admin.pages import open_form
-from tests.worklist.cast import encoded, identifier
+from tests.worklist.queries import encoded, identifier
 
 __all__ = ["full_buckets", "ris"]
 
@@ -194,7 +194,7 @@ def test_by_a_worklist_file_it_is_refused(made: tuple[Any, ...], delivered: None
 def test_by_a_form_the_field_says_so(  # noqa: PLR0917 - fixtures and parameters
     client: Client, made: tuple[Any, ...], delivered: None, page: str, name: str, value: str
 ) -> None:
-    knee = ProtocolCode.objects.create(code_value="T2", coding_scheme_designator="99X", code_meaning="Knee")
+    knee = make_code("T2", code_meaning="Knee")
     client.force_login(get_user_model().objects.create_superuser("anna"))
     only = (RequestedProcedure if page == "requestedprocedure" else ScheduledProcedureStep).objects.get()
     view = f"admin:mwl_admin_{page}_change"

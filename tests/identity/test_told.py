@@ -13,6 +13,7 @@ from mwl_admin.patients.change_signal import ChangeKind, PatientChange, patient_
 from mwl_admin.patients.merging import merge
 from tests.api.bodies import ENTRY, WORKLIST, entry
 from tests.api.conftest import Caller, full_buckets, ris
+from tests.factory import make_patient
 
 __all__ = ["full_buckets", "ris"]
 
@@ -41,7 +42,7 @@ def test_an_update_is_told_once_with_who_it_was_before(ris: Caller, told: list[P
 def test_a_merge_is_told_with_the_studies_that_moved(ris: Caller, told: list[PatientChange]) -> None:
     ris.post(WORKLIST, entry(StudyInstanceUID="2.25.7"))
     given_up = Patient.objects.get()
-    kept = Patient.objects.create(patient_id="P-2", family_name="Müller")
+    kept = make_patient(patient_id="P-2", family_name="Müller", given_name="")
     merge(kept, given_up, seen=(kept.version, given_up.version), entries_seen=1)
     change = next(change for change in told if change.kind is ChangeKind.MERGED)
     assert (change.before.patient_id, change.after.patient_id) == ("P-1001", "P-2")

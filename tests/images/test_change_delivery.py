@@ -16,8 +16,9 @@ from django.test import Client
 from django.utils import timezone
 
 from mwl_admin.images import arrivals, change_delivery
-from mwl_admin.models import OutgoingChange, Patient, ReceivedStudy, RequestedProcedure
+from mwl_admin.models import OutgoingChange, Patient, ReceivedStudy
 from mwl_admin.patients.merging import merge
+from tests.factory import make_patient, make_requested
 from tests.images.test_commands import SECRET, Receiver
 from tests.pacs_receiver.conftest import StartReceiver, start_receiver
 from tests.pacs_receiver.images import encode, image
@@ -56,10 +57,10 @@ def receiver(settings: Any) -> Iterator[Receiver]:
 
 @pytest.fixture
 def anna() -> Patient:
-    patient = Patient.objects.create(
+    patient = make_patient(
         patient_id="P-1", family_name="Prüfer", given_name="Anna", patient_birth_date=datetime.date(1970, 1, 1)
     )
-    RequestedProcedure.objects.create(patient=patient, accession_number="A1", study_instance_uid="2.25.1")
+    make_requested(patient, accession_number="A1", study_instance_uid="2.25.1")
     return Patient.objects.get()
 
 
@@ -92,7 +93,7 @@ def test_a_change_is_told_with_both_persons_and_the_orders(receiver: Receiver, a
 
 
 def test_a_merge_is_told_with_the_studies_that_moved(receiver: Receiver, anna: Patient) -> None:
-    kept = Patient.objects.create(patient_id="P-9", family_name="Prüfer", given_name="Anna")
+    kept = make_patient(patient_id="P-9", family_name="Prüfer", given_name="Anna")
     merge(kept, anna, seen=(kept.version, anna.version), entries_seen=1)
     change_delivery.deliver()
     merged = next(body for _, body in receiver.taken if body["kind"] == "merged")
@@ -250,17 +251,15 @@ def test_the_real_site_delivers_what_another_program_changed_and_writes_the_down
         site.manage("shell", "-c", CHANGED)
         try:
             site.mwl_admin.start()
-            wait_until(lambda: bool(receiver.taken), timeout=30, what="the change is delivered")
+            wait_until(lambda: bool(receiver.taken), what="the change is delivered")
             lists = tmp_path / "lists"
-            wait_until(
-                lambda: any(lists.glob("worklist-*.html")), timeout=30, what="the list for a downtime is written"
-            )
+            wait_until(lambda: any(lists.glob("worklist-*.html")), what="the list for a downtime is written")
             # What was sent and not yet noted would be claimed by the process that is killed, for some minutes.
             wait_until(lambda: "waiting: 0" in site.manage("shell", "-c", WAITING), timeout=60, what="it is noted")
             site.mwl_admin.kill()
             site.manage("shell", "-c", CHANGED_AGAIN)
             site.mwl_admin.start()
-            wait_until(lambda: len(receiver.taken) == 2, timeout=30, what="the next one is delivered after a restart")
+            wait_until(lambda: len(receiver.taken) == 2, what="the next one is delivered after a restart")
         finally:
             site.stop()
         assert sent(receiver) == [("P-1", "P-2"), ("P-2", "P-3")]

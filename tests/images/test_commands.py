@@ -20,6 +20,7 @@ from gateway_link.signature import Unsigned, verify
 from mwl_admin.images import commands
 from mwl_admin.images.commands import CommandError, send
 from mwl_admin.models import KeptOut, Station
+from tests.factory import make_station
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -130,7 +131,7 @@ def test_a_receiver_that_is_away_or_silent_is_told_in_time(receiver: Receiver, s
 @pytest.mark.django_db(transaction=True)
 def test_the_receiver_is_told_of_each_change_after_it_is_committed(receiver: Receiver) -> None:
     with transaction.atomic():
-        station = Station.objects.create(ae_title="CT1", modality="CT")
+        station = make_station()
         assert receiver.taken == []
     wait_until(lambda: len(receiver.taken) == 1, what="a station was added")
     station.enabled = False
@@ -143,7 +144,7 @@ def test_the_receiver_is_told_of_each_change_after_it_is_committed(receiver: Rec
     row.delete()
     wait_until(lambda: len(receiver.taken) == 5, what="it is no longer")
     with transaction.atomic():
-        Station.objects.create(ae_title="CT3", modality="CT")
+        make_station("CT3")
         transaction.set_rollback(True)
     assert {path for path, _ in receiver.taken} == {"/commands/refresh-devices"}
     assert not Station.objects.exists()

@@ -12,7 +12,7 @@ from mwl_admin.mpps import dataset, report
 from mwl_admin.mpps.attributes import TABLE
 from mwl_admin.worklist.errors import IdentifierError
 from tests.mpps.scu import changes, creation, final, series
-from tests.worklist.cast import decoded, encoded
+from tests.worklist.queries import decoded, encoded
 
 SYNTAXES = [IMPLICIT_LITTLE, EXPLICIT_LITTLE]
 

@@ -11,8 +11,8 @@ from pydicom.uid import generate_uid
 
 from mwl_admin.models import DowntimeRecord, ScheduledProcedureStep
 from mwl_admin.site.downtime import entering
+from tests.factory import make_step
 from tests.mpps.scu import Modality, creation, final, modality
-from tests.mwl_admin.cast import make_step
 from tests.mwl_scp.conftest import Provider
 
 

@@ -17,9 +17,9 @@ from mwl_admin.models import Patient, PerformedProcedureStep, ScheduledProcedure
 from mwl_admin.mpps.doubts import doubts
 from mwl_admin.mpps.reasons import _WORDS
 from mwl_admin.patients.merging import merge
+from tests.factory import make_patient, make_station, make_step
 from tests.mpps.scu import Modality, changes, creation, final, modality, offered, step_item
 from tests.mwl_scp.conftest import Provider
-from tests.worklist.cast import make_station, make_step
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -218,8 +218,8 @@ def test_the_id_of_a_merged_record_without_entries_is_the_same_person(ct: Modali
     kept = step.requested_procedure.patient
     for number, target in enumerate((None, kept)):
         # The record was merged into one that was merged in turn.
-        old = Patient.objects.create(patient_id=f"P-OLD{number}", **JANE)
-        into = target or Patient.objects.create(patient_id="P-MIDDLE", **JANE)
+        old = make_patient(patient_id=f"P-OLD{number}", **JANE)
+        into = target or make_patient(patient_id="P-MIDDLE", **JANE)
         merge(into, old, seen=(into.version, old.version), entries_seen=0)
     kept.refresh_from_db()
     middle = Patient.objects.get(patient_id="P-MIDDLE")

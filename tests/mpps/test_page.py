@@ -17,9 +17,10 @@ from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
 from mwl_admin.mpps import dataset, operations
 from mwl_admin.mpps.where import done_elsewhere
+from tests.factory import make_station, make_step
 from tests.mpps.scu import creation, final, series, unscheduled
 from tests.mwl_admin.conftest import anna, browser
-from tests.worklist.cast import encoded, make_station, make_step
+from tests.worklist.queries import encoded
 
 __all__ = ["anna", "browser"]
 

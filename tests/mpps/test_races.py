@@ -14,9 +14,9 @@ import pytest
 from pydicom.uid import generate_uid
 
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep
+from tests.factory import make_step
 from tests.mpps.scu import changes, creation, final, modality, offered, series, unscheduled
 from tests.mwl_scp.conftest import Provider, start_provider
-from tests.worklist.cast import make_step
 
 pytestmark = pytest.mark.usefixtures("database")
 

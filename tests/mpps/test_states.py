@@ -14,9 +14,9 @@ from pydicom.uid import generate_uid
 from dicom_encoding.syntaxes import IMPLICIT_LITTLE
 from mwl_admin.models import PerformedProcedureStep, ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.patients.merging import merge
+from tests.factory import make_station, make_step
 from tests.mpps.scu import Modality, changes, creation, final, modality, offered, series, unscheduled
 from tests.mwl_scp.conftest import Provider
-from tests.worklist.cast import make_station, make_step
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -496,7 +496,7 @@ def test_a_report_that_was_taken_back_counts_no_more(ct: Modality) -> None:
 
 
 def test_the_station_was_seen(ct: Modality) -> None:
-    Station.objects.create(ae_title="CT1", modality="CT")
+    make_station()
     started(ct, make_step())
     assert Station.objects.get(ae_title="CT1").last_mpps_at is not None
 

@@ -9,8 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from mwl_admin.models import Patient, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, StepStatus
-from tests.mwl_admin.cast import make_patient, make_procedure, make_requested, make_station, make_step
+from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, StepStatus
+from tests.factory import make_code, make_patient, make_procedure, make_requested, make_station, make_step
 from tests.mwl_admin.pages import ADD_ENTRY, STEP, add_entry, errors, open_form
 
 pytestmark = pytest.mark.django_db
@@ -65,9 +65,7 @@ def test_identifiers_left_empty_are_made(browser: Client) -> None:
 
 def test_picking_a_procedure_fills_the_rest(browser: Client) -> None:
     station = make_station()
-    protocol = ProtocolCode.objects.create(
-        code_value="P1", coding_scheme_designator="99LOCAL", code_meaning="Thorax low dose"
-    )
+    protocol = make_code("P1", coding_scheme_designator="99LOCAL", code_meaning="Thorax low dose")
     procedure = make_procedure(usual_station=station)
     procedure.protocol_codes.add(protocol)
     response = add_entry(browser, **NEW_PATIENT, procedure=procedure.pk, step_scheduled_time="10:30")
@@ -82,7 +80,7 @@ def test_picking_a_procedure_fills_the_rest(browser: Client) -> None:
 
 
 def test_several_steps_and_several_stations_fit_one_entry(browser: Client) -> None:
-    stations = [make_station(ae_title=title, modality="US") for title in ("US1", "US2")]
+    stations = [make_station(title, "US") for title in ("US1", "US2")]
     values = open_form(browser, ADD_ENTRY)
     second = {name.replace("-0-", "-1-"): value for name, value in values.items() if name.startswith(STEP)}
     values |= second | {

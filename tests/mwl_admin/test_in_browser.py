@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests import components
-from tests.mwl_admin.cast import make_patient, make_procedure, make_station
+from tests.clients.search_field import SELECTION, pick, wait_for_new_entry
+from tests.factory import make_patient, make_procedure, make_station
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.requires_component("chromium")]
 
@@ -41,8 +42,9 @@ def page(cast: None, live_server: Any) -> Iterator[Page]:
 
 def test_an_entry_is_added_with_the_keyboard_alone(page: Page, live_server: Any) -> None:
     page.goto(f"{live_server.url}/admin/mwl_admin/requestedprocedure/add/")
-    pick(page, "#id_patient", "mull", "Müller, Änne (P-1001)")
-    pick(page, "#id_procedure", "thorax", "CT thorax")
+    wait_for_new_entry(page)
+    pick_in(page, "#id_patient", "mull", "Müller, Änne (P-1001)")
+    pick_in(page, "#id_procedure", "thorax", "CT thorax")
     page.locator("#id_scheduled_procedure_steps-0-scheduled_time").fill("1030")
     page.keyboard.press("Enter")
     page.get_by_text("was added successfully").wait_for()
@@ -50,21 +52,18 @@ def test_an_entry_is_added_with_the_keyboard_alone(page: Page, live_server: Any)
     page.get_by_role("cell", name="10:30").wait_for()
 
 
-def pick(page: Page, field: str, typed: str, expected: str) -> None:
-    """Open a search field, type, and take the first that is found."""
-    page.locator(f"{field} + .select2 .select2-selection").focus()
-    page.keyboard.press("Enter")
-    page.keyboard.type(typed)
-    page.locator(".select2-results__option--highlighted", has_text=expected).wait_for()
-    page.keyboard.press("Enter")
+def pick_in(page: Page, field: str, typed: str, expected: str) -> None:
+    page.locator(SELECTION.format(field=field)).focus()
+    pick(page, typed, expected)
     page.locator(f"{field} + .select2", has_text=expected).wait_for()
 
 
 def test_a_second_step_is_added_on_the_same_page(page: Page, live_server: Any) -> None:
     page.goto(f"{live_server.url}/admin/mwl_admin/requestedprocedure/add/")
+    wait_for_new_entry(page)
     page.locator("#id_new_family_name").fill("Doe")
     page.locator("#id_new_patient_id").fill("P-2")
-    pick(page, "#id_procedure", "thorax", "CT thorax")
+    pick_in(page, "#id_procedure", "thorax", "CT thorax")
     page.locator("#id_scheduled_procedure_steps-0-scheduled_time").fill("09:00")
     page.get_by_role("link", name="Add another Step").click()
     page.locator("#id_scheduled_procedure_steps-1-scheduled_time").fill("09:30")
@@ -72,4 +71,4 @@ def test_a_second_step_is_added_on_the_same_page(page: Page, live_server: Any) -
     page.get_by_text("was added successfully").wait_for()
     page.goto(live_server.url)
     page.get_by_role("cell", name="09:30").wait_for()
-    assert page.get_by_role("link", name="Doe").count() == 2
+    expect(page.get_by_role("link", name="Doe")).to_have_count(2)

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from mwl_admin.entries.making import fill_order
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Sequence, Station, StepStatus
-from tests.mwl_admin.cast import DAY, make_patient, make_procedure, make_requested, make_station, make_step
+from tests.factory import DAY, make_patient, make_procedure, make_requested, make_station, make_step
 
 pytestmark = pytest.mark.django_db
 
@@ -181,7 +181,7 @@ def test_the_database_itself_refuses_an_unknown_status_and_a_missing_modality(va
 
 
 def test_steps_for_a_station_are_its_own_and_unassigned_ones_of_its_modality() -> None:
-    ct1, ct2 = make_station(), make_station(ae_title="CT2")
+    ct1, ct2 = make_station(), make_station("CT2")
     requested = make_requested()
     unassigned, elsewhere = make_step(requested), make_step(requested)
     either, other_modality = make_step(requested), make_step(requested, modality="MR")

@@ -12,8 +12,8 @@ from django.test import Client
 from django.urls import reverse
 
 from mwl_admin.exceptions import TransitionError
-from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Sequence, StepStatus
-from tests.mwl_admin.cast import make_patient, make_step
+from mwl_admin.models import Patient, ScheduledProcedureStep, Sequence, StepStatus
+from tests.factory import make_patient, make_requested, make_step
 from tests.mwl_admin.pages import open_form
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,7 +79,7 @@ def test_no_two_entries_get_the_same_identifiers() -> None:
     def add(number: int) -> list[str]:
         made = []
         for _ in range(5):
-            requested = RequestedProcedure.objects.create(patient=Patient.objects.get(pk=patient.pk))
+            requested = make_requested(Patient.objects.get(pk=patient.pk))
             made += [requested.accession_number, requested.requested_procedure_id, requested.study_instance_uid]
         return made
 

@@ -6,7 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from mwl_admin.models import ScheduledProcedureStep, Station
-from tests.mwl_admin.cast import make_station, make_step
+from tests.factory import make_station, make_step
 from tests.mwl_admin.pages import errors, open_form
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +58,7 @@ def test_a_profile_is_edited(browser: Client) -> None:
     ],
 )
 def test_what_is_wrong_is_told_next_to_the_field(browser: Client, field: str, value: str, words: str) -> None:
-    make_station(ae_title="CT2")
+    make_station("CT2")
     station = make_station()
     values = {**open_form(browser, CHANGE, station.pk), field: value}
     found = errors(browser.post(reverse(CHANGE, args=[station.pk]), values))
@@ -116,7 +116,7 @@ def test_a_station_that_open_steps_are_planned_on_stays_a_modality(browser: Clie
 
 @pytest.mark.parametrize(("model", "field"), [("scheduledprocedurestep", "stations"), ("procedure", "usual_station")])
 def test_examinations_are_planned_on_modalities_only(browser: Client, model: str, field: str) -> None:
-    modality, archive = make_station(), make_station(ae_title="ARCHIVE", kind="archive", modality="")
+    modality, archive = make_station(), make_station("ARCHIVE", kind="archive", modality="")
     asked = {"app_label": "mwl_admin", "model_name": model, "field_name": field, "term": ""}
     offered = browser.get(reverse("admin:autocomplete"), asked).json()["results"]
     assert [choice["id"] for choice in offered] == [str(modality.pk)]
@@ -129,4 +129,4 @@ def test_examinations_are_planned_on_modalities_only(browser: Client, model: str
 def test_the_kind_decides_whether_there_is_a_modality_however_a_station_is_saved() -> None:
     for values in ({"kind": "archive", "modality": "CT"}, {"kind": "modality", "modality": ""}):
         with pytest.raises(IntegrityError), transaction.atomic():
-            make_station(ae_title="X", **values)
+            make_station("X", **values)

@@ -7,7 +7,7 @@ import pytest
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import ScheduledProcedureStep, StepStatus
 from mwl_admin.models.status import ENDED, OPEN
-from tests.mwl_admin.cast import make_requested, make_step
+from tests.factory import make_requested, make_step
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from mwl_admin.models import (
     WorklistDelivery,
     WorklistQuery,
 )
-from tests.mwl_admin.cast import make_patient, make_procedure, make_requested, make_station, make_step
+from tests.factory import make_patient, make_procedure, make_requested, make_station, make_step
 
 pytestmark = pytest.mark.django_db
 
@@ -63,8 +63,8 @@ def test_days_are_filtered(browser: Client, today: Any, tomorrow: Any) -> None:
 
 
 def test_modality_station_and_status_are_filtered(browser: Client, today: Any, tomorrow: Any) -> None:
-    ct1, ct2 = make_station(), make_station(ae_title="CT2")
-    make_station(ae_title="MR1", modality="MR")
+    ct1, ct2 = make_station(), make_station("CT2")
+    make_station("MR1", "MR")
     today.stations.add(ct1)
     assert listed(browser, day="all", modality="MR") == [tomorrow]
     assert listed(browser, day="all", station="CT1") == [today]

@@ -21,9 +21,9 @@ from mwl_admin.devices.callers import ObservedCall, note
 from mwl_admin.models import ServiceName, Station, UnknownCaller
 from mwl_scp import callers
 from mwl_scp.callers import CallWriter, write
+from tests.factory import make_station
 from tests.mwl_scp.conftest import Provider, start_provider
 from tests.waiting import wait_until
-from tests.worklist.cast import make_station
 
 
 def echo(port: int, calling: str) -> int | None:

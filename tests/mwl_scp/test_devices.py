@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.components import requires
+from tests.factory import make_station, make_step
 from tests.mwl_scp.conftest import Provider
-from tests.worklist.cast import make_station, make_step
 
 QUERIES = Path(__file__).parent / "queries"
 

@@ -14,9 +14,10 @@ from dicom_encoding.syntaxes import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITT
 from tests.clients.raw import COMMAND, LAST, RawPeer, cancel, p_data, pdv
 from tests.clients.raw import find as raw_find
 from tests.components import requires
+from tests.factory import make_station, make_step
 from tests.mwl_scp.conftest import Provider
 from tests.mwl_scp.scu import association, find
-from tests.worklist.cast import identifier, make_station, make_step
+from tests.worklist.queries import identifier
 
 KEYS = [
     ({}, {"ScheduledStationAETitle": "CT1"}, {"ScheduledStationAETitle": "CT2"}),

@@ -12,9 +12,10 @@ from dicom_encoding.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITT
 from tests.clients.raw import COMMAND, LAST, WORKLIST_FIND, RawPeer, association_request, context_item, p_data, pdv
 from tests.clients.raw import find as raw_find
 from tests.components import requires
+from tests.factory import make_station, make_step
 from tests.mwl_scp.conftest import Provider
 from tests.mwl_scp.scu import find
-from tests.worklist.cast import encoded, identifier, make_station, make_step
+from tests.worklist.queries import encoded, identifier
 
 NAMES = {
     IMPLICIT_LITTLE: "Implicit VR Little",

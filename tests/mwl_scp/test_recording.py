@@ -12,10 +12,11 @@ from django.utils import timezone
 from mwl_admin.models import ReceivedStudy, Station, StudyNotice, WorklistDelivery, WorklistQuery
 from mwl_scp import recording
 from mwl_scp.recording import QueryRecord, Recorder, prune, write
+from tests.factory import make_station, make_step
 from tests.mwl_scp.conftest import Provider
 from tests.mwl_scp.scu import find
 from tests.waiting import wait_until
-from tests.worklist.cast import identifier, make_station, make_step
+from tests.worklist.queries import identifier
 
 
 def recorded(count: int = 1) -> list[WorklistQuery]:

@@ -14,10 +14,11 @@ from pynetdicom.dimse_primitives import C_FIND
 
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_admin.models import WorklistQuery
+from tests.factory import make_step
 from tests.mwl_scp.conftest import Provider
 from tests.mwl_scp.scu import association, find
 from tests.waiting import wait_until
-from tests.worklist.cast import encoded, identifier, make_step
+from tests.worklist.queries import encoded, identifier
 
 MODALITY_WORKLIST = "1.2.840.10008.5.1.4.31"
 ALLOWED = {0x0000, 0xA700, 0xA900, 0xC000, 0xC001}

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mwl_admin import models
-from tests.mwl_admin.cast import make_patient, make_procedure, make_requested, make_station, make_step
+from tests.factory import make_code, make_patient, make_procedure, make_requested, make_station, make_step
 from tests.mwl_admin.pages import STEP, form_values
 
 PASSWORD = "correct-horse-7-battery"
@@ -54,7 +54,7 @@ class Scene:
         self._boss = boss
         station = make_station()
         self.spare: dict[str, Any] = {
-            "station": make_station(ae_title="CT9"),
+            "station": make_station("CT9"),
             "procedure": make_procedure(name="Spare", code_value="1"),
             "patient": make_patient(patient_id="P-9", family_name="Spare"),
         }
@@ -74,7 +74,7 @@ class Scene:
         self.colleague = User.objects.create_user("colleague", is_staff=True, password=PASSWORD)
         self.colleague.groups.add(Group.objects.get(name="Reception"))
         self.group = Group.objects.create(name="Locum")
-        models.ProtocolCode.objects.create(code_value="T1", coding_scheme_designator="99L", code_meaning="Thorax")
+        make_code(coding_scheme_designator="99L")
 
     def _record(self, station: models.Station) -> None:
         now = timezone.now()

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from mwl_admin.models import Patient, PatientRead
 from mwl_admin.roles import ROLES
-from tests.mwl_admin.cast import make_patient
+from tests.factory import make_patient
 from tests.mwl_admin.pages import form_values
 from tests.security.asking import Person
 

@@ -24,7 +24,7 @@ from mwl_admin.api.tokens import Token
 from mwl_admin.models import APIClient, Patient, RequestedProcedure, ScheduledProcedureStep, Station
 from tests.api.bodies import ENTRY, STEPS, WORKLIST, entry, problems, step
 from tests.api.conftest import Caller, caller, full_buckets
-from tests.worklist.cast import make_station, make_step
+from tests.factory import make_station, make_step
 
 pytestmark = pytest.mark.django_db
 __all__ = ["full_buckets"]
@@ -154,14 +154,7 @@ def test_an_entity_tag_does_not_tell_that_another_station_has_an_entry(
 def test_of_an_entry_of_two_stations_each_sees_its_own_steps_and_changes_nothing(
     foreign: ScheduledProcedureStep, ct1: Station, scanner: Caller
 ) -> None:
-    ours = ScheduledProcedureStep.objects.create(
-        requested_procedure=foreign.requested_procedure,
-        modality="CT",
-        scheduled_date=foreign.scheduled_date,
-        scheduled_time=foreign.scheduled_time,
-        scheduled_procedure_step_id="S-CT",
-    )
-    ours.stations.set([ct1])
+    make_step(foreign.requested_procedure, stations=[ct1], scheduled_procedure_step_id="S-CT")
     path = f"{WORKLIST}A-MR"
     for document in (scanner.get(path).json(), scanner.get(WORKLIST).json()[0]):
         assert [item["ScheduledProcedureStepID"] for item in document[STEPS]] == ["S-CT"]

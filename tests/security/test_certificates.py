@@ -19,9 +19,9 @@ from tests.clients import dcmtk
 from tests.components import requires
 from tests.databases import worklist_database
 from tests.dicom_listener.toy_process import ToyProcess
+from tests.factory import make_station
 from tests.mwl_scp.conftest import start_provider
 from tests.pacs_receiver.conftest import StartReceiver
-from tests.worklist.cast import make_station
 
 Start = Callable[..., ToyProcess]
 

@@ -18,8 +18,8 @@ from mwl_admin.management.plaintext import plain
 from mwl_admin.management.terminal import PlainCommand
 from mwl_admin.models import APIClient
 from simulator.account import Account
+from tests.factory import make_station
 from tests.processes import ROOT, clean_environment
-from tests.worklist.cast import make_station
 
 C0 = "".join(map(chr, [*range(9), *range(11, 32), 127]))
 C1 = "".join(map(chr, range(0x80, 0xA0)))

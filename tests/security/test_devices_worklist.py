@@ -21,6 +21,7 @@ from mwl_admin.models import (
 )
 from tests.clients import dcmtk
 from tests.components import requires
+from tests.factory import make_station, make_step
 from tests.mpps.scu import creation, final, modality
 from tests.mwl_scp.conftest import Provider, start_provider
 from tests.mwl_scp.scu import find
@@ -28,7 +29,7 @@ from tests.postgres import PostgresServer
 from tests.security.associations import CALLING_AE_NOT_RECOGNIZED, SERVICES, TEMPORARY_CONGESTION, asked
 from tests.security.test_certificates import Authority
 from tests.waiting import wait_until
-from tests.worklist.cast import identifier, make_station, make_step
+from tests.worklist.queries import identifier
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -113,7 +114,7 @@ def test_whoever_is_turned_away_learns_nothing_of_why_and_the_log_says_it(beyond
     make_station("CT_FAR", expected_addresses="192.0.2.7")
     assert {asked(beyond.port, title) for title in ("STRANGER", "CT_OFF", "CT_FAR")} == {CALLING_AE_NOT_RECOGNIZED}
     for because in ("belongs to no known device", "is switched off", "address where it is not expected"):
-        assert because in beyond.log_text()
+        wait_until(lambda because=because: because in beyond.log_text(), what=because)  # type: ignore[misc]
 
 
 def test_the_own_health_check_is_answered_although_it_is_no_device(beyond: Provider) -> None:

@@ -29,7 +29,7 @@ from mwl_admin.entries.tables.spreadsheets import harmless, restored, write_csv,
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.site.admin.tables import EntryExchange
 from mwl_admin.validators import validate_long_string
-from tests.worklist.cast import make_step
+from tests.factory import make_step
 
 ROOT = Path(__file__).parents[2]
 SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫"

@@ -42,7 +42,7 @@ from tests.mwl_scp.scu import find
 from tests.site import demo
 from tests.site.addresses import make_what_is_shown
 from tests.waiting import wait_until
-from tests.worklist.cast import encoded, identifier, parsed
+from tests.worklist.queries import encoded, identifier, parsed
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 LIMIT = 16_384

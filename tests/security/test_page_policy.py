@@ -13,9 +13,10 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
+from tests.clients.search_field import pick, wait_for_new_entry
 from tests.site import demo
 from tests.site.addresses import PAGES, addresses, make_what_is_shown
-from tests.site.test_in_browser import browser, department, enter, pick, row
+from tests.site.test_in_browser import browser, department, enter, row
 
 __all__ = ["browser", "department"]
 
@@ -195,7 +196,7 @@ def test_filters_dialogs_and_pickers_work(page: Page, live_server: Any) -> None:
     expect(page.get_by_label("Reason")).to_be_focused()
     page.keyboard.press("Escape")
     page.goto(f"{live_server.url}/admin/mwl_admin/requestedprocedure/add/")
-    page.locator("#id_patient + .select2 .select2-selection").focus()
+    wait_for_new_entry(page)
     pick(page, "haddad", "Haddad, Samir")
     page.locator("#calendarlink0").click()
     page.locator("#calendarin0 td a").first.click()

@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from mwl_admin import models
+from tests.factory import make_code
 
 EDITED = ("patient", "requestedprocedure", "scheduledprocedurestep", "station", "procedure")
 """Models with a history that shows each version."""
@@ -92,7 +93,7 @@ def _names(resolver: URLResolver, *namespaces: str) -> Iterator[str]:
 
 def make_what_is_shown() -> None:
     """Make one of each that the invented department lacks, so that no page is empty."""
-    models.ProtocolCode.objects.create(code_value="T1", coding_scheme_designator="99LOCAL", code_meaning="Thorax")
+    make_code(coding_scheme_designator="99LOCAL")
     client = models.APIClient(name="Hospital system")
     client.make_token()
     client.save()

@@ -8,6 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
+from tests.clients.search_field import SELECTION, search, wait_until_closed
 from tests.site.addresses import DATA, PAGES, PARTS, REDIRECTS, REFUSED, addresses, all_names, make_what_is_shown
 from tests.site.test_in_browser import browser, department, enter, row  # noqa: F401 - fixtures
 
@@ -114,11 +115,12 @@ def test_what_opens_on_a_page_keeps_nobody_out_either(
     page.locator("#id_new_given_name").fill("Anne")
     page.locator("#id_new_patient_birth_date").fill("01/07/1950")
     expect(page.get_by_role("button", name="Use this one")).to_be_visible()
-    page.locator("#id_procedure + .select2 .select2-selection").click()
-    page.keyboard.type("knee")
+    page.locator(SELECTION.format(field="#id_procedure")).focus()
+    search(page, "knee")
     expect(page.locator(".select2-results__option--highlighted")).to_be_visible()
     look("the search in the catalogue")
     page.keyboard.press("Enter")
+    wait_until_closed(page)
     # a day to come: today has no free time left in the evening
     page.locator("#id_scheduled_procedure_steps-0-scheduled_date").fill("01/03/2030")
     page.keyboard.press("Tab")

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mwl_admin.models import ReceivedStudy, ScheduledProcedureStep, SettledStep, StepStatus
-from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+from tests.factory import make_patient, make_requested, make_station, make_step
 from tests.site.conftest import Login
 from tests.site.markup import markup
 from tests.site.test_today import make_today, shown

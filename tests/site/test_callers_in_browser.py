@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mwl_admin.models import Enrolment, Station, UnknownCaller
 from tests import components
+from tests.factory import make_station
 from tests.site.test_in_browser import PASSWORD, enter
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.requires_component("chromium")]
@@ -25,7 +26,7 @@ def cast(transactional_db: None, roles: None) -> None:
         person = User.objects.create_user(role.lower(), password=PASSWORD, is_staff=True)
         person.groups.add(Group.objects.get(name=role))
     now = timezone.now()
-    Station.objects.create(ae_title="CT1", modality="CT", enabled=False)
+    make_station(enabled=False)
     Station.objects.update(updated_at=now - timedelta(hours=1))
     Enrolment.objects.create(ae_title="OLDCT", service="worklist", address="192.0.2.7", last_seen_at=now)
     for title, service, because in (

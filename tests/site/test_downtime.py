@@ -23,7 +23,7 @@ from mwl_admin.entries.tables.rows import import_table
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import DowntimeRecord, PerformedProcedureStep, ScheduledProcedureStep, StepStatus
 from mwl_admin.site.downtime import entering, listing
-from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+from tests.factory import make_patient, make_requested, make_station, make_step
 from tests.site.markup import markup
 from tests.site.test_today import make_today, shown
 
@@ -78,6 +78,7 @@ def test_a_file_is_replaced_whole_and_old_lists_go_and_nothing_else(tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {first.name, names[1], names[7], *others}
 
 
+@pytest.mark.machine_clock
 def test_a_list_is_due_when_it_is_missing_old_or_from_the_future(tmp_path: Path, settings: Any) -> None:
     settings.DOWNTIME_LIST_MINUTES = 15
     assert listing.is_due(tmp_path)

@@ -7,18 +7,17 @@ import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from mwl_admin.models import Patient, PatientRead, RequestedProcedure, ScheduledProcedureStep, StepStatus
 from mwl_admin.site import preflight, slots
 from mwl_admin.site.similar import probable_duplicates
-from tests.mwl_admin.cast import make_patient, make_procedure, make_requested, make_station, make_step
+from tests.clock import TOMORROW
+from tests.factory import make_patient, make_procedure, make_requested, make_station, make_step
 from tests.mwl_admin.pages import ADD_ENTRY, STEP, add_entry, errors, form_values
 from tests.site.markup import markup
 
 pytestmark = pytest.mark.django_db
 BORN = date(1950, 7, 1)
-TOMORROW = timezone.localdate() + timedelta(days=1)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +78,8 @@ def test_free_times_leave_out_what_is_booked_by_its_duration() -> None:
 
 def test_free_times_are_offered_for_the_stations_of_the_modality(desk: Client) -> None:
     make_station()
-    make_station(ae_title="CT2")
-    make_station(ae_title="MR1", modality="MR")
+    make_station("CT2")
+    make_station("MR1", "MR")
     page = desk.get(reverse("free_slots"), {"date": TOMORROW.strftime("%d/%m/%Y"), "modality": "ct"}).content.decode()
     assert page.count('data-slot="08:00"') == 2
     assert desk.get(reverse("free_slots"), {"date": "", "station": "x", "procedure": "y"}).status_code == 200
@@ -199,8 +198,8 @@ def test_a_merge_of_what_was_not_shown_is_refused(manager: Client, twins: tuple[
 
 
 def test_pre_flight_tells_what_a_station_could_not_show() -> None:
-    make_station(ae_title="OLD", response_character_set="ISO_IR 6")
-    step = make_step(scheduled_procedure_step_description="CT")
+    make_station("OLD", response_character_set="ISO_IR 6")
+    step = make_step(patient=make_patient(), scheduled_procedure_step_description="CT")
     told = list(preflight.warnings(step))
     assert any("OLD can't show “Äü” in the name" in text for text in told)
     assert any("neither a description nor a code" in text for text in told)

@@ -22,8 +22,8 @@ from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.models.base import because
 from mwl_admin.mpps import operations
 from tests.api.bodies import entry
+from tests.factory import make_patient, make_requested, make_station, make_step
 from tests.mpps.scu import creation, final
-from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
 from tests.site.markup import markup
 
 pytestmark = pytest.mark.django_db
@@ -104,7 +104,7 @@ def test_what_another_system_sends_says_which_it_was() -> None:
 
 def test_steps_that_end_with_their_images_say_so() -> None:
     station = make_station(completes_with_images=True)
-    step = make_step(scheduled_date=timezone.localdate())
+    step = make_step(make_requested(), scheduled_date=timezone.localdate())
     step.stations.add(station)
     now = timezone.now()
     values = {

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mwl_admin.models import PatientRead, PerformedProcedureStep, ReceivedStudy, StudyNotice, WorklistDelivery
-from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+from tests.factory import make_patient, make_requested, make_station, make_step
 from tests.site.test_stations import make_query
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +21,7 @@ def add(first: int, count: int) -> None:
     """Add patients, each with an entry, its step at a station, and all that was reported, asked and sent for it."""
     now = timezone.now()
     for number in range(first, first + count):
-        station = make_station(ae_title=f"CT{number}")
+        station = make_station(f"CT{number}")
         patient = make_patient(patient_id=f"P-{number}", family_name=f"Doe{number}", given_name="Jane")
         entry = make_requested(patient, accession_number=f"ACC-{number}", requested_procedure_description="CT")
         step = make_step(entry, scheduled_date=timezone.localdate(), scheduled_time=time(10, number % 60))

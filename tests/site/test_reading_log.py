@@ -24,7 +24,7 @@ from mwl_admin.models import (
 )
 from mwl_admin.site import reading
 from mwl_admin.site.pages.stations import usual_keys
-from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+from tests.factory import make_patient, make_requested, make_station, make_step
 from tests.site.conftest import Login
 
 pytestmark = pytest.mark.django_db

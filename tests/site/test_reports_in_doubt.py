@@ -17,7 +17,7 @@ from tests.mpps.scu import creation, final
 from tests.site.conftest import Login
 from tests.site.markup import markup
 from tests.site.test_today import make_today, shown
-from tests.worklist.cast import encoded
+from tests.worklist.queries import encoded
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mwl_admin.models import PerformedProcedureStep, WorklistQuery
-from tests.mwl_admin.cast import make_patient, make_procedure, make_requested, make_station, make_step
+from tests.factory import make_patient, make_procedure, make_requested, make_station, make_step
 from tests.site.conftest import Login
 
 pytestmark = pytest.mark.django_db

@@ -29,7 +29,7 @@ from mwl_admin.models import (
 from mwl_admin.site.pages.callers import REJECTIONS
 from mwl_admin.site.pages.stations import usual_keys
 from mwl_admin.worklist.policy import Policy
-from tests.mwl_admin.cast import make_patient, make_requested, make_station, make_step
+from tests.factory import make_patient, make_requested, make_station, make_step
 from tests.site.markup import markup
 
 pytestmark = pytest.mark.django_db
@@ -219,7 +219,7 @@ def test_adding_a_station_is_the_answer_and_stays_it_when_the_station_goes(login
     (waiting,) = callers(boss).waiting
     assert waiting.service == "worklist, images"
     assert "OLDCT" in boss.get(waiting.add).content.decode()
-    station = make_station(ae_title="OLDCT")
+    station = make_station("OLDCT")
     make_station()
     station.delete()
     assert not Enrolment.objects.exists()
@@ -247,7 +247,7 @@ def test_whom_the_department_has_decided_to_shut_out_nobody_warns_of(login: Any,
 
 
 def test_other_devices_are_listed_with_their_kind_and_only_modalities_are_queried_as(manager: Client) -> None:
-    station, archive = make_station(), make_station(ae_title="ARCHIVE", kind="archive", modality="")
+    station, archive = make_station(), make_station("ARCHIVE", kind="archive", modality="")
     html = page(manager, "stations")
     assert ">archive<" in html
     assert reverse("query_as_station", args=[station.pk]) in html
@@ -256,7 +256,7 @@ def test_other_devices_are_listed_with_their_kind_and_only_modalities_are_querie
 
 
 def test_query_as_a_station_shows_exactly_what_it_would_get(manager: Client) -> None:
-    station, other = make_station(), make_station(ae_title="CT2")
+    station, other = make_station(), make_station("CT2")
     make_todays().stations.add(station)
     html = page(manager, "query_as_station", station.pk)
     assert "1 response" in html
@@ -280,7 +280,7 @@ def test_a_query_that_found_nothing_is_explained(manager: Client) -> None:
 
 def test_an_entry_that_a_key_and_a_rule_keep_out_is_named_with_both(manager: Client) -> None:
     make_todays().stations.add(make_station())
-    make_station(ae_title="CT2")
+    make_station("CT2")
     html = page(manager, "query_explained", make_query("CT2").pk)
     _, _, missed = html.partition("Entries that it would not find")
     assert "Müller, Änne (P-1001)" in missed
@@ -292,7 +292,7 @@ def test_a_query_without_keys_can_be_opened(manager: Client) -> None:
 
 
 def test_a_step_tells_who_got_it_and_whose_last_query_would_show_it(manager: Client) -> None:
-    ct1, _ct2 = make_station(), make_station(ae_title="CT2")
+    ct1, _ct2 = make_station(), make_station("CT2")
     step = make_todays()
     step.stations.add(ct1)
     query = make_query()
@@ -301,7 +301,7 @@ def test_a_step_tells_who_got_it_and_whose_last_query_would_show_it(manager: Cli
     )
     make_query("CT2", day=timezone.localdate() - timedelta(days=1))
     html = page(manager, "step_delivery", step.pk)
-    first, second = html.partition("CT1 (CT room 1)")[2].split("CT2 (CT room 1)")
+    first, second = html.partition("CT1 (CT room 1)")[2].split("CT2 (CT room 2)")
     assert "1 ×" in first
     assert "Yes." in first
     assert "never" in second
@@ -334,7 +334,7 @@ def test_the_stations_page_takes_the_same_number_of_queries_however_many(
     manager: Client, django_assert_max_num_queries: Any
 ) -> None:
     for number in range(12):
-        make_station(ae_title=f"CT{number}")
+        make_station(f"CT{number}")
         make_query(f"CT{number}")
     page(manager, "stations")
     with django_assert_max_num_queries(12):

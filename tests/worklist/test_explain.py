@@ -10,7 +10,8 @@ from mwl_admin.models import WorklistQuery
 from mwl_admin.worklist.explain import Explanation, explain, explain_recorded
 from mwl_admin.worklist.jsonmodel import from_json, to_json
 from mwl_admin.worklist.policy import Policy
-from tests.worklist.cast import DAY, NOON, identifier, make_station, make_step, parsed
+from tests.factory import DAY, make_station, make_step
+from tests.worklist.queries import NOON, identifier, parsed
 
 pytestmark = pytest.mark.usefixtures("rolled_back")
 

@@ -14,7 +14,8 @@ from pydicom import Dataset, dcmread
 from dicom_encoding.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Station
 from tests.components import requires
-from tests.worklist.cast import encoded, found, identifier, make_station, make_step
+from tests.factory import make_station, make_step
+from tests.worklist.queries import encoded, found, identifier
 
 pytestmark = pytest.mark.usefixtures("rolled_back")
 

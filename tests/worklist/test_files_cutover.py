@@ -14,8 +14,9 @@ from django.core.management import CommandError, call_command
 from pydicom import Dataset, dcmread
 
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from mwl_admin.models import Patient, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station, StepStatus
-from tests.worklist.cast import answers, encoded, identifier, make_station, make_step
+from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Station, StepStatus
+from tests.factory import make_code, make_patient, make_station, make_step
+from tests.worklist.queries import answers, encoded, identifier
 
 pytestmark = pytest.mark.usefixtures("rolled_back")
 
@@ -107,7 +108,7 @@ def test_of_two_persons_under_one_id_the_second_is_refused_and_it_is_told_in_wha
 
 
 def test_a_record_made_by_other_ways_is_not_renamed_and_a_dry_run_says_so_too(tmp_path: Path) -> None:
-    patient = Patient.objects.create(patient_id="P-1", family_name="Doe", given_name="Jane")
+    patient = make_patient(patient_id="P-1", family_name="Doe", given_name="Jane")
     path = write(tmp_path / "b.wl", **JOHN)
     for arguments in (["--dry-run", path], [path]):
         done = run(*arguments)
@@ -486,7 +487,7 @@ def test_a_file_that_does_not_say_who_what_or_when_is_refused(
 
 
 def test_pregnancy_and_all_else_that_is_known_survives_export_and_import(tmp_path: Path) -> None:
-    code = ProtocolCode.objects.create(code_value="T1", coding_scheme_designator="99X", code_meaning="Thorax")
+    code = make_code()
     make_step(
         patient={
             "given_name": "Jane",
@@ -554,7 +555,7 @@ def test_a_file_that_ends_too_early_is_refused_whole(tmp_path: Path, cut: int) -
 
 
 def test_allergies_and_alerts_of_several_files_are_put_together(tmp_path: Path) -> None:
-    Patient.objects.create(patient_id="P-1", family_name="Doe", given_name="Jane", allergies="Nuts")
+    make_patient(patient_id="P-1", family_name="Doe", given_name="Jane", allergies="Nuts")
     write(tmp_path / "a.wl", Allergies=["Latex", "Iodine"], MedicalAlerts="Pacemaker")
     write(
         tmp_path / "b.wl",

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from mwl_admin.models import ProtocolCode, StepStatus
+from mwl_admin.models import StepStatus
 from tests.components import requires
+from tests.factory import make_code, make_station, make_step
 from tests.ports import free_port
 from tests.waiting import wait_until
-from tests.worklist.cast import make_station, make_step
 
 pytestmark = [pytest.mark.usefixtures("rolled_back"), requires("dcmtk")]
 
@@ -51,7 +51,7 @@ def offered_by_wlmscpfs(port: int) -> set[str]:
 
 def test_what_wlmscpfs_ignores_is_what_the_export_lists(tmp_path: Path) -> None:
     ct1 = make_station("CT1")
-    code = ProtocolCode.objects.create(code_value="T1", coding_scheme_designator="99X", code_meaning="Thorax")
+    code = make_code()
     described = {"requested_procedure_description": "CT thorax"}
     coded = {"code_value": "P1", "coding_scheme_designator": "99X", "code_meaning": "CT"}
     step: dict[str, Any] = {"scheduled_procedure_step_description": "thorax"}

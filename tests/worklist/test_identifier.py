@@ -15,7 +15,7 @@ from dicom_encoding.syntaxes import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITT
 from mwl_admin.worklist.errors import IdentifierError
 from mwl_admin.worklist.identifier import MAX_KEYS, MAX_NESTING, parse
 from mwl_admin.worklist.jsonmodel import to_json
-from tests.worklist.cast import encoded, identifier
+from tests.worklist.queries import encoded, identifier
 
 STEP_SEQUENCE, MODALITY, PATIENT_NAME = 0x00400100, 0x00080060, 0x00100010
 

@@ -23,7 +23,7 @@ from mwl_admin.models import (
 )
 from mwl_admin.worklist.directory import Directory
 from mwl_admin.worklist.policy import Policy
-from tests.worklist.cast import found, identifier
+from tests.worklist.queries import found, identifier
 from tests.worklist.reference import Entry, Keys, matching
 
 EXAMPLES = 2000 if os.environ.get("CI", "").lower() == "true" else 300

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from dicom_encoding.syntaxes import IMPLICIT_LITTLE
-from mwl_admin.models import ProtocolCode, ScheduledProcedureStep
+from mwl_admin.models import ScheduledProcedureStep
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES, Matching
 from mwl_admin.worklist.errors import MatchingKeyError
 from mwl_admin.worklist.identifier import parse
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import prepare
-from tests.worklist.cast import NOBODY, NOON, encoded, found, identifier, make_station, make_step, query
+from tests.factory import make_code, make_station, make_step
+from tests.worklist.queries import NOBODY, NOON, encoded, found, identifier, query
 
 pytestmark = pytest.mark.usefixtures("rolled_back")
 
@@ -51,8 +52,8 @@ def make_entry() -> ScheduledProcedureStep:
         },
         stations=[make_station("CT1", station_name="Room 1"), make_station("CT2", station_name="Room 2")],
         protocol_codes=[
-            ProtocolCode.objects.create(code_value="P1", coding_scheme_designator="99X", code_meaning="a"),
-            ProtocolCode.objects.create(code_value="P2", coding_scheme_designator="99Y", code_meaning="b"),
+            make_code("P1", code_meaning="a"),
+            make_code("P2", coding_scheme_designator="99Y", code_meaning="b"),
         ],
         scheduled_procedure_step_id="S-1",
         scheduled_performing_physician_name="Baker^Bo",

@@ -13,7 +13,8 @@ from mwl_admin.worklist.directory import Directory
 from mwl_admin.worklist.identifier import Identifier
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import prepare
-from tests.worklist.cast import DAY, NOON, identifier, parsed, query
+from tests.factory import DAY
+from tests.worklist.queries import NOON, identifier, parsed, query
 
 ENTRIES = 60_000
 STEP = ScheduledProcedureStep._meta.db_table

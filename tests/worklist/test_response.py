@@ -13,12 +13,13 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 
 from dicom_encoding.syntaxes import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from mwl_admin.models import ProtocolCode, ScheduledProcedureStep
+from mwl_admin.models import ScheduledProcedureStep
 from mwl_admin.models.station import ResponseCharacterSet as Offered
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import prepare
-from tests.worklist.cast import NOBODY, answers, decoded, encoded, identifier, make_station, make_step, parsed, query
+from tests.factory import make_code, make_station, make_step
+from tests.worklist.queries import NOBODY, answers, decoded, encoded, identifier, parsed, query
 
 pytestmark = pytest.mark.usefixtures("rolled_back")
 
@@ -108,10 +109,7 @@ def make_full_step(text: str, **step: Any) -> ScheduledProcedureStep:
             "code_meaning": text,
         },
         stations=[make_station("CT1", station_name="Room 1"), make_station("CT2", station_name=text, location=text)],
-        protocol_codes=[
-            ProtocolCode.objects.create(code_value=value, coding_scheme_designator="99X", code_meaning=text)
-            for value in ("P2", "P1")
-        ],
+        protocol_codes=[make_code(value, code_meaning=text) for value in ("P2", "P1")],
         scheduled_procedure_step_id="S1",
         scheduled_performing_physician_name=text,
         scheduled_procedure_step_description=text,
@@ -187,7 +185,7 @@ def expected(text: str, charset: str) -> Dataset:
 @pytest.mark.parametrize("charset", SAMPLES)
 def test_every_attribute_is_encoded_as_pydicom_encodes_it(charset: str, syntax: str) -> None:
     make_full_step(SAMPLES[charset])
-    make_station("ASKER", modality="XX", response_character_set=charset)
+    make_station("ASKER", "XX", response_character_set=charset)
     asked = everything()
     asked.SpecificCharacterSet = "ISO_IR 192"
     (match,) = query(asked, caller="ASKER", transfer_syntax=syntax, policy=Policy(own_only=False)).run()
@@ -297,12 +295,7 @@ def test_the_time_zone_is_never_sent_empty() -> None:
 
 def test_each_step_of_an_order_has_a_response_of_its_own() -> None:
     first = make_step(modality="CT")
-    ScheduledProcedureStep.objects.create(
-        requested_procedure=first.requested_procedure,
-        modality="MR",
-        scheduled_date=first.scheduled_date,
-        scheduled_time=datetime.time(11),
-    )
+    make_step(first.requested_procedure, modality="MR", scheduled_time=datetime.time(11))
     found = answers(identifier(step={"Modality": ""}, StudyInstanceUID=""))
     assert [ds.ScheduledProcedureStepSequence[0].Modality for ds in found] == ["CT", "MR"]
     assert found[0].StudyInstanceUID == found[1].StudyInstanceUID

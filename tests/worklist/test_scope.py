@@ -11,17 +11,15 @@ from mwl_admin.models import ScheduledProcedureStep, Station
 from mwl_admin.worklist import policy
 from mwl_admin.worklist.errors import TooManyMatchesError
 from mwl_admin.worklist.policy import Policy
-from tests.worklist.cast import DAY, NOON, answers, found, identifier, make_station, make_step, pks, query
+from tests.factory import DAY, make_station, make_step
+from tests.worklist.queries import NOON, answers, found, identifier, pks, query
 
 ALL = identifier(step={})
 
 
 @pytest.fixture
 def stations(rolled_back: str) -> dict[str, Station]:
-    return {
-        title: make_station(title, modality=modality)
-        for title, modality in {"CT1": "CT", "CT2": "CT", "MR1": "MR"}.items()
-    }
+    return {title: make_station(title, modality) for title, modality in {"CT1": "CT", "CT2": "CT", "MR1": "MR"}.items()}
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
-"""One small cast for the worklist's tests, all invented, and queries as a modality would write them."""
+"""Queries as a modality would write them, and what the worklist answers."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -14,42 +14,14 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
 from dicom_encoding.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from mwl_admin.models import Patient, ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station
+from mwl_admin.models import ScheduledProcedureStep
 from mwl_admin.worklist.identifier import Identifier, parse
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import PreparedQuery, prepare
 
-DAY = datetime.date(2026, 5, 4)
 NOON = datetime.datetime(2026, 5, 4, 12, 0)  # noqa: DTZ001 - the department's wall clock
 NOBODY = "WORKSTATION"
 """A calling AE title that belongs to no station, so that no profile applies."""
-
-
-def make_station(ae_title: str, modality: str = "CT", **values: Any) -> Station:
-    return Station.objects.create(ae_title=ae_title, modality=modality, **values)
-
-
-def make_step(
-    *,
-    patient: Patient | dict[str, Any] | None = None,
-    requested: dict[str, Any] | None = None,
-    stations: Iterable[Station] = (),
-    protocol_codes: Iterable[ProtocolCode] = (),
-    **step: Any,
-) -> ScheduledProcedureStep:
-    """Make a patient, or take one, what was ordered, and one step of it."""
-    number = Patient.objects.count() + 1
-    person = (
-        patient
-        if isinstance(patient, Patient)
-        else Patient.objects.create(**{"patient_id": f"P{number:04d}", "family_name": "Doe", **(patient or {})})
-    )
-    order = RequestedProcedure.objects.create(patient=person, **(requested or {}))
-    defaults = {"modality": "CT", "scheduled_date": DAY, "scheduled_time": datetime.time(10, 30)}
-    made = ScheduledProcedureStep.objects.create(requested_procedure=order, **{**defaults, **step})
-    made.stations.set(stations)
-    made.protocol_codes.set(protocol_codes)
-    return made
 
 
 def identifier(step: dict[str, Any] | None = None, **keys: Any) -> Dataset:
