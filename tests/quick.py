@@ -20,7 +20,8 @@ STARTERS = frozenset({"subprocess", "multiprocessing", "playwright"})
 
 def is_quick(item: pytest.Item) -> bool:
     """Return whether ``item`` belongs to the first look; of a test on both databases, the one on SQLite does."""
-    if any(item.get_closest_marker(name) for name in ("requires_component", "containers", "slow")):
+    # a test that has a time-out of its own is a long one
+    if any(item.get_closest_marker(name) for name in ("requires_component", "containers", "slow", "timeout")):
         return False
     if hasattr(item, "callspec") and "postgresql" in item.callspec.params.values():
         return False
