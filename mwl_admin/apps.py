@@ -14,8 +14,15 @@ class WorklistConfig(AppConfig):
         from mwl_admin import checks  # noqa: F401
         from mwl_admin.site import open_doors  # noqa: F401
 
+        _name_pages()
         _connect_signals()
         _show_json_plainly()
+
+
+def _name_pages() -> None:
+    from mwl_admin.site import page_names
+
+    page_names.apply()
 
 
 def _connect_signals() -> None:

@@ -7,6 +7,8 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from mwl_admin.site.page_names import heading
+
 
 def style(request: HttpRequest) -> str:
     """Return the address of the site's own style sheet."""
@@ -61,39 +63,34 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             (
                 (_("Today"), "today", reverse("today"), "mwl_admin.view_scheduledprocedurestep"),
                 (_("New entry"), "add_circle", _add("requestedprocedure"), "mwl_admin.add_requestedprocedure"),
-                (_("All steps"), "view_list", _list("scheduledprocedurestep"), "mwl_admin.view_scheduledprocedurestep"),
-                (_("Entries"), "assignment", _list("requestedprocedure"), "mwl_admin.view_requestedprocedure"),
-                (_("Patients"), "person", _list("patient"), "mwl_admin.view_patient"),
-                (
-                    _("Examinations"),
-                    "radiology",
-                    _list("performedprocedurestep"),
-                    "mwl_admin.view_performedprocedurestep",
-                ),
-                (_("Images"), "photo_library", _list("receivedstudy"), "mwl_admin.view_receivedstudy"),
+                _records("mwl_admin.scheduledprocedurestep", "view_list"),
+                _records("mwl_admin.requestedprocedure", "assignment"),
+                _records("mwl_admin.patient", "person"),
+                _records("mwl_admin.performedprocedurestep", "radiology"),
+                _records("mwl_admin.receivedstudy", "photo_library"),
             ),
         ),
         (
             _("Modalities"),
             (
                 (_("Stations"), "settings_input_antenna", reverse("stations"), "mwl_admin.view_station"),
-                (_("Queries"), "manage_search", _list("worklistquery"), "mwl_admin.view_worklistquery"),
+                _records("mwl_admin.worklistquery", "manage_search"),
             ),
         ),
         (
             _("Catalogue"),
             (
-                (_("Procedures"), "menu_book", _list("procedure"), "mwl_admin.view_procedure"),
-                (_("Protocol codes"), "barcode", _list("protocolcode"), "mwl_admin.view_protocolcode"),
+                _records("mwl_admin.procedure", "menu_book"),
+                _records("mwl_admin.protocolcode", "barcode"),
             ),
         ),
         (
             _("Administration"),
             (
-                (_("Accounts"), "badge", reverse("admin:auth_user_changelist"), "auth.view_user"),
-                (_("Roles"), "group", reverse("admin:auth_group_changelist"), "auth.view_group"),
-                (_("API clients"), "key", _list("apiclient"), "mwl_admin.view_apiclient"),
-                (_("Records read"), "visibility", _list("patientread"), "mwl_admin.view_patientread"),
+                _records("auth.user", "badge"),
+                _records("auth.group", "group"),
+                _records("mwl_admin.apiclient", "key"),
+                _records("mwl_admin.patientread", "visibility"),
                 (_("All pages"), "apps", reverse("admin:index"), "auth.view_user"),
             ),
         ),
@@ -112,8 +109,9 @@ def _item(title: str, icon: str, link: str, permission: str, *, request: HttpReq
     return {"title": title, "icon": icon, "link": link, "active": active}
 
 
-def _list(model: str) -> str:
-    return reverse(f"admin:mwl_admin_{model}_changelist")
+def _records(model: str, icon: str) -> tuple[str, str, str, str]:
+    application, name = model.split(".")
+    return heading(model), icon, reverse(f"admin:{application}_{name}_changelist"), f"{application}.view_{name}"
 
 
 def _add(model: str) -> str:

@@ -31,4 +31,4 @@ __all__ = [
 
 admin.site.site_header = _("Worklist")
 admin.site.site_title = _("Worklist")
-admin.site.index_title = _("Worklist")
+admin.site.index_title = _("All pages")

@@ -17,13 +17,14 @@ from mwl_admin.site.accounts import (
     may_manage_account,
     may_manage_role,
 )
+from mwl_admin.site.admin.lists import NamedListAdmin
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
 @admin.register(User)
-class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+class AccountAdmin(NamedListAdmin, UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -52,7 +53,7 @@ class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
+class RoleAdmin(NamedListAdmin, GroupAdmin, ModelAdmin):  # type: ignore[misc]
     def formfield_for_manytomany(self, db_field: Any, request: Any = None, **named: Any) -> Any:
         if db_field.name == "permissions":
             named["queryset"] = grantable_permissions(request.user).select_related("content_type")

@@ -9,10 +9,29 @@ from django.db import models
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
+from mwl_admin.site.page_names import heading
+
 _LARGE = (models.BinaryField, models.JSONField, models.TextField)
 
 
-class LightChangeList(ChangeList):  # type: ignore[misc]
+class NamedChangeList(ChangeList):  # type: ignore[misc]
+    """A list whose title is its records' name, as in the menu; Django's says "Select … to change"."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        if not self.is_popup:
+            self.title = heading(self.opts.label_lower)
+
+
+class NamedListAdmin:
+    """Admin with such a list: to be named before the admin that it extends."""
+
+    def get_changelist(self, request: HttpRequest, **named: Any) -> type[ChangeList]:
+        """Return the class of the list."""
+        return NamedChangeList
+
+
+class LightChangeList(NamedChangeList):
     """A list whose statement leaves out large columns, of its own model and of those that are joined."""
 
     def get_queryset(self, request: HttpRequest, *args: Any, **named: Any) -> Any:
