@@ -140,9 +140,9 @@ def validate_code_string(value: str) -> None:
     wrong = re.search(r"[^A-Z0-9 _]", value)
     if wrong:
         raise ValidationError(
-            _("Only capital letters A-Z, digits, spaces and underscores may be used here, not “%(sign)s”."),
+            _("Only capital letters A-Z, digits, spaces and underscores may be used here, not “%(character)s”."),
             code="code_string",
-            params={"sign": wrong[0]},
+            params={"character": wrong[0]},
         )
     _refuse_longer(value, CS_LENGTH)
 
@@ -169,7 +169,9 @@ def validate_uid(value: str) -> None:
     wrong = re.search(r"[^0-9.]", value)
     if wrong:
         raise ValidationError(
-            _("A UID holds only digits and dots, not “%(sign)s”."), code="uid_character", params={"sign": wrong[0]}
+            _("A UID holds only digits and dots, not “%(character)s”."),
+            code="uid_character",
+            params={"character": wrong[0]},
         )
     components = value.split(".")
     if "" in components:
@@ -195,9 +197,9 @@ def validate_name_component(value: str) -> None:
     for separator in "^=":
         if separator in value:
             raise ValidationError(
-                _("A part of a name may not contain “%(sign)s”, which in DICOM separates the parts of a name."),
+                _("A part of a name may not contain “%(character)s”, which in DICOM separates the parts of a name."),
                 code="name_separator",
-                params={"sign": separator},
+                params={"character": separator},
             )
     _validate_line(value, PN_GROUP_LENGTH)
 

@@ -80,7 +80,7 @@ def resolve(
 
 
 def is_placeholder(patient_id: str) -> bool:
-    """Say whether a patient ID stands for nobody: none, only zeros or signs, or a word such as UNKNOWN."""
+    """Say whether a patient ID stands for nobody: none, only zeros or punctuation, or a word such as UNKNOWN."""
     plain = re.sub(r"[\W_]+", "", patient_id).upper()
     return not plain.strip("0") or plain in _NOBODY
 

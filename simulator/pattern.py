@@ -57,8 +57,8 @@ class Frame:
             self.span(y + row, x - half, x + half + 1, value)
 
     def text(self, y: int, x: int, scale: int, text: str) -> None:
-        for position, sign in enumerate(text):
-            for row, bits in enumerate(_FONT[sign]):
+        for position, character in enumerate(text):
+            for row, bits in enumerate(_FONT[character]):
                 for column, bit in enumerate(bits):
                     if bit == "1":
                         left = x + (position * _GLYPH_WIDTH + column) * scale

@@ -90,7 +90,7 @@ STEP_KEYWORDS = {attribute.keyword: attribute for attribute in STEP_ATTRIBUTES}
 
 def keyword_of(name: str) -> str:
     """Return the keyword for a keyword or a tag of eight hexadecimal digits; empty when it is neither."""
-    if len(name) == 8 and all(sign in "0123456789ABCDEFabcdef" for sign in name):
+    if len(name) == 8 and all(character in "0123456789ABCDEFabcdef" for character in name):
         return keyword_for_tag(int(name, 16))
     return name if tag_for_keyword(name) is not None else ""
 

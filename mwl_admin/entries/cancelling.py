@@ -11,7 +11,7 @@ from mwl_admin.entries import attributes, turns
 from mwl_admin.entries.problems import ConflictError, Problem, UnknownEntryError
 from mwl_admin.entries.steps import StepWriter
 from mwl_admin.models import RequestedProcedure, ScheduledProcedureStep
-from mwl_admin.models.base import because
+from mwl_admin.models.base import history_reason
 from mwl_admin.models.status import WAITING
 
 
@@ -30,7 +30,7 @@ def cancel(
     :raises UnknownEntryError: there is no such entry, or no such step in it.
     :raises ConflictError: a step has started, or has ended otherwise.
     """
-    with turns.writing(), transaction.atomic(), because(source):
+    with turns.writing(), transaction.atomic(), history_reason(source):
         before()
         order = RequestedProcedure.objects.select_for_update().filter(accession_number=accession_number).first()
         if order is None or not accession_number:

@@ -17,7 +17,7 @@ from mwl_admin.entries.problems import ConflictError, InvalidEntryError, Problem
 from mwl_admin.entries.writing import required
 from mwl_admin.exceptions import StaleError
 from mwl_admin.models import FormerPatientID, Patient, RequestedProcedure
-from mwl_admin.models.base import because
+from mwl_admin.models.base import history_reason
 from mwl_admin.patients import identity, merging
 
 
@@ -70,7 +70,7 @@ def change_id(patient: Reference, new: Reference, *, source: str) -> CorrectionO
             return CorrectionOutcome(locked, changed=False)
         _refuse_closed(new, locked)
         ids = {"PatientID": person.patient_id, "IssuerOfPatientID": person.issuer}
-        with because(_("was patient ID %(id)s") % {"id": locked.patient_id}, besides=True):
+        with history_reason(_("was patient ID %(id)s") % {"id": locked.patient_id}, besides=True):
             PatientWriter(ids).become(locked)
         return CorrectionOutcome(locked, changed=True)
 
@@ -112,7 +112,7 @@ def _renamed(stopgap: Patient, patient: Reference) -> CorrectionOutcome:
     before = identity.of_record(stopgap)
     # Who is identified is as the request says; a stopgap's birth date is a guess.
     values: dict[str, Any] = {"PatientBirthDate": None, "IssuerOfPatientID": "", **patient.values}
-    with because(_("identified: was patient ID %(id)s") % {"id": before.patient_id}, besides=True):
+    with history_reason(_("identified: was patient ID %(id)s") % {"id": before.patient_id}, besides=True):
         PatientWriter(values).become(stopgap)
     FormerPatientID.objects.note(before, stopgap, merged=True)
     return CorrectionOutcome(stopgap, changed=True)
@@ -138,7 +138,7 @@ def move(accession_number: str, owner: Reference, to: Reference, *, source: str)
             raise ConflictError([Problem("PatientID", text, "other_patient")])
         reason = _("moved: was of patient ID %(id)s") % {"id": order.patient.patient_id}
         order.patient = patient
-        with because(reason, besides=True):
+        with history_reason(reason, besides=True):
             order.save()
         return CorrectionOutcome(patient, changed=True, moved=1)
 

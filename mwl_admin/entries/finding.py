@@ -33,12 +33,12 @@ def words(text: str) -> list[str]:
 
 
 def _telling(found: list[str]) -> list[str]:
-    """Return the words that an index can find: with three signs or more, unless there are only shorter ones."""
+    """Return the words that an index can find: with three characters or more, unless there are only shorter ones."""
     return [word for word in found if len(word) >= SHORTEST] or found
 
 
 def reaches_all_days(text: str) -> bool:
-    """Whether a text says enough to be looked for among all days; names in other scripts may have two signs."""
+    """Whether a text says enough to be looked for among all days; names in other scripts may have two characters."""
     return any(len(word) >= SHORTEST or not word.isascii() for word in words(text))
 
 
@@ -79,7 +79,7 @@ def patients(text: str) -> Q:
 
 
 def requested_procedures(text: str) -> Q:
-    """Return the condition on entries; it is made of what was found already."""
+    """Return the condition on entries: a list of primary keys, read from the database here, and no join."""
     found = words(text)
     if not found:
         return _without_words(text)
@@ -92,7 +92,7 @@ def requested_procedures(text: str) -> Q:
 
 
 def steps(text: str) -> Q:
-    """Return the condition on steps of any day; it is made of what was found already."""
+    """Return the condition on steps of any day: a list of primary keys, read from the database here, and no join."""
     found = words(text)
     if not found:
         return _without_words(text)

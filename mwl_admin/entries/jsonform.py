@@ -34,7 +34,7 @@ def entry_from_json(body: Any) -> Entry:
 
 def is_storable(text: str) -> bool:
     """Whether a database takes the text at all, be it only to compare: no null character, no half of a pair."""
-    return "\0" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 class _Reader:

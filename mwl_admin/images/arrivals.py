@@ -31,7 +31,7 @@ from mwl_admin.models import (
     StepStatus,
     StudyNotice,
 )
-from mwl_admin.models.base import because
+from mwl_admin.models.base import history_reason
 from mwl_admin.models.received import ALARM_DAYS
 from mwl_admin.models.status import OPEN
 
@@ -204,14 +204,14 @@ def _date(value: Any) -> datetime.date | None:
 def take(notice: Notice) -> NoticeOutcome:
     """Keep what a notice says, find its entry, and complete the steps that end with their images.
 
-    One transaction: the receiver is told that it was taken only when it was.
+    Everything happens in one transaction, so the receiver gets its answer after the notice is stored for good.
     """
-    with because(_("images received")):
+    with history_reason(_("images received")):
         try:
             with transaction.atomic():
                 return _take(notice)
         except IntegrityError:
-            # The same notice, or another of the same study, was taken at the same moment: now it is there to be found.
+            # A parallel request stored this notice, or another of the same study; the second try reads its row.
             with transaction.atomic():
                 return _take(notice)
 

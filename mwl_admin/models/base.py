@@ -95,10 +95,11 @@ _reason: ContextVar[str] = ContextVar("reason", default="")
 
 
 @contextmanager
-def because(reason: str, *, besides: bool = False) -> Iterator[None]:
-    """Have the history of all that is changed meanwhile say why, or by which system: nobody is logged in there.
+def history_reason(reason: str, *, besides: bool = False) -> Iterator[None]:
+    """Write this reason into the history of each record that is saved inside the block.
 
-    ``besides``: what was to be said already is said before it.
+    A reason stands where a program makes the change and no account is logged in: why, or for which system.
+    ``besides``: the reason of an outer block stays, and this one follows it.
     """
     if besides and _reason.get():
         reason = f"{_reason.get()}; {reason}"

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from dicom_encoding.elements import standard_vr, tag_name
 from mwl_admin import validators
 from mwl_admin.models import PerformedProcedureStep, Station
-from mwl_admin.models.base import because
+from mwl_admin.models.base import history_reason
 from mwl_admin.models.performed import Doubt, PerformedStatus
 from mwl_admin.mpps import following, leniency, linking, reasons, report
 from mwl_admin.mpps.attributes import (
@@ -65,7 +65,7 @@ def create(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
     kept = _kept(ds)
     size = _size(kept)
     try:
-        with transaction.atomic(), because(_reported_by(calling_ae)):
+        with transaction.atomic(), history_reason(_reported_by(calling_ae)):
             _refuse_flood(calling_ae, size)
             referred = linking.scheduled_steps(kept, by_station=_is_station(calling_ae))
             following.lock(referred.steps | referred.of_others)
@@ -92,7 +92,7 @@ def create(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
 
 def modify(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedProcedureStep:
     """Replace attributes of a performed procedure step in progress; its final state ends its scheduled steps."""
-    with transaction.atomic(), because(_reported_by(calling_ae)):
+    with transaction.atomic(), history_reason(_reported_by(calling_ae)):
         # The lock makes two who modify at once take turns; the second finds what the first has left.
         rows = PerformedProcedureStep.objects.select_for_update(no_key=True)
         performed = rows.filter(sop_instance_uid=sop_instance_uid).first()
@@ -113,7 +113,7 @@ def modify(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
         ):
             raise NoLongerUpdatableError("Performed Procedure Step Object may no longer be updated")
         performed.refresh_from_db()
-        with because(_reported_by(calling_ae, reasons.words(merged))):
+        with history_reason(_reported_by(calling_ae, reasons.words(merged))):
             if reasons.is_wrong_entry(merged):
                 following.withdraw(performed)
             else:

@@ -157,7 +157,7 @@ def _sex(value: str) -> str:
 
 
 def is_placeholder(patient_id: str) -> bool:
-    """Whether a patient ID stands for nobody: none, only zeros or signs, or a word such as UNKNOWN."""
+    """Whether a patient ID stands for nobody: none, only zeros or punctuation, or a word such as UNKNOWN."""
     plain = re.sub(r"[\W_]+", "", patient_id).upper()
     return not plain.strip("0") or plain in _NOBODY
 

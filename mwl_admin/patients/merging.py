@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from mwl_admin.exceptions import StaleError
 from mwl_admin.models import FormerPatientID, MergedPatient, Patient, RequestedProcedure
-from mwl_admin.models.base import because
+from mwl_admin.models.base import history_reason
 from mwl_admin.patients import identity
 from mwl_admin.patients.change_signal import ChangeKind, PatientChange, tell
 
@@ -113,16 +113,16 @@ def merge(kept: Patient, given_up: Patient, *, seen: tuple[int, int], entries_se
     filled = {name: _merged(kept, given_up, name, person=person) for name in _SHOWN}
     for name, value in filled.items():
         setattr(kept, name, value)
-    with because(_("merge: was of patient ID %(id)s") % {"id": given_up.patient_id}, besides=True):
+    with history_reason(_("merge: was of patient ID %(id)s") % {"id": given_up.patient_id}, besides=True):
         for entry in entries:
             entry.merge_into(kept)
-    with because(_("merge: took in patient ID %(id)s") % {"id": given_up.patient_id}, besides=True):
+    with history_reason(_("merge: took in patient ID %(id)s") % {"id": given_up.patient_id}, besides=True):
         # Also where nothing was taken over: the history of this record tells of the other.
         kept.save()
     _note_merged(kept, given_up)
     before = identity.of_record(given_up)
     FormerPatientID.objects.filter(record=given_up).update(record=kept)
-    with because(_("merge: now patient ID %(id)s") % {"id": kept.patient_id}, besides=True):
+    with history_reason(_("merge: now patient ID %(id)s") % {"id": kept.patient_id}, besides=True):
         given_up.delete()
     FormerPatientID.objects.note(before, kept, merged=True)
     uids = tuple(entry.study_instance_uid for entry in entries)

@@ -25,7 +25,7 @@ def warnings(step: ScheduledProcedureStep) -> Iterator[str]:
     stations = assigned or list(Station.objects.filter(modality=step.modality, enabled=True))
     if not stations:
         yield _("No station for %(modality)s is known that could show this step.") % {"modality": step.modality}
-    # What is told when a sign is lost, of which text, and whether that is a name.
+    # The warning for a character that the station can't show, the text that has it, and whether the text is a name.
     texts = (
         (
             _("%(station)s can't show “%(lost)s” in the name: it will read “?” (its profile can change that)."),

@@ -45,14 +45,15 @@ _UIDS: dict[type[Model], str] = {
 
 
 def note(request: HttpRequest, patient: Patient, page: str) -> None:
-    """Note that this person has opened a page with this patient's data."""
+    """Record that this account has opened a page with this patient's data."""
     _write(request, page, [patient.patient_id], patient)
 
 
 def note_all(request: HttpRequest, page: str, identifiers: Iterable[str], *, again: bool = False) -> None:
-    """Note that this person has seen these patients on one page; ``identifiers`` is not asked for unless it is noted.
+    """Record that this account has seen these patients on one page.
 
-    ``again``: a page that shows itself anew, which is a read only when it shows somebody else.
+    ``identifiers`` is read only where reads are recorded (``RECORD_PATIENT_READS``). ``again``: the page refreshes
+    itself, which counts as a read only when it shows another patient than before.
     """
     if not settings.RECORD_PATIENT_READS:
         return

@@ -107,8 +107,8 @@ def _decode(fragment: bytes, encodings: tuple[str, ...], delimiters: set[int]) -
 
 
 @lru_cache(maxsize=16384)
-def _carried(sign: str, encodings: tuple[str, ...]) -> bool:
-    return any(_encoded(sign, encoding) is not None for encoding in encodings)
+def _carried(character: str, encodings: tuple[str, ...]) -> bool:
+    return any(_encoded(character, encoding) is not None for encoding in encodings)
 
 
 def _encoded(text: str, encoding: str) -> bytes | None:

@@ -49,9 +49,10 @@ class Asked:
     offset: datetime.timedelta | None
 
     def shift(self, moment: datetime.datetime | None = None) -> datetime.timedelta:
-        """Return what to add to a moment as it is asked for to have the department's: by the clock of that day.
+        """Return the difference between the query's UTC offset and the department's at ``moment``.
 
-        Without a moment, of a time of day on no day in particular, the clock of today counts.
+        Added to a moment of the query, it gives the department's local time. The department's offset depends on the day
+        (daylight saving); a time without a date has no ``moment``, and today's offset counts.
         """
         if self.offset is None:
             return _NO_SHIFT

@@ -19,7 +19,7 @@ from mwl_admin.entries.entry import Mode
 from mwl_admin.entries.jsonform import entry_from_json
 from mwl_admin.images import arrivals
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
-from mwl_admin.models.base import because
+from mwl_admin.models.base import history_reason
 from mwl_admin.mpps import operations
 from tests.api.bodies import entry
 from tests.factory import make_patient, make_requested, make_station, make_step
@@ -129,7 +129,7 @@ def test_a_person_without_a_reason_and_nobody_at_all_are_both_told(desk: Client)
 
 
 def test_a_reason_lasts_as_long_as_it_is_said_and_fits_its_column() -> None:
-    with because("import of " + "x" * 200), because(""):
+    with history_reason("import of " + "x" * 200), history_reason(""):
         patient = make_patient()
     assert len(told(patient)[0][1]) == 100
     patient.save()

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import DowntimeRecord, PerformedProcedureStep, ScheduledProcedureStep, StepStatus
-from mwl_admin.models.base import because
+from mwl_admin.models.base import history_reason
 from mwl_admin.models.status import OPEN, unlawful
 
 
@@ -46,7 +46,7 @@ def enter(step: ScheduledProcedureStep, start: datetime.datetime, end: datetime.
 
     :raises TransitionError: the step was cancelled or discontinued, or a modality has reported it.
     """
-    with transaction.atomic(), because(_("done in a downtime")):
+    with transaction.atomic(), history_reason(_("done in a downtime")):
         locked = ScheduledProcedureStep.objects.select_for_update(no_key=True).get(pk=step.pk)
         refused = refusal(locked)
         if refused:

@@ -188,7 +188,7 @@ def with_status(steps: Iterable[ScheduledProcedureStep], status: str) -> list[Sc
 def grouped(
     steps: Sequence[ScheduledProcedureStep], now: datetime.datetime, mixed_up: Collection[int] = ()
 ) -> list[Group]:
-    """Return the steps by station; those of several stations stand under all their names, once.
+    """Return the steps by station. A step of several stations appears once, in a group with all their AE titles.
 
     ``mixed_up`` are the keys of entries that have images of another patient.
     """
