@@ -12,7 +12,7 @@ from django.urls import reverse
 from mwl_admin.models import RequestedProcedure
 from mwl_admin.roles import ROLES
 from mwl_admin.site.page_names import NAMES
-from tests.mwl_admin.cast import make_step
+from tests.factory import make_step
 from tests.mwl_admin.pages import form_values
 from tests.site.conftest import Login
 
