@@ -11,8 +11,9 @@ import sys
 from dicom_listener import dimse
 from dicom_listener.access import Caller
 from dicom_listener.answers import encode_response
-from dicom_listener.negotiation import agree, read_request
+from dicom_listener.negotiation import agree
 from dicom_listener.pdu import COMMAND, HEADER, LAST, PDV_HEADER, RELEASE_RESPONSE, PduType, p_data
+from dicom_listener.proposal import read_request
 from dicom_listener.service import Response, Service
 
 _MAX_PDU = 256 * 1024

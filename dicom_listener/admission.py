@@ -6,14 +6,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from dicom_listener.access import Reason, Rejected
-from dicom_listener.negotiation import APPLICATION_CONTEXT
+from dicom_listener.proposal import APPLICATION_CONTEXT
 from gateway_settings.log import log_failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dicom_listener.access import AccessRule, Caller
-    from dicom_listener.negotiation import Proposal
+    from dicom_listener.proposal import Proposal
 
 logger = logging.getLogger(__name__)
 

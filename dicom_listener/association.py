@@ -20,13 +20,7 @@ from dicom_listener.dimse import RESPONSE, CommandField
 from dicom_listener.exchange import Exchange
 from dicom_listener.link import Link
 from dicom_listener.message_reader import MessageReader
-from dicom_listener.negotiation import (
-    MAX_REQUEST_LENGTH,
-    MalformedRequest,
-    Proposal,
-    agree,
-    read_request,
-)
+from dicom_listener.negotiation import agree
 from dicom_listener.own_requests import OwnRequests
 from dicom_listener.pdu import (
     HEADER,
@@ -40,6 +34,7 @@ from dicom_listener.pdu import (
     abort,
     reject,
 )
+from dicom_listener.proposal import MAX_REQUEST_LENGTH, MalformedRequest, Proposal, read_request
 from dicom_listener.user_identity import Identification
 
 if TYPE_CHECKING:
@@ -211,7 +206,8 @@ class Association:
                 while self._waiting:
                     self._exchange.collected(self._waiting.popleft())
         except Released:
-            return self._release()
+            self.link.send_last(RELEASE_RESPONSE, in_step=True)
+            return "released"
         except Aborted:
             return "aborted by peer"
         except PeerClosed:
@@ -285,10 +281,6 @@ class Association:
         return self._own_requests.send(field, context, elements, data)
 
     # -- ends
-
-    def _release(self) -> str:
-        self.link.send_last(RELEASE_RESPONSE, in_step=True)
-        return "released"
 
     def _end_with(self, pdu: bytes, event: str, because: str, *, in_step: bool = False) -> None:
         level = logging.DEBUG if self.is_own_health_check else logging.INFO

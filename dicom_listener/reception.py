@@ -15,8 +15,8 @@ import time
 from typing import TYPE_CHECKING
 
 from dicom_listener import metrics
-from dicom_listener.negotiation import MAX_REQUEST_LENGTH
 from dicom_listener.pdu import HEADER, PduType
+from dicom_listener.proposal import MAX_REQUEST_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable

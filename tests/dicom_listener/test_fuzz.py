@@ -22,7 +22,8 @@ from dicom_encoding.faults import MalformedDataSet
 from dicom_encoding.walk import check_nesting
 from dicom_listener import dimse
 from dicom_listener.answers import encode_response
-from dicom_listener.negotiation import MalformedRequest, agree, read_request
+from dicom_listener.negotiation import agree
+from dicom_listener.proposal import MalformedRequest, read_request
 from dicom_listener.service import Response
 from tests.clients.raw import (
     ABORT_BY_USER,
