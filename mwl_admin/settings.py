@@ -14,10 +14,10 @@ from gateway_settings.databases import sqlite_url
 from gateway_settings.environment import environment as read_environment
 from gateway_settings.environment import read
 from mwl_admin import environment
-from mwl_admin.entries.tables.limits import TableLimits
+from mwl_admin.entries.tables.table_limits import TableLimits
 from mwl_admin.site import languages
 from mwl_admin.web import headers
-from mwl_admin.web.limits import API_BODY_BYTES, HttpLimits
+from mwl_admin.web.http_limits import API_BODY_BYTES, HttpLimits
 from mwl_admin.worklist import policy
 
 _env = read_environment()

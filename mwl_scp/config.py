@@ -12,7 +12,7 @@ from gateway_settings import shared
 from gateway_settings.environment import read
 from gateway_settings.values import whole_number
 from mwl_admin.worklist.policy import Policy
-from mwl_scp.limits import RecordingLimits
+from mwl_scp.recording_limits import RecordingLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from django.db import close_old_connections
 from dicom_encoding.faults import NestedTooDeep
 from dicom_encoding.statuses import Status
 from dicom_listener.service import Response
-from mwl_admin.worklist.errors import NestingError, QueryError
 from mwl_admin.worklist.identifier import Identifier, parse
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import PreparedQuery, prepare
+from mwl_admin.worklist.query_errors import NestingError, QueryError
 from mwl_scp import statuses
 from mwl_scp.pool import give_back
 from mwl_scp.recording import QueryRecord

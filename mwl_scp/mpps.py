@@ -19,9 +19,9 @@ from dicom_listener.dimse import CommandField, MalformedCommand, name_of
 from dicom_listener.service import Collected, Refused, Response
 from gateway_settings.log import log_failure
 from mwl_admin.models import PerformedProcedureStep
-from mwl_admin.mpps import dataset, errors, operations
-from mwl_admin.mpps.errors import MPPSError
-from mwl_admin.worklist.errors import IdentifierError
+from mwl_admin.mpps import dataset, mpps_errors, operations
+from mwl_admin.mpps.mpps_errors import MPPSError
+from mwl_admin.worklist.query_errors import IdentifierError
 from mwl_scp.pool import give_back
 
 if TYPE_CHECKING:
@@ -36,16 +36,16 @@ TRANSFER_SYNTAXES = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
 
 _STATUSES: tuple[tuple[type[MPPSError], int], ...] = (
     # PS3.7 Annex C
-    (errors.NotAllowedError, Status.NO_SUCH_ATTRIBUTE),
-    (errors.InvalidValueError, Status.INVALID_ATTRIBUTE_VALUE),
-    (errors.NoLongerUpdatableError, Status.PROCESSING_FAILURE),
-    (errors.DuplicateInstanceError, Status.DUPLICATE_SOP_INSTANCE),
-    (errors.NoSuchInstanceError, Status.NO_SUCH_SOP_INSTANCE),
-    (errors.InvalidInstanceUIDError, Status.INVALID_SOP_INSTANCE),
-    (errors.MissingAttributeError, Status.MISSING_ATTRIBUTE),
-    (errors.MissingValueError, Status.MISSING_ATTRIBUTE_VALUE),
-    (errors.NotAuthorizedError, Status.NOT_AUTHORIZED),
-    (errors.TooLargeError, Status.RESOURCE_LIMITATION),
+    (mpps_errors.NotAllowedError, Status.NO_SUCH_ATTRIBUTE),
+    (mpps_errors.InvalidValueError, Status.INVALID_ATTRIBUTE_VALUE),
+    (mpps_errors.NoLongerUpdatableError, Status.PROCESSING_FAILURE),
+    (mpps_errors.DuplicateInstanceError, Status.DUPLICATE_SOP_INSTANCE),
+    (mpps_errors.NoSuchInstanceError, Status.NO_SUCH_SOP_INSTANCE),
+    (mpps_errors.InvalidInstanceUIDError, Status.INVALID_SOP_INSTANCE),
+    (mpps_errors.MissingAttributeError, Status.MISSING_ATTRIBUTE),
+    (mpps_errors.MissingValueError, Status.MISSING_ATTRIBUTE_VALUE),
+    (mpps_errors.NotAuthorizedError, Status.NOT_AUTHORIZED),
+    (mpps_errors.TooLargeError, Status.RESOURCE_LIMITATION),
 )
 
 Answer = Callable[["AcceptedAssociation", "Request"], Response]
@@ -106,7 +106,7 @@ def _refused(error: Exception) -> Refused:
     if not isinstance(error, MPPSError):
         return Refused(Status.RESOURCE_LIMITATION, "The worklist database cannot be reached")
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
-    error_id = NO_LONGER_UPDATABLE if isinstance(error, errors.NoLongerUpdatableError) else None
+    error_id = NO_LONGER_UPDATABLE if isinstance(error, mpps_errors.NoLongerUpdatableError) else None
     refused = Refused(status, error.comment, error_id=error_id, offending=error.offending)
     if error.offending:
         # Offending Element is a C-service's; where an N-service names attributes it is here, so peers look in either.

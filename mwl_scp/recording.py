@@ -22,7 +22,7 @@ from gateway_settings.log import log_failure
 from mwl_admin.models import Station, WorklistDelivery, WorklistQuery
 from mwl_admin.worklist.cutting import cut
 from mwl_admin.worklist.identifier import Identifier
-from mwl_scp.limits import RecordingLimits
+from mwl_scp.recording_limits import RecordingLimits
 
 logger = logging.getLogger(__name__)
 

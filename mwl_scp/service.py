@@ -14,7 +14,7 @@ from dicom_listener.dimse import CommandField
 from dicom_listener.service import AcceptedAssociation, Collected, Service
 from mwl_scp import handlers, mpps
 from mwl_scp.access import both, known_devices
-from mwl_scp.callers import CallWriter
+from mwl_scp.call_writer import CallWriter
 from mwl_scp.config import Config
 from mwl_scp.pool import pooled
 from mwl_scp.recording import QueryRecord, Recorder

@@ -6,7 +6,7 @@ from django.db import DatabaseError, InterfaceError
 
 from dicom_encoding.statuses import Status
 from dicom_listener.service import Refused
-from mwl_admin.worklist.errors import IdentifierError, MatchingKeyError, QueryError, TooManyMatchesError
+from mwl_admin.worklist.query_errors import IdentifierError, MatchingKeyError, QueryError, TooManyMatchesError
 
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (IdentifierError, Status.CANNOT_UNDERSTAND),

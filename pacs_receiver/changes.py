@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, delete, select, update
 
-from pacs_receiver import persons
+from pacs_receiver import image_patients
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import instance, series, study
 
@@ -70,7 +70,7 @@ def remove_row_within(connection: Connection, sop_instance_uid: str) -> bool:
         .returning(study.c.id, study.c.mixed_up)
     ).one()
     if of_study.mixed_up:
-        persons.prune(connection, of_study.id)
+        image_patients.prune(connection, of_study.id)
     return True
 
 

@@ -11,7 +11,7 @@ import zlib
 from dicom_encoding.faults import Fault, MalformedDataSet, NestedTooDeep
 from dicom_encoding.syntaxes import DEFLATED
 from dicom_encoding.walk import ANY_NESTING, HIGHEST_NESTING, Walk
-from pacs_receiver.attributes import WANTED
+from pacs_receiver.indexed_attributes import WANTED
 from pacs_receiver.oddities import Malformed, Oddities, Oddity, disagree, is_identified, says_nothing
 
 INFLATED_LIMIT = 256 << 20

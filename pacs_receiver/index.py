@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from pacs_receiver import attributes, character_sets, index_parents
+from pacs_receiver import character_sets, index_parents, indexed_attributes
 from pacs_receiver.database import open_turn_file
 from pacs_receiver.exceptions import IndexUnavailable
 from pacs_receiver.index_parents import Cursor, Ids, Key, key_of
@@ -319,7 +319,7 @@ def _row(record: InstanceRecord, ids: Ids) -> dict[str, object]:
         "patient": ids.patient,
         "sop_class_uid": record.sop_class_uid,
         "transfer_syntax_uid": record.transfer_syntax,
-        **attributes.columns("instance", record.values),
+        **indexed_attributes.columns("instance", record.values),
         "data_bytes": record.data_bytes,
         "file_bytes": record.file_bytes,
         "sha256": record.sha256,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pacs_receiver import attributes, persons
+from pacs_receiver import image_patients, indexed_attributes
 
 if TYPE_CHECKING:
     from pacs_receiver.index_record import InstanceRecord
@@ -35,7 +35,7 @@ class Ids(NamedTuple):
 
 
 def key_of(record: InstanceRecord) -> Key:
-    return record.study_uid, record.series_uid, attributes.patient_key(record.values)
+    return record.study_uid, record.series_uid, indexed_attributes.patient_key(record.values)
 
 
 def still_there(cursor: Cursor, statements: Statements, key: Key, ids: Ids) -> bool:
@@ -53,7 +53,7 @@ def make(cursor: Cursor, statements: Statements, record: InstanceRecord, charact
     patient_id = _patient(cursor, statements, record, character_set)
     study_id = _study(cursor, statements, record, patient_id, character_set)
     of_series = {
-        **attributes.columns("series", record.values, character_set),
+        **indexed_attributes.columns("series", record.values, character_set),
         "study": study_id,
         "series_uid": record.series_uid,
     }
@@ -63,7 +63,7 @@ def make(cursor: Cursor, statements: Statements, record: InstanceRecord, charact
 
 
 def _patient(cursor: Cursor, statements: Statements, record: InstanceRecord, character_set: str) -> int:
-    values = attributes.columns("patient", record.values, character_set)
+    values = indexed_attributes.columns("patient", record.values, character_set)
     values["apart"] = "" if values["patient_id"] else record.study_uid
     cursor.execute(statements.find_patient, values)
     row = cursor.fetchone()
@@ -79,7 +79,7 @@ def _study(cursor: Cursor, statements: Statements, record: InstanceRecord, patie
     row = cursor.fetchone()
     if row is None:
         of_study = {
-            **attributes.columns("study", record.values, character_set),
+            **indexed_attributes.columns("study", record.values, character_set),
             "study_uid": record.study_uid,
             "patient": patient_id,
             "first_arrival": record.arrived_at,
@@ -104,7 +104,7 @@ def link(cursor: Cursor, statements: Statements, ids: Ids) -> bool:
     cursor.fetchone()
     cursor.execute(statements.insert_link, pair)
     cursor.execute(statements.persons, {"study": ids.study})
-    if not persons.are_several(persons.ImagePatient(*row) for row in cursor.fetchall()):
+    if not image_patients.are_several(image_patients.ImagePatient(*row) for row in cursor.fetchall()):
         return False
     cursor.execute(statements.find_change, {"study": ids.study})
     if cursor.fetchone() is not None:

@@ -6,7 +6,7 @@ from sqlalchemy import Dialect, Integer, Table, bindparam, cast, func, literal_c
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
 
-from pacs_receiver import attributes
+from pacs_receiver import indexed_attributes
 from pacs_receiver.index_tables import instance, patient, patient_change, series, study, study_patient
 
 _OF_INSTANCE = tuple(column.name for column in instance.columns if column.name not in ("id", "committed_at"))
@@ -31,11 +31,11 @@ class Statements:
             "patient",
             "first_arrival",
             "last_arrival",
-            *(a.column for a in attributes.INDEXED if a.level == "study"),
+            *(a.column for a in indexed_attributes.INDEXED if a.level == "study"),
         )
         self.find_series = self._find(series, "study", "series_uid")
         self.insert_series = self._insert(
-            series, "study", "series_uid", *(a.column for a in attributes.INDEXED if a.level == "series")
+            series, "study", "series_uid", *(a.column for a in indexed_attributes.INDEXED if a.level == "series")
         )
         self.is_series = self._sql(
             select(series.c.id)

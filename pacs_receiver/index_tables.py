@@ -68,7 +68,7 @@ study = Table(
     Column("identity_at", Double, nullable=True),
     # set when the study has been stable; NULL again as soon as another instance arrives
     Column("completed_at", Double, nullable=True),
-    # its images name persons who contradict each other: pacs_receiver.persons
+    # its images name persons who contradict each other: pacs_receiver.image_patients
     Column("mixed_up", Boolean, nullable=False, server_default=false()),
     CheckConstraint("instance_count >= 0", name="instance_count"),
     Index("ix_study_mixed_up", "id", sqlite_where=text("mixed_up"), postgresql_where=text("mixed_up")),

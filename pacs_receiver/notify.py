@@ -21,7 +21,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select, update
 
-from pacs_receiver import aside, jobs, persons, queries
+from pacs_receiver import aside, image_patients, jobs, queries
 from pacs_receiver.database import reading
 from pacs_receiver.due import mend_arrivals
 from pacs_receiver.index_tables import announcement, instance, patient, series, study
@@ -114,7 +114,7 @@ def _body(connection: Connection, study_id: int, now: float, waiting: Collection
         "patient": _patient(connection, row.patient),
         # whom the stored images name, where the patient has become another since
         **({} if row.original_patient is None else {"original_patient": _patient(connection, row.original_patient)}),
-        "other_patients": persons.others(connection, study_id, row.patient) if row.mixed_up else [],
+        "other_patients": image_patients.others(connection, study_id, row.patient) if row.mixed_up else [],
         "senders": [{"ae_title": sender.calling_ae, "address": sender.address} for sender in sorted(senders)],
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dicom_encoding.elements import tag_name
-from pacs_receiver.attributes import (
+from pacs_receiver.indexed_attributes import (
     PATIENT_ID,
     PATIENT_ID_ISSUER,
     SERIES_INSTANCE_UID,

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from pacs_receiver import persons
+from pacs_receiver import image_patients
 from pacs_receiver.commands import Declined, TryLater
 from pacs_receiver.database import reading
 from pacs_receiver.identity import Change, IndexedPatient, parse, resolve
@@ -135,7 +135,7 @@ def _follow(connection: Connection, study_id: int) -> bool:
         # whoever was told of the study is told again, with both identities
         values["completed_at"] = None
     connection.execute(update(study).where(study.c.id == study_id).values(values))
-    persons.follow(connection, study_id, lambda named: _current(connection, named, row.study_uid))
+    image_patients.follow(connection, study_id, lambda named: _current(connection, named, row.study_uid))
     return bool(current != row.patient)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, func, or_, select, text
 
-from pacs_receiver import persons
+from pacs_receiver import image_patients
 from pacs_receiver.database import reading
 from pacs_receiver.index_tables import announcement, commitment, instance, patient, series, study, study_patient
 
@@ -45,7 +45,7 @@ def find_study(engine: Engine, study_uid: str) -> dict[str, Any] | None:
 
 def _whole(connection: Connection, row: Mapping[Any, Any]) -> dict[str, Any]:
     found = {modality for modality in (row["modalities"] or "").split("\\") if modality}
-    others = persons.others(connection, row["key"], row["patient_key"]) if row["mixed_up"] else []
+    others = image_patients.others(connection, row["key"], row["patient_key"]) if row["mixed_up"] else []
     shown = {name: value for name, value in row.items() if name not in ("key", "patient_key")}
     return {**shown, "modalities": sorted(found), "other_patients": others}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dicom_encoding.statuses import Status
 from dicom_encoding.walk import HIGHEST_NESTING
 from dicom_listener.service import Refused, Response
-from pacs_receiver import aside, attributes, metrics, part10, uids
+from pacs_receiver import aside, indexed_attributes, metrics, part10, uids
 from pacs_receiver.changes import announce_again, place_of, remove_empty_rows, remove_row
 from pacs_receiver.exceptions import ReceiverError, StorageFailed
 from pacs_receiver.header import INFLATED_LIMIT, Scan
@@ -162,14 +162,14 @@ class InstanceReception:
         """Check the data set against the command (PS3.4 §B.2.2) and for what a place in the storage needs."""
         self._scan.finish()
         values = self._scan.values
-        if uids.decode(values.get(attributes.SOP_CLASS_UID)) != self._sop_class:
+        if uids.decode(values.get(indexed_attributes.SOP_CLASS_UID)) != self._sop_class:
             raise Refused(Status.DATA_SET_DOES_NOT_MATCH, "SOP Class UID differs from the command's")
-        if uids.decode(values.get(attributes.SOP_INSTANCE_UID)) != self._sop_instance:
+        if uids.decode(values.get(indexed_attributes.SOP_INSTANCE_UID)) != self._sop_instance:
             raise Refused(Status.DATA_SET_DOES_NOT_MATCH, "SOP Instance UID differs from the command's")
-        study = uids.decode(values.get(attributes.STUDY_INSTANCE_UID))
+        study = uids.decode(values.get(indexed_attributes.STUDY_INSTANCE_UID))
         if not uids.is_legal(study):
             raise Refused(Status.UNABLE_TO_PROCESS, "Study Instance UID is missing or not a UID")
-        series = uids.decode(values.get(attributes.SERIES_INSTANCE_UID))
+        series = uids.decode(values.get(indexed_attributes.SERIES_INSTANCE_UID))
         if not uids.is_legal(series):
             raise Refused(Status.UNABLE_TO_PROCESS, "Series Instance UID is missing or not a UID")
         return InstanceRecord(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from pacs_receiver import aside, attributes, part10, patient_changes, uids
+from pacs_receiver import aside, indexed_attributes, part10, patient_changes, uids
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.header import Scan
@@ -151,7 +151,11 @@ def record_in(path: Path) -> InstanceRecord:
     values = scan.values
     found = tuple(
         uids.decode(values.get(tag))
-        for tag in (attributes.STUDY_INSTANCE_UID, attributes.SERIES_INSTANCE_UID, attributes.SOP_INSTANCE_UID)
+        for tag in (
+            indexed_attributes.STUDY_INSTANCE_UID,
+            indexed_attributes.SERIES_INSTANCE_UID,
+            indexed_attributes.SOP_INSTANCE_UID,
+        )
     )
     if not all(map(uids.is_legal, found)):
         raise UnreadableInstance("does not say which instance it is")
@@ -159,7 +163,7 @@ def record_in(path: Path) -> InstanceRecord:
         study_uid=found[0],
         series_uid=found[1],
         sop_instance_uid=found[2],
-        sop_class_uid=uids.decode(values.get(attributes.SOP_CLASS_UID)),
+        sop_class_uid=uids.decode(values.get(indexed_attributes.SOP_CLASS_UID)),
         transfer_syntax=meta.get(0x0010, ""),
         data_bytes=size - offset,
         file_bytes=size,

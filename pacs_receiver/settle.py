@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from pacs_receiver import aside, part10, persons
+from pacs_receiver import aside, image_patients, part10
 from pacs_receiver.aside import Aside
 from pacs_receiver.changes import announce_again, place_of, remove_empty_rows, remove_row
 from pacs_receiver.database import reading
@@ -187,7 +187,7 @@ def _accept(means: SettlingResources, found: Aside, record: InstanceRecord) -> N
         # a study that held nothing else is described by the newcomer
         remove_empty_rows(means.engine, place.study_uid)
     means.index.add(record)
-    persons.name_anew(means.engine, uid)
+    image_patients.name_anew(means.engine, uid)
     if place is not None and old != target:
         with contextlib.suppress(FileNotFoundError):
             old.unlink()

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from pacs_receiver import aside, attributes, persons
+from pacs_receiver import aside, image_patients, indexed_attributes
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.index import IndexOutcome, IndexWriter
@@ -92,7 +92,7 @@ def _named(engine: Engine, storage: Storage, character_set: str, sop_instance_ui
         record = record_of(storage.root / relative_path(*place.uids), place.uids) if place else None
     except (UnreadableInstance, FileNotFoundError):
         return None
-    return attributes.columns("patient", record.values, character_set) if record else None
+    return indexed_attributes.columns("patient", record.values, character_set) if record else None
 
 
 def reindex(
@@ -111,7 +111,7 @@ def reindex(
     report = reconcile(engine, storage, writer, progress=progress)
     for uids in report.missing:
         remove_row(engine, uids[2])
-    persons.learn(engine, partial(_named, engine, storage, writer.character_set))
+    image_patients.learn(engine, partial(_named, engine, storage, writer.character_set))
     findings = verify(engine, storage)
     if trust_files:
         for uid, _ in findings.wrong:

@@ -130,3 +130,58 @@ def test_loose_in_mwl_admin_stands_only_what_django_people_look_for_first() -> N
 def test_no_module_is_named_for_having_no_subject(package: str) -> None:
     for word in ("utils", "helpers", "common", "misc"):
         assert not list((ROOT / package).rglob(f"{word}.py")), word
+
+
+def modules_of(package: str) -> list[Path]:
+    return [path for path in sorted((ROOT / package).rglob("*.py")) if "migrations" not in path.parts]
+
+
+def public_classes() -> dict[str, list[str]]:
+    """Return the modules that define each public class; Django finds its commands by the name ``Command``."""
+    places: dict[str, list[str]] = {}
+    for path in (path for package in PACKAGES for path in modules_of(package) if "commands" not in path.parts):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    return places
+
+
+def test_no_public_class_shares_its_name_with_another() -> None:
+    assert {name: places for name, places in public_classes().items() if len(places) > 1} == {}
+
+
+ROLE_NAMES = frozenset(
+    {
+        "__init__", "__main__", "access", "checks", "cli", "config", "environment", "exceptions", "handlers", "health",
+        "metrics", "service", "statuses",
+    }
+)  # fmt: skip
+"""Modules with the same role in each package: to know one is to know where to look in the others."""
+ROOMS = ("mwl_admin/models", "mwl_admin/site/admin", "mwl_admin/site/pages", "mwl_admin/api")
+"""Where a module is named for its subject, which each of these rooms shows from its own side."""
+STILL_TWICE = frozenset(
+    {
+        "account", "accounts", "addresses", "alarms", "answers", "corrections", "department", "entries",
+        "entry", "export", "files", "following", "identity", "keys", "listing", "logins", "making", "outgoing",
+        "patients", "query", "registry", "settle", "shared", "site", "slots", "stations",
+        "values",
+    }
+)  # fmt: skip
+"""Names that are still to be told apart. It only gets shorter."""
+
+
+def repeated_modules() -> set[str]:
+    """Return the module names that stand twice, though not for a role or for a subject in its rooms."""
+    places: dict[str, set[str]] = {}
+    for path in (path for package in PACKAGES for path in modules_of(package)):
+        folder = str(path.parent.relative_to(ROOT))
+        places.setdefault(path.stem, set()).add("a room" if folder in ROOMS else folder)
+    return {name for name, folders in places.items() if len(folders) > 1 and name not in ROLE_NAMES}
+
+
+def test_no_module_shares_its_name_but_for_a_role() -> None:
+    assert repeated_modules() <= STILL_TWICE
+
+
+def test_a_name_told_apart_leaves_the_list() -> None:
+    assert repeated_modules() >= STILL_TWICE

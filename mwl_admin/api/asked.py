@@ -19,7 +19,7 @@ from mwl_admin.api.reach import Reach
 from mwl_admin.entries.jsonform import is_storable
 from mwl_admin.entries.problems import Problem
 from mwl_admin.models import APIClient, RequestedProcedure
-from mwl_admin.web.limits import API_BODY_BYTES
+from mwl_admin.web.http_limits import API_BODY_BYTES
 
 MAX_BODY = API_BODY_BYTES
 WORKLIST = "/api/worklist"

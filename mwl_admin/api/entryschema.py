@@ -10,7 +10,7 @@ from typing import Any
 from pydicom.datadict import dictionary_description
 
 from mwl_admin import validators
-from mwl_admin.entries.attributes import READ_ONLY, REASON, STATUS, STEPS
+from mwl_admin.entries.entry_attributes import READ_ONLY, REASON, STATUS, STEPS
 from mwl_admin.entries.jsonform import MAX_STEPS
 from mwl_admin.models import StepStatus
 from mwl_admin.models.patient import PregnancyStatus, Sex

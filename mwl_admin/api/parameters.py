@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from django.http import QueryDict
 
 from mwl_admin.api.errors import bad_request
-from mwl_admin.entries.attributes import STEP_KEYWORDS, keyword_of
+from mwl_admin.entries.entry_attributes import STEP_KEYWORDS, keyword_of
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_SEQUENCE, Matching, WorklistAttribute
 from mwl_admin.worklist.identifier import Identifier, Key
 

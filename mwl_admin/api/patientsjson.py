@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from mwl_admin.api.dicomjson import DataSet
-from mwl_admin.entries.attributes import COLUMNS, Level
+from mwl_admin.entries.entry_attributes import COLUMNS, Level
 from mwl_admin.entries.jsonform import entry_from_json
 from mwl_admin.entries.patients import only_patient
 from mwl_admin.models import Patient

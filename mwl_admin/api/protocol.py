@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 
-from mwl_admin.web.answers import API_PREFIXES, PROBLEM, problem
+from mwl_admin.web.http_answers import API_PREFIXES, PROBLEM, problem
 
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _DETAILS = {

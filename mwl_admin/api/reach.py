@@ -20,9 +20,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from mwl_admin.api.errors import RequestRefused
-from mwl_admin.entries import persons
-from mwl_admin.entries.attributes import STATIONS
+from mwl_admin.entries import entry_patients
 from mwl_admin.entries.entry import Entry, Mode, StoredEntry
+from mwl_admin.entries.entry_attributes import STATIONS
 from mwl_admin.entries.problems import ConflictError, Problem, UnknownEntryError
 from mwl_admin.models import APIClient, Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.patients import identity
@@ -126,7 +126,7 @@ class Reach:
 
     def _check_patient(self, entry: Entry) -> None:
         """A patient of other stations must be known by name and birth date: an ID alone can be guessed."""
-        told = persons.told(entry.values)
+        told = entry_patients.told(entry.values)
         known = identity.find(Patient.objects.all(), told.patient_id, told.issuer)
         if known is None or self.orders().filter(patient=known).exists():
             return

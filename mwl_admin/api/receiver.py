@@ -19,8 +19,8 @@ from ninja import Router
 from gateway_link.signature import Unsigned
 from mwl_admin.api.errors import RequestRefused, bad_request
 from mwl_admin.api.rehearsal import carry_out
-from mwl_admin.devices import callers, registry
-from mwl_admin.devices.callers import ObservedCall
+from mwl_admin.devices import observed_calls, registry
+from mwl_admin.devices.observed_calls import ObservedCall
 from mwl_admin.images import signed
 from mwl_admin.models import Enrolment, KeptOut, ServiceName, Station
 
@@ -101,9 +101,11 @@ def _turned_away(body: bytes) -> HttpResponse:
     except (KeyError, TypeError, ValueError) as error:
         raise bad_request("holds what is no caller.", "callers") from error
     # Peers call themselves what they like; always in one order, so that two reports take turns.
-    told = sorted((pair for pair in told if callers.is_legal(pair[0].ae_title)), key=lambda pair: pair[0].ae_title)
+    told = sorted(
+        (pair for pair in told if observed_calls.is_legal(pair[0].ae_title)), key=lambda pair: pair[0].ae_title
+    )
     with transaction.atomic():
-        callers.note((call for call, served in told if not served), ServiceName.IMAGES)
+        observed_calls.note((call for call, served in told if not served), ServiceName.IMAGES)
         _enrol([call for call, served in told if served])
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 

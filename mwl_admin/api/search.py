@@ -21,9 +21,9 @@ from mwl_admin.api.parameters import Search, parse
 from mwl_admin.api.reach import Reach
 from mwl_admin.entries.problems import Problem
 from mwl_admin.models import APIClient
-from mwl_admin.worklist.errors import IdentifierError, MatchingKeyError, QueryError
 from mwl_admin.worklist.identifier import parse as parse_identifier
 from mwl_admin.worklist.query import PreparedQuery, prepare
+from mwl_admin.worklist.query_errors import IdentifierError, MatchingKeyError, QueryError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 """Names of parameters that are repeated in a header field."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from django.http import HttpRequest
 
 from mwl_admin.api.asked import client_of, reach_of
-from mwl_admin.entries import persons
+from mwl_admin.entries import entry_patients
 from mwl_admin.entries.problems import DIFFERS, ConflictError, EntryError, Problem
 from mwl_admin.models import Patient
 from mwl_admin.patients import identity
@@ -31,10 +31,10 @@ def readable(request: HttpRequest, record: int) -> Patient | None:
 
 def where(patient: Patient) -> list[Problem]:
     """Return where a former patient ID led to."""
-    text = persons.out_of_use()
-    told = [Problem("PatientID", text, persons.MERGED, known=patient.patient_id)]
+    text = entry_patients.out_of_use()
+    told = [Problem("PatientID", text, entry_patients.MERGED, known=patient.patient_id)]
     if patient.issuer_of_patient_id:
-        told.append(Problem("IssuerOfPatientID", text, persons.MERGED, known=patient.issuer_of_patient_id))
+        told.append(Problem("IssuerOfPatientID", text, entry_patients.MERGED, known=patient.issuer_of_patient_id))
     return told
 
 
@@ -46,7 +46,7 @@ def _told(error: ConflictError, patient: Patient) -> Iterator[Problem]:
         "PatientSex": person.sex,
     }
     for problem in error.problems:
-        if problem.code == persons.MERGED:
+        if problem.code == entry_patients.MERGED:
             yield from where(patient)
         else:
             yield replace(problem, known=values.get(problem.attribute, "")) if problem.code == DIFFERS else problem

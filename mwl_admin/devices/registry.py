@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from mwl_admin.images import commands
+from mwl_admin.images import receiver_commands
 from mwl_admin.models import Enrolment, KeptOut, Station
 
 
@@ -50,4 +50,4 @@ def changed(**_: object) -> None:
 
 
 def _tell() -> None:
-    transaction.on_commit(commands.refresh_devices)
+    transaction.on_commit(receiver_commands.refresh_devices)

@@ -8,7 +8,7 @@ from typing import TypeVar
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries import turns
+from mwl_admin.entries import fair_lock
 from mwl_admin.entries.problems import ConflictError, Problem
 from mwl_admin.exceptions import StaleError
 from mwl_admin.models.base import history_reason
@@ -22,7 +22,7 @@ def attempted(write: Callable[[], T], source: str) -> T:
     """Write in one transaction; again when others have made the same patient or order in between."""
     for attempt in range(ATTEMPTS):
         try:
-            with turns.writing(), transaction.atomic(), history_reason(source):
+            with fair_lock.writing(), transaction.atomic(), history_reason(source):
                 return write()
         except (IntegrityError, StaleError) as error:
             # Somebody else made or changed the same patient or order since we looked: now it is there to be found.

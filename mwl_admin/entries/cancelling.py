@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries import attributes, turns
+from mwl_admin.entries import entry_attributes, fair_lock
 from mwl_admin.entries.problems import ConflictError, Problem, UnknownEntryError
 from mwl_admin.entries.steps import StepWriter
 from mwl_admin.models import RequestedProcedure, ScheduledProcedureStep
@@ -30,7 +30,7 @@ def cancel(
     :raises UnknownEntryError: there is no such entry, or no such step in it.
     :raises ConflictError: a step has started, or has ended otherwise.
     """
-    with turns.writing(), transaction.atomic(), history_reason(source):
+    with fair_lock.writing(), transaction.atomic(), history_reason(source):
         before()
         order = RequestedProcedure.objects.select_for_update().filter(accession_number=accession_number).first()
         if order is None or not accession_number:
@@ -55,7 +55,7 @@ def _cancel(steps: Iterable[ScheduledProcedureStep], reason: str) -> list[str]:
     if past:
         raise ConflictError(
             Problem(
-                attributes.STATUS,
+                entry_attributes.STATUS,
                 _("Step %(id)s is %(status)s.")
                 % {"id": step.scheduled_procedure_step_id, "status": step.get_status_display()},
                 "status",

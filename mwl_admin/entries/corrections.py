@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries import persons
+from mwl_admin.entries import entry_patients
 from mwl_admin.entries.attempts import attempted
 from mwl_admin.entries.patients import PatientWriter, Reference, entries_of, refuse_other
 from mwl_admin.entries.problems import ConflictError, InvalidEntryError, Problem, UnknownEntryError
@@ -171,4 +171,6 @@ def _refuse_closed(new: Reference, patient: Patient) -> None:
     """Refuse an ID that became another record's; a record may have its own old one again."""
     former = new.former()
     if former is not None and former.record_id != patient.pk and former.is_closed_to(identity.of_record(patient)):
-        raise ConflictError([Problem("PatientID", persons.out_of_use(), persons.MERGED)], former.record_id)
+        raise ConflictError(
+            [Problem("PatientID", entry_patients.out_of_use(), entry_patients.MERGED)], former.record_id
+        )

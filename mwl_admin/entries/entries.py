@@ -11,10 +11,10 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries import examinations, making, persons, values
+from mwl_admin.entries import entry_patients, examinations, making, values
 from mwl_admin.entries.attempts import attempted
-from mwl_admin.entries.attributes import COLUMNS, PROCEDURE_CODE, REASON_CODE, STEPS, Level
 from mwl_admin.entries.entry import Entry, Mode, StoredEntry
+from mwl_admin.entries.entry_attributes import COLUMNS, PROCEDURE_CODE, REASON_CODE, STEPS, Level
 from mwl_admin.entries.problems import DIFFERS, ConflictError, InvalidEntryError, Problem, UnknownEntryError
 from mwl_admin.entries.steps import StepWriter
 from mwl_admin.entries.writing import WrittenRecord, required
@@ -96,7 +96,7 @@ class EntryWriter:
         self._refuse()
         stored = StoredEntry(requested.instance, created=order is None)
         if patient.instance.pk is None:
-            stored.notes += persons.entered_twice(patient.instance)
+            stored.notes += entry_patients.entered_twice(patient.instance)
         stored.changed += [*patient.save(), *requested.save(patient=patient.instance)]
         steps.save(stored)
         if became_another:
@@ -181,14 +181,14 @@ class EntryWriter:
     def _refuse_former(self, patient_id: str, issuer: str) -> None:
         """Make no second record of a person under an ID that is no longer in use."""
         former = FormerPatientID.objects.of(patient_id, issuer)
-        if former is not None and former.is_closed_to(persons.told(self.entry.values)):
+        if former is not None and former.is_closed_to(entry_patients.told(self.entry.values)):
             self.contradicted = former.record_id
-            self.conflicts.append(Problem("PatientID", persons.out_of_use(), persons.MERGED))
+            self.conflicts.append(Problem("PatientID", entry_patients.out_of_use(), entry_patients.MERGED))
 
     def _refuse_another(self, patient: Patient, *, by_id_alone: bool) -> None:
         if self.update_patient:
             return
-        told = persons.told(self.entry.values, patient)
+        told = entry_patients.told(self.entry.values, patient)
         differs = identity.contradictions(identity.of_record(patient), told, by_id_alone=by_id_alone)
         if not differs or any(problem.code == "other_patient" for problem in self.conflicts):
             return

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mwl_admin.entries.attributes import KEYWORDS, READ_ONLY, REASON, STATUS, STEP_KEYWORDS, STEPS, keyword_of
 from mwl_admin.entries.entry import Entry
+from mwl_admin.entries.entry_attributes import KEYWORDS, READ_ONLY, REASON, STATUS, STEP_KEYWORDS, STEPS, keyword_of
 from mwl_admin.entries.problems import InvalidEntryError, Problem
 from mwl_admin.worklist.attributes import WorklistAttribute
 

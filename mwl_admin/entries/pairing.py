@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mwl_admin.entries import values
-from mwl_admin.entries.attributes import PROTOCOLS, STATIONS
+from mwl_admin.entries.entry_attributes import PROTOCOLS, STATIONS
 from mwl_admin.models import ScheduledProcedureStep as Step
 
 Item = Mapping[str, Any]

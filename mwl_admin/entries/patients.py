@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mwl_admin.entries import persons
+from mwl_admin.entries import entry_patients
 from mwl_admin.entries.attempts import attempted
-from mwl_admin.entries.attributes import COLUMNS, READ_ONLY, Level
 from mwl_admin.entries.entries import EntryWriter
 from mwl_admin.entries.entry import Entry, Mode
+from mwl_admin.entries.entry_attributes import COLUMNS, READ_ONLY, Level
 from mwl_admin.entries.problems import ConflictError, InvalidEntryError, Problem, UnknownPatientError
 from mwl_admin.entries.writing import WrittenRecord
 from mwl_admin.models import FormerPatientID, Patient, RequestedProcedure
@@ -35,7 +35,7 @@ class Reference:
     @property
     def person(self) -> identity.Demographics:
         """What is told, as the rule of identity sees it."""
-        return persons.told(self.values)
+        return entry_patients.told(self.values)
 
     def find(self) -> Patient | None:
         """Return the record with this ID, or None; what else is told is still to be compared."""
@@ -68,7 +68,9 @@ class Reference:
         """Return why there is no record with this ID."""
         former = self.former()
         if former is not None:
-            return ConflictError([Problem("PatientID", persons.out_of_use(), persons.MERGED)], former.record_id)
+            return ConflictError(
+                [Problem("PatientID", entry_patients.out_of_use(), entry_patients.MERGED)], former.record_id
+            )
         return UnknownPatientError([Problem("PatientID", "No patient has this patient ID.", "unknown")])
 
 

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 
 from mwl_admin.entries import examinations, making, values
-from mwl_admin.entries.attributes import COLUMNS, PROTOCOLS, STATIONS, STATUS, STEPS, Level
+from mwl_admin.entries.entry_attributes import COLUMNS, PROTOCOLS, STATIONS, STATUS, STEPS, Level
 from mwl_admin.entries.problems import Problem
 from mwl_admin.entries.writing import WrittenRecord, required
 from mwl_admin.models import ProtocolCode, RequestedProcedure, ScheduledProcedureStep, Station, StepStatus

@@ -9,8 +9,8 @@ from typing import Any
 from django.utils.translation import gettext, ngettext
 
 from mwl_admin.entries import examinations, pairing
-from mwl_admin.entries.attributes import STATUS, STEPS
 from mwl_admin.entries.entry import StoredEntry
+from mwl_admin.entries.entry_attributes import STATUS, STEPS
 from mwl_admin.entries.problems import Problem
 from mwl_admin.entries.step import STEP_ID, StepWrite
 from mwl_admin.models import RequestedProcedure, ScheduledProcedureStep, StepStatus

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries.attributes import NAME_FIELDS, Column
+from mwl_admin.entries.entry_attributes import NAME_FIELDS, Column
 from mwl_admin.worklist import keys
 
 Code = Mapping[str, str]

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries.attributes import COLUMNS, Level, keyword_of_field
+from mwl_admin.entries.entry_attributes import COLUMNS, Level, keyword_of_field
 from mwl_admin.entries.problems import Problem
 from mwl_admin.entries.values import column_value
 

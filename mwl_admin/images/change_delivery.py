@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from mwl_admin.images.commands import CommandError, send
+from mwl_admin.images.receiver_commands import CommandError, send
 from mwl_admin.models import OutgoingChange, RequestedProcedure
 from mwl_admin.models.received import ALARM_DAYS
 from mwl_admin.patients import identity

@@ -1,7 +1,7 @@
 """N-CREATE, N-SET and N-GET of performed procedure steps (PS3.4 §F.7.2, §F.8.2), each in one transaction.
 
 When one of these returns, what it did is committed. What is refused is a
-:class:`mwl_admin.mpps.errors.MPPSError`.
+:class:`mwl_admin.mpps.mpps_errors.MPPSError`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from mwl_admin import validators
 from mwl_admin.models import PerformedProcedureStep, Station
 from mwl_admin.models.base import history_reason
 from mwl_admin.models.performed import Doubt, PerformedStatus
-from mwl_admin.mpps import following, leniency, linking, reasons, report
-from mwl_admin.mpps.attributes import (
+from mwl_admin.mpps import entry_linking, following, leniency, reasons, report
+from mwl_admin.mpps.dataset import DataSet, is_same
+from mwl_admin.mpps.mpps_attributes import (
     FIXED_AT_CREATION,
     MANDATORY_AT_CREATION,
     MANDATORY_AT_THE_END,
@@ -33,8 +34,7 @@ from mwl_admin.mpps.attributes import (
     STUDY_INSTANCE_UID,
     SUPPORTED,
 )
-from mwl_admin.mpps.dataset import DataSet, is_same
-from mwl_admin.mpps.errors import (
+from mwl_admin.mpps.mpps_errors import (
     DuplicateInstanceError,
     InvalidInstanceUIDError,
     InvalidValueError,
@@ -67,7 +67,7 @@ def create(ds: DataSet, sop_instance_uid: str, *, calling_ae: str) -> PerformedP
     try:
         with transaction.atomic(), history_reason(_reported_by(calling_ae)):
             _refuse_flood(calling_ae, size)
-            referred = linking.scheduled_steps(kept, by_station=_is_station(calling_ae))
+            referred = entry_linking.scheduled_steps(kept, by_station=_is_station(calling_ae))
             following.lock(referred.steps | referred.of_others)
             performed = PerformedProcedureStep.objects.create(
                 sop_instance_uid=uid,

@@ -13,8 +13,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from mwl_admin import validators
-from mwl_admin.mpps.attributes import tag
 from mwl_admin.mpps.dataset import DataSet, name_text
+from mwl_admin.mpps.mpps_attributes import tag
 
 _TIME = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(?:\.(\d{1,6}))?")
 _DATE = re.compile(r"(\d{4})[.]?(\d{2})[.]?(\d{2})")  # with dots: as ACR-NEMA wrote it, and old devices still do

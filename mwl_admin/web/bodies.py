@@ -16,8 +16,8 @@ from django.shortcuts import render
 from django.urls import Resolver404, resolve
 
 from mwl_admin.models import APIClient
-from mwl_admin.web.answers import API_PREFIXES, PROBLEM, problem
-from mwl_admin.web.limits import API_BODY_BYTES, STRANGERS_BODY_BYTES
+from mwl_admin.web.http_answers import API_PREFIXES, PROBLEM, problem
+from mwl_admin.web.http_limits import API_BODY_BYTES, STRANGERS_BODY_BYTES
 
 IMPORT = "admin:mwl_admin_requestedprocedure_import"
 

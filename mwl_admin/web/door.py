@@ -10,11 +10,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from mwl_admin.web.answers import refusal
-from mwl_admin.web.connection import HttpConnection
-from mwl_admin.web.limits import HttpLimits
+from mwl_admin.web.connection_seats import ConnectionSeats, NoSeat
+from mwl_admin.web.http_answers import refusal
+from mwl_admin.web.http_connection import HttpConnection
+from mwl_admin.web.http_limits import HttpLimits
 from mwl_admin.web.outgoing import Budget
-from mwl_admin.web.seats import ConnectionSeats, NoSeat
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from typing import IO
 
-from mwl_admin.web.limits import STRANGERS_BODY_BYTES
+from mwl_admin.web.http_limits import STRANGERS_BODY_BYTES
 from mwl_admin.web.outgoing import Budget
 
 _LONGEST_CHUNK_LINE = 256

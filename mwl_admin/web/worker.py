@@ -21,12 +21,12 @@ from gunicorn.http.unreader import IterUnreader
 from gunicorn.workers.gthread import ThreadWorker
 
 from mwl_admin.web import framing
-from mwl_admin.web.answers import refusal
-from mwl_admin.web.connection import HttpConnection, Stage
 from mwl_admin.web.door import AT_ONCE, Door
-from mwl_admin.web.limits import HEAD_BYTES, HttpLimits
+from mwl_admin.web.http_answers import refusal
+from mwl_admin.web.http_connection import HttpConnection, Stage
+from mwl_admin.web.http_limits import HEAD_BYTES, HttpLimits
 from mwl_admin.web.outgoing import Budget
-from mwl_admin.web.turns import WorkQueue
+from mwl_admin.web.work_queue import WorkQueue
 
 T = TypeVar("T")
 

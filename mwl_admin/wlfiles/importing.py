@@ -13,9 +13,9 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from mwl_admin.entries.problems import Problem
-from mwl_admin.wlfiles.entry import entry_of
-from mwl_admin.wlfiles.errors import FileError
-from mwl_admin.wlfiles.reading import read_file
+from mwl_admin.wlfiles.file_entry import entry_of
+from mwl_admin.wlfiles.file_errors import FileError
+from mwl_admin.wlfiles.file_reading import read_file
 from mwl_admin.wlfiles.storing import EntryOutcome, Manner, take
 from mwl_admin.worklist.charset import CharacterSet
 

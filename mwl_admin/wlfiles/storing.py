@@ -16,9 +16,9 @@ from mwl_admin.entries.step import STEP_ID
 from mwl_admin.entries.writing import WrittenRecord
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, Sequence
 from mwl_admin.patients import identity
-from mwl_admin.wlfiles.entry import JOINED, START_DATE, FileEntry
-from mwl_admin.wlfiles.errors import FileError
-from mwl_admin.wlfiles.steps import FileStepWriter, step_of
+from mwl_admin.wlfiles.file_entry import JOINED, START_DATE, FileEntry
+from mwl_admin.wlfiles.file_errors import FileError
+from mwl_admin.wlfiles.file_steps import FileStepWriter, step_of
 
 _NEEDED = frozenset({"PatientID", "IssuerOfPatientID", "PatientName", "Modality", START_DATE, ""})
 """What a file is refused for when it can't be used."""

@@ -16,12 +16,12 @@ from django.db.models import Q
 
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.models import ScheduledProcedureStep, WorklistQuery
-from mwl_admin.worklist.errors import QueryError
 from mwl_admin.worklist.identifier import Identifier
 from mwl_admin.worklist.jsonmodel import from_json
 from mwl_admin.worklist.matching import Condition
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import prepare
+from mwl_admin.worklist.query_errors import QueryError
 
 LISTED = 50
 """How many entries are named for a condition; the counts are always of all."""

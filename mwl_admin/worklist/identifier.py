@@ -14,7 +14,7 @@ from dicom_encoding.faults import Fault, MalformedDataSet, NestedTooDeep
 from dicom_encoding.syntaxes import SYNTAXES, InflatesTooFar, NotDeflated, Syntax
 from dicom_encoding.walk import Kind, Walk
 from mwl_admin.worklist.charset import CharacterSet, split_terms
-from mwl_admin.worklist.errors import IdentifierError, NestingError
+from mwl_admin.worklist.query_errors import IdentifierError, NestingError
 
 MAX_KEYS = 4096
 MAX_NESTING = 32

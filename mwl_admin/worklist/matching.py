@@ -28,9 +28,9 @@ from mwl_admin.worklist.attributes import (
     WorklistAttribute,
 )
 from mwl_admin.worklist.directory import Directory, StationEntry
-from mwl_admin.worklist.errors import MatchingKeyError
 from mwl_admin.worklist.identifier import Identifier, Key
 from mwl_admin.worklist.lookups import NameGroup, Wildcard
+from mwl_admin.worklist.query_errors import MatchingKeyError
 from mwl_admin.worklist.spans import Zoned, any_span, start_condition
 
 T = TypeVar("T")

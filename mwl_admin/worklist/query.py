@@ -23,12 +23,12 @@ from mwl_admin.worklist import scope, strangers
 from mwl_admin.worklist.attributes import PROTOCOL_CODES, STATION_IDS
 from mwl_admin.worklist.charset import CharacterSet, split_terms
 from mwl_admin.worklist.directory import Directory, StationEntry
-from mwl_admin.worklist.errors import MatchingKeyError, TooManyMatchesError
 from mwl_admin.worklist.guessing import readable
 from mwl_admin.worklist.identifier import SPECIFIC_CHARACTER_SET, Identifier
 from mwl_admin.worklist.lookups import JoinedLists, JoinedNumbers
 from mwl_admin.worklist.matching import Condition, match
 from mwl_admin.worklist.policy import Policy
+from mwl_admin.worklist.query_errors import MatchingKeyError, TooManyMatchesError
 from mwl_admin.worklist.response import ResponsePlan, compile_plan
 from mwl_admin.worklist.spans import Zoned
 from mwl_admin.worklist.values import ResponseContext

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django.plugin import DjangoDbBlocker
 
-from mwl_admin.entries.attributes import KEYWORDS, STEP_KEYWORDS, STEPS
+from mwl_admin.entries.entry_attributes import KEYWORDS, STEP_KEYWORDS, STEPS
 from mwl_admin.models import APIClient
 from tests.api.bodies import ENTRY, WORKLIST, entry, step
 from tests.api.conftest import Caller, caller

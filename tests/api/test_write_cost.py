@@ -13,7 +13,7 @@ from django.db.models.functions import Upper
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mwl_admin.entries.turns import FairLock
+from mwl_admin.entries.fair_lock import FairLock
 from mwl_admin.models import APIClient, Patient, RequestedProcedure, ScheduledProcedureStep, Sequence
 from mwl_admin.models.prepared import Prepared, PreparedInstances
 from tests.api.bodies import ENTRY, WORKLIST, entry

@@ -52,7 +52,7 @@ def test_a_station_that_is_added_on_the_site_may_store_within_seconds(project: P
 
 
 def test_the_site_tells_the_receiver_of_a_change_by_a_signed_command(project: Project) -> None:
-    code = "from mwl_admin.images.commands import send; print(send('refresh-devices'))"
+    code = "from mwl_admin.images.receiver_commands import send; print(send('refresh-devices'))"
     answer = project.execute("mwl_admin", "python", "manage.py", "shell", "--no-imports", "-c", code)
     assert "'devices'" in answer
 

@@ -20,10 +20,10 @@ from pydicom.filereader import read_dataset
 from dicom_encoding.faults import MalformedDataSet, NestedTooDeep
 from dicom_encoding.walk import check_nesting
 from mwl_admin.mpps import dataset as mpps
-from mwl_admin.worklist.errors import IdentifierError, NestingError
 from mwl_admin.worklist.identifier import Identifier, parse
-from pacs_receiver.attributes import WANTED
+from mwl_admin.worklist.query_errors import IdentifierError, NestingError
 from pacs_receiver.header import Scan
+from pacs_receiver.indexed_attributes import WANTED
 from pacs_receiver.oddities import Malformed
 from tests.dicom_encoding.making import BIG, EXPLICIT, IMPLICIT, UNDEFINED, element, head, item, sequence
 

@@ -10,7 +10,7 @@ from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth.models import User
 from django.test import RequestFactory
 
-from mwl_admin.entries.attributes import COLUMNS, Column, Level
+from mwl_admin.entries.entry_attributes import COLUMNS, Column, Level
 from mwl_admin.entries.tables.columns import BY_KEYWORD
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.patients import merging

@@ -14,9 +14,9 @@ from openpyxl import Workbook, load_workbook
 from mwl_admin.entries.tables import export
 from mwl_admin.entries.tables.columns import DOWNTIME, HEADINGS
 from mwl_admin.entries.tables.files import read
-from mwl_admin.entries.tables.limits import TableError, TableLimits
 from mwl_admin.entries.tables.rows import CREATE, UNCHANGED, UPDATE, TableReport, import_table
 from mwl_admin.entries.tables.spreadsheets import write_csv, write_xlsx
+from mwl_admin.entries.tables.table_limits import TableError, TableLimits
 from mwl_admin.models import Patient, RequestedProcedure, ScheduledProcedureStep, StepStatus
 from tests.factory import make_procedure, make_station
 

@@ -17,8 +17,8 @@ import pytest
 from django.db import transaction
 
 from gateway_link.signature import Unsigned, verify
-from mwl_admin.images import commands
-from mwl_admin.images.commands import CommandError, send
+from mwl_admin.images import receiver_commands
+from mwl_admin.images.receiver_commands import CommandError, send
 from mwl_admin.models import KeptOut, Station
 from tests.factory import make_station
 from tests.ports import free_port
@@ -151,15 +151,15 @@ def test_the_receiver_is_told_of_each_change_after_it_is_committed(receiver: Rec
 
 
 def _is_idle() -> bool:
-    return not commands.refresh_devices._running
+    return not receiver_commands.refresh_devices._running
 
 
 def test_changes_meanwhile_are_told_together_and_nobody_waits(receiver: Receiver) -> None:
     receiver.hold.clear()
-    commands.refresh_devices()
+    receiver_commands.refresh_devices()
     wait_until(lambda: len(receiver.taken) == 1, what="the first is told at once")
     for _ in range(50):
-        commands.refresh_devices()
+        receiver_commands.refresh_devices()
     receiver.hold.set()
     wait_until(_is_idle, what="all is told")
     assert len(receiver.taken) == 2
@@ -168,16 +168,16 @@ def test_changes_meanwhile_are_told_together_and_nobody_waits(receiver: Receiver
 def test_a_receiver_that_is_away_is_logged_once(
     receiver: Receiver, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.WARNING, "mwl_admin.images.commands")
+    caplog.set_level(logging.WARNING, "mwl_admin.images.receiver_commands")
     settings.PACS_COMMAND_URL = f"http://127.0.0.1:{free_port()}"
     for _ in range(3):
-        commands.refresh_devices()
+        receiver_commands.refresh_devices()
         wait_until(_is_idle, what="it was tried")
     assert len(caplog.records) == 1
     settings.PACS_COMMAND_URL = f"http://127.0.0.1:{receiver.port}"
-    commands.refresh_devices()
+    receiver_commands.refresh_devices()
     wait_until(_is_idle, what="it works again")
     settings.PACS_COMMAND_URL = f"http://127.0.0.1:{free_port()}"
-    commands.refresh_devices()
+    receiver_commands.refresh_devices()
     wait_until(_is_idle, what="it is away again")
     assert len(caplog.records) == 2

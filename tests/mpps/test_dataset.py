@@ -9,8 +9,8 @@ from pydicom import Dataset
 
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from mwl_admin.mpps import dataset, report
-from mwl_admin.mpps.attributes import TABLE
-from mwl_admin.worklist.errors import IdentifierError
+from mwl_admin.mpps.mpps_attributes import TABLE
+from mwl_admin.worklist.query_errors import IdentifierError
 from tests.mpps.scu import changes, creation, final, series
 from tests.worklist.queries import decoded, encoded
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mwl_admin.web.connection_seats import ConnectionSeats, NoSeat
 from mwl_admin.web.framing import BadFraming, Body, ChunkedBody
-from mwl_admin.web.limits import STRANGERS_BODY_BYTES, HttpLimits
+from mwl_admin.web.http_limits import STRANGERS_BODY_BYTES, HttpLimits
 from mwl_admin.web.outgoing import Budget, Outgoing
-from mwl_admin.web.seats import ConnectionSeats, NoSeat
-from mwl_admin.web.turns import WorkQueue
+from mwl_admin.web.work_queue import WorkQueue
 
 
 @given(chunks=st.lists(st.binary(min_size=1, max_size=40), max_size=6), cut=st.integers(1, 30), next_=st.binary())

@@ -17,10 +17,10 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_listener.access import Caller, Reason, Rejected
-from mwl_admin.devices.callers import ObservedCall, note
+from mwl_admin.devices.observed_calls import ObservedCall, note
 from mwl_admin.models import ServiceName, Station, UnknownCaller
-from mwl_scp import callers
-from mwl_scp.callers import CallWriter, write
+from mwl_scp import call_writer
+from mwl_scp.call_writer import CallWriter, write
 from tests.factory import make_station
 from tests.mwl_scp.conftest import Provider, start_provider
 from tests.waiting import wait_until
@@ -136,7 +136,7 @@ def test_what_is_no_ae_title_is_not_remembered(database: str, title: str) -> Non
 def test_ever_new_names_fill_no_table_and_old_ones_are_forgotten(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mwl_admin.devices.callers.KEPT", 10)
+    monkeypatch.setattr("mwl_admin.devices.observed_calls.KEPT", 10)
     write([call("OLD", at=timezone.now() - datetime.timedelta(days=15))])
     write(call(f"NEW{number}") for number in range(15))
     assert UnknownCaller.objects.count() == 10
@@ -160,7 +160,7 @@ def written(monkeypatch: pytest.MonkeyPatch, fail: Callable[[], None] = lambda: 
         batches.append(calls)
         fail()
 
-    monkeypatch.setattr(callers, "write", keep)
+    monkeypatch.setattr(call_writer, "write", keep)
     return batches
 
 

@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from dicom_encoding.walk import HIGHEST_NESTING
-from pacs_receiver import attributes
+from pacs_receiver import indexed_attributes
 from pacs_receiver.header import Scan
 from pacs_receiver.oddities import Malformed
 from tests.pacs_receiver.images import EXPLICIT, encode, image
@@ -57,10 +57,10 @@ def item(content: bytes) -> bytes:
 def test_it_finds_the_indexed_values_however_the_data_set_is_cut(syntax: str, piece: int) -> None:
     ds = image()
     values = scan(encode(ds, syntax), syntax, piece)
-    assert values[attributes.SOP_INSTANCE_UID].rstrip(b"\0").decode() == ds.SOPInstanceUID
-    assert attributes.columns("patient", values)["name"] == "Prüfer^Anna"
-    assert attributes.columns("study", values)["accession_number"] == "A4711"
-    assert attributes.columns("instance", values) == {"instance_number": "1"}
+    assert values[indexed_attributes.SOP_INSTANCE_UID].rstrip(b"\0").decode() == ds.SOPInstanceUID
+    assert indexed_attributes.columns("patient", values)["name"] == "Prüfer^Anna"
+    assert indexed_attributes.columns("study", values)["accession_number"] == "A4711"
+    assert indexed_attributes.columns("instance", values) == {"instance_number": "1"}
 
 
 @pytest.mark.parametrize("piece", [1, 100, 1 << 16])
@@ -68,7 +68,7 @@ def test_it_looks_into_a_deflated_data_set(piece: int) -> None:
     deflate = zlib.compressobj(wbits=-15)
     data = deflate.compress(encode(image(size=1 << 16))) + deflate.flush()
     values = scan(data + b"\0" * (len(data) % 2), DEFLATED, piece)
-    assert attributes.columns("patient", values)["patient_id"] == "P-1"
+    assert indexed_attributes.columns("patient", values)["patient_id"] == "P-1"
 
 
 @pytest.mark.parametrize("path", REGULAR, ids=lambda path: path.name)
@@ -80,8 +80,10 @@ def test_it_agrees_with_pydicom_on_real_files(path: Path) -> None:
             scan(data, ds.file_meta.TransferSyntaxUID, 1000)
         return
     values = scan(data, ds.file_meta.TransferSyntaxUID, 1000)
-    assert values.get(attributes.STUDY_INSTANCE_UID, b"").rstrip(b"\0").decode() == ds.get("StudyInstanceUID", "")
-    assert attributes.columns("patient", values)["name"] == str(ds.get("PatientName", "")).strip()
+    assert values.get(indexed_attributes.STUDY_INSTANCE_UID, b"").rstrip(b"\0").decode() == ds.get(
+        "StudyInstanceUID", ""
+    )
+    assert indexed_attributes.columns("patient", values)["name"] == str(ds.get("PatientName", "")).strip()
 
 
 IRREGULAR = {"rtplan_truncated.dcm", "MR_truncated.dcm"}
@@ -167,7 +169,7 @@ def test_it_finds_fault_with_a_deflated_data_set_that_is(data: bytes) -> None:
 def test_a_huge_length_costs_no_memory() -> None:
     walk = Scan(EXPLICIT)
     walk.feed(memoryview(struct.pack("<HH2sHL", 0x0010, 0x0020, b"UT", 0, 0xFFFFFFFE) + b"x" * 5000))
-    assert len(walk.values[attributes.INDEXED[0].tag]) == 1024
+    assert len(walk.values[indexed_attributes.INDEXED[0].tag]) == 1024
     with pytest.raises(Malformed):
         walk.finish()
 
@@ -179,12 +181,14 @@ def test_no_bytes_make_it_fail_in_any_other_way(data: bytes, syntax: str, piece:
     except Malformed:
         return
     for level in ("patient", "study", "series", "instance"):
-        attributes.columns(level, values)
+        indexed_attributes.columns(level, values)
 
 
 @given(st.binary(max_size=60), st.binary(max_size=40))
 def test_any_name_in_any_character_set_becomes_text_that_can_be_stored(name: bytes, terms: bytes) -> None:
-    text = attributes.columns("patient", {0x00100010: name, attributes.SPECIFIC_CHARACTER_SET: terms})["name"]
+    text = indexed_attributes.columns("patient", {0x00100010: name, indexed_attributes.SPECIFIC_CHARACTER_SET: terms})[
+        "name"
+    ]
     assert "\0" not in text
     text.encode("utf-8")
 
@@ -203,4 +207,4 @@ def test_names_are_read_in_the_character_set_that_the_data_set_names(character_s
     ds = Dataset()
     ds.SpecificCharacterSet = character_set
     ds.PatientName = name
-    assert attributes.columns("patient", scan(encode(ds)))["name"] == name
+    assert indexed_attributes.columns("patient", scan(encode(ds)))["name"] == name

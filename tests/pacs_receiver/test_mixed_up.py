@@ -16,10 +16,10 @@ from sqlalchemy import delete, select, update
 from pacs_receiver import notify, patient_changes, queries
 from pacs_receiver.changes import remove_row
 from pacs_receiver.deletion import delete_study
+from pacs_receiver.image_patients import ImagePatient, are_several
 from pacs_receiver.index_tables import announcement, patient, study, study_patient
 from pacs_receiver.index_tables import instance as instances
 from pacs_receiver.index_tables import series as all_series
-from pacs_receiver.persons import ImagePatient, are_several
 from pacs_receiver.reconcile import reconcile
 from pacs_receiver.verify import reindex
 from tests.pacs_receiver import load

@@ -13,7 +13,7 @@ from django.test import Client
 
 from mwl_admin.models import APIClient
 from mwl_admin.web.bodies import longest_for
-from mwl_admin.web.limits import API_BODY_BYTES, STRANGERS_BODY_BYTES
+from mwl_admin.web.http_limits import API_BODY_BYTES, STRANGERS_BODY_BYTES
 from tests.site.conftest import Login, desk, login, roles
 
 __all__ = ["desk", "login", "roles"]

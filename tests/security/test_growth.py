@@ -28,15 +28,15 @@ from pydicom.dataelem import DataElement
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.models import PerformedProcedureStep, WorklistQuery
 from mwl_admin.mpps import operations
-from mwl_admin.mpps.attributes import MANDATORY_AT_CREATION
-from mwl_admin.mpps.errors import TooLargeError
+from mwl_admin.mpps.mpps_attributes import MANDATORY_AT_CREATION
+from mwl_admin.mpps.mpps_errors import TooLargeError
 from mwl_admin.site import cleanup
 from mwl_admin.worklist.cutting import MARK, cut
 from mwl_admin.worklist.identifier import Identifier, Key, parse
 from mwl_admin.worklist.jsonmodel import to_json
 from mwl_scp import mpps, recording
-from mwl_scp.limits import RecordingLimits
 from mwl_scp.recording import QueryRecord, Recorder
+from mwl_scp.recording_limits import RecordingLimits
 from tests.mwl_scp.conftest import start_provider
 from tests.mwl_scp.scu import find
 from tests.site import demo

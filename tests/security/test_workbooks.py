@@ -20,7 +20,7 @@ from django.urls import reverse
 from openpyxl import Workbook
 
 from mwl_admin.entries.tables.files import read
-from mwl_admin.entries.tables.limits import TableError, TableLimits
+from mwl_admin.entries.tables.table_limits import TableError, TableLimits
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 2.0
@@ -188,7 +188,7 @@ import io, json, resource, sys, time
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 import django; django.setup()
 from mwl_admin.entries.tables.files import read
-from mwl_admin.entries.tables.limits import TableError
+from mwl_admin.entries.tables.table_limits import TableError
 from openpyxl import Workbook
 small = io.BytesIO(); book = Workbook(); book.active.append(["Accession number"]); book.save(small)
 read(small.getvalue())

@@ -22,7 +22,7 @@ from mwl_admin.models import (
     WorklistDelivery,
     WorklistQuery,
 )
-from mwl_admin.site import reading
+from mwl_admin.site import read_log
 from mwl_admin.site.pages.stations import usual_keys
 from tests.factory import make_patient, make_requested, make_station, make_step
 from tests.site.conftest import Login
@@ -145,7 +145,7 @@ def test_a_list_tells_all_whom_it_shows_and_a_long_one_how_many(
     (line,) = PatientRead.objects.all()
     assert set(line.patient_identifiers.split("\n")) == {"P-1001", "Q-0", "Q-1", "Q-2", "Q-3"}
     assert line.records == 5
-    monkeypatch.setattr(reading, "LONGEST", 2)
+    monkeypatch.setattr(read_log, "LONGEST", 2)
     boss.get(address)
     line = PatientRead.objects.order_by("-pk")[0]
     assert (len(line.patient_identifiers.split("\n")), line.records) == (2, 5)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 
 from dicom_encoding.syntaxes import DEFLATED_LITTLE, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, SYNTAXES
-from mwl_admin.worklist.errors import IdentifierError
 from mwl_admin.worklist.identifier import MAX_KEYS, MAX_NESTING, parse
 from mwl_admin.worklist.jsonmodel import to_json
+from mwl_admin.worklist.query_errors import IdentifierError
 from tests.worklist.queries import encoded, identifier
 
 STEP_SEQUENCE, MODALITY, PATIENT_NAME = 0x00400100, 0x00080060, 0x00100010

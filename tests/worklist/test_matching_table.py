@@ -11,10 +11,10 @@ import pytest
 from dicom_encoding.syntaxes import IMPLICIT_LITTLE
 from mwl_admin.models import ScheduledProcedureStep
 from mwl_admin.worklist.attributes import ATTRIBUTES, STEP_ATTRIBUTES, Matching
-from mwl_admin.worklist.errors import MatchingKeyError
 from mwl_admin.worklist.identifier import parse
 from mwl_admin.worklist.policy import Policy
 from mwl_admin.worklist.query import prepare
+from mwl_admin.worklist.query_errors import MatchingKeyError
 from tests.factory import make_code, make_station, make_step
 from tests.worklist.queries import NOBODY, NOON, encoded, found, identifier, query
 

@@ -9,8 +9,8 @@ import pytest
 
 from mwl_admin.models import ScheduledProcedureStep, Station
 from mwl_admin.worklist import policy
-from mwl_admin.worklist.errors import TooManyMatchesError
 from mwl_admin.worklist.policy import Policy
+from mwl_admin.worklist.query_errors import TooManyMatchesError
 from tests.factory import DAY, make_station, make_step
 from tests.worklist.queries import NOON, answers, found, identifier, pks, query
 

@@ -14,8 +14,8 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin.entries.attributes import COLUMNS as ATTRIBUTE_COLUMNS
-from mwl_admin.entries.attributes import PROTOCOLS, STATIONS, STATUS, Level
+from mwl_admin.entries.entry_attributes import COLUMNS as ATTRIBUTE_COLUMNS
+from mwl_admin.entries.entry_attributes import PROTOCOLS, STATIONS, STATUS, Level
 from mwl_admin.entries.tables import cells
 
 NAME_PARTS = ("Family name", "Given name", "Middle name", "Name prefix", "Name suffix")

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries.attributes import COLUMNS, NAME_FIELDS, STATIONS, Level
+from mwl_admin.entries.entry_attributes import COLUMNS, NAME_FIELDS, STATIONS, Level
 from mwl_admin.entries.tables.columns import CODE_PARTS, DOWNTIME, HEADINGS, NAME_PARTS, Heading
 from mwl_admin.entries.tables.spreadsheets import write_csv, write_xlsx
 from mwl_admin.models import ScheduledProcedureStep, StepStatus

@@ -12,7 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from mwl_admin.entries.tables import workbook
-from mwl_admin.entries.tables.limits import (
+from mwl_admin.entries.tables.table_limits import (
     CELL_CHARACTERS,
     TableError,
     TableLimits,

@@ -12,15 +12,15 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from gateway_link import names
-from mwl_admin.entries import persons
-from mwl_admin.entries.attributes import PROCEDURE_CODE, STEPS
+from mwl_admin.entries import entry_patients
 from mwl_admin.entries.entries import store
 from mwl_admin.entries.entry import Entry, Mode, StoredEntry
+from mwl_admin.entries.entry_attributes import PROCEDURE_CODE, STEPS
 from mwl_admin.entries.jsonform import is_storable
 from mwl_admin.entries.problems import DIFFERS, EntryError, Problem
 from mwl_admin.entries.tables.columns import BY_KEYWORD, CODE_PARTS, HEADINGS, NAME_PARTS, PROCEDURE, Heading, find
 from mwl_admin.entries.tables.files import Table
-from mwl_admin.entries.tables.limits import TableError
+from mwl_admin.entries.tables.table_limits import TableError
 from mwl_admin.models import RequestedProcedure
 from mwl_admin.patients import identity
 from mwl_admin.patients.identity import Demographics
@@ -155,7 +155,7 @@ def _groups(rows: Sequence[TableRow]) -> list[list[TableRow]]:
 def _refuse_two_persons(rows: Sequence[TableRow]) -> None:
     seen: dict[tuple[str, tuple[str, ...]], tuple[TableRow, Demographics]] = {}
     for row in rows:
-        person = persons.told(_keywords(row.values))
+        person = entry_patients.told(_keywords(row.values))
         if not person.patient_id:
             continue
         key = (person.patient_id, tuple(sorted(identity.issuers(person.issuer))))

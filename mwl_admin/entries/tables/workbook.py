@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
-from mwl_admin.entries.tables.limits import (
+from mwl_admin.entries.tables.table_limits import (
     TableError,
     TableLimits,
     in_words,

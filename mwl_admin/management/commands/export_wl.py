@@ -12,7 +12,7 @@ from mwl_admin.management.plaintext import plain
 from mwl_admin.management.terminal import PlainCommand
 from mwl_admin.models.status import OPEN
 from mwl_admin.wlfiles.exporting import Export, count, write_files
-from mwl_admin.wlfiles.terminal import character_set, progress, steps_table
+from mwl_admin.wlfiles.file_terminal import character_set, progress, steps_table
 from mwl_admin.worklist.charset import DEFAULT_TERM
 from mwl_admin.worklist.matching import Condition
 

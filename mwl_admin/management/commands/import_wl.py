@@ -8,10 +8,10 @@ from django.core.management.base import CommandError, CommandParser
 
 from mwl_admin.management.plaintext import plain
 from mwl_admin.management.terminal import PlainCommand
-from mwl_admin.wlfiles.errors import told
+from mwl_admin.wlfiles.file_errors import told
+from mwl_admin.wlfiles.file_reading import worklist_files
+from mwl_admin.wlfiles.file_terminal import character_set, progress, steps_table
 from mwl_admin.wlfiles.importing import FilesReport, import_files
-from mwl_admin.wlfiles.reading import worklist_files
-from mwl_admin.wlfiles.terminal import character_set, progress, steps_table
 
 FILES_REFUSED = 1
 NOT_RUN = 2

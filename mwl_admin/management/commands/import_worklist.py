@@ -8,8 +8,8 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from mwl_admin.entries.tables.files import read
-from mwl_admin.entries.tables.limits import TableError, TableLimits, refuse_large_file
 from mwl_admin.entries.tables.rows import CREATE, ERROR, UNCHANGED, UPDATE, TableReport, import_table
+from mwl_admin.entries.tables.table_limits import TableError, TableLimits, refuse_large_file
 from mwl_admin.management.terminal import PlainCommand
 
 ROWS_WRONG = 1

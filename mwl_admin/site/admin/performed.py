@@ -24,7 +24,7 @@ from mwl_admin.models.performed import Doubt, PerformedStatus
 from mwl_admin.models.status import ENDED
 from mwl_admin.mpps import report
 from mwl_admin.mpps.where import done_elsewhere
-from mwl_admin.site import reading
+from mwl_admin.site import read_log
 from mwl_admin.site.admin.readers import PatientDataAdmin
 from mwl_admin.site.admin.records import RecordAdmin
 
@@ -97,11 +97,11 @@ class PerformedProcedureStepAdmin(PatientDataAdmin, RecordAdmin):
         return performed.annotate(entry_count=Count("scheduled_procedure_steps"))
 
     def patients_shown(self, record: PerformedProcedureStep) -> Iterable[str]:
-        yield reading.identifier(record)
+        yield read_log.identifier(record)
         # The entries that it is linked to are named on the page too.
         for linked in (record.scheduled_procedure_steps, record.doubted_steps):
             for step in linked.select_related("requested_procedure__patient"):
-                yield reading.identifier(step)
+                yield read_log.identifier(step)
 
     # -- columns
 

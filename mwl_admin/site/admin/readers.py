@@ -12,7 +12,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
 from mwl_admin.models import Patient
-from mwl_admin.site import reading
+from mwl_admin.site import read_log
 
 _RECENT = 10
 
@@ -26,13 +26,13 @@ class PatientDataAdmin:
 
     def patients_shown(self, record: Any) -> Iterable[str]:
         """Yield the IDs of the patients that the page of one record shows."""
-        yield reading.identifier(record)
+        yield read_log.identifier(record)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         response: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]
         context = getattr(response, "context_data", None) or {}
         shown = context["cl"].result_list if "cl" in context else context.get("queryset", ())  # to be deleted
-        reading.note_all(request, f"{self.read_as} list", (reading.identifier(record) for record in shown))
+        read_log.note_all(request, f"{self.read_as} list", (read_log.identifier(record) for record in shown))
         return response
 
     def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **named: Any) -> Any:
@@ -60,7 +60,7 @@ class PatientDataAdmin:
     def _note_one(self, request: HttpRequest, object_id: str | None, response: HttpResponse, page: str) -> None:
         if object_id is None or response.status_code != 200:
             return
-        reading.note_all(request, page, self._patients(request, object_id))
+        read_log.note_all(request, page, self._patients(request, object_id))
 
     def _patients(self, request: HttpRequest, object_id: str) -> Iterable[str]:
         record: Model | None = self.get_object(request, object_id)
@@ -71,7 +71,7 @@ class PatientDataAdmin:
 def index(request: HttpRequest) -> HttpResponse:
     """The admin's first page, which names what this person did last."""
     response: HttpResponse = admin.site.index(request)
-    reading.note_all(request, "recent actions", _last_changed(request), again=True)
+    read_log.note_all(request, "recent actions", _last_changed(request), again=True)
     return response
 
 
@@ -80,8 +80,8 @@ def _last_changed(request: HttpRequest) -> Iterator[str]:
     for entry in entries.select_related("content_type")[:_RECENT]:
         with suppress(ObjectDoesNotExist):  # deleted since
             record = entry.get_edited_object()
-            if reading.is_of_patient(record):
-                yield reading.identifier(record)
+            if read_log.is_of_patient(record):
+                yield read_log.identifier(record)
 
 
 class NotedAutocomplete(AutocompleteJsonView):
@@ -90,11 +90,11 @@ class NotedAutocomplete(AutocompleteJsonView):
     def get(self, request: HttpRequest, *args: Any, **named: Any) -> HttpResponse:
         self.patients: list[str] = []
         response = super().get(request, *args, **named)
-        reading.note_all(request, "search as you type", self.patients, again=True)
+        read_log.note_all(request, "search as you type", self.patients, again=True)
         return response
 
     def serialize_result(self, obj: Any, to_field_name: str) -> dict[str, str]:
         if isinstance(obj, Patient):
-            self.patients.append(reading.identifier(obj))
+            self.patients.append(read_log.identifier(obj))
         result: dict[str, str] = super().serialize_result(obj, to_field_name)
         return result

@@ -16,7 +16,7 @@ from mwl_admin.site.admin.readers import PatientDataAdmin
 
 _IDENTIFIERS_SHOWN = 5
 
-# What pages are called in the log (`read_as`, and what `mwl_admin.site.reading` is told). It is kept in English.
+# What pages are called in the log (`read_as`, and what `mwl_admin.site.read_log` is told). It is kept in English.
 PAGES = (
     gettext_noop("patient"),
     gettext_noop("patient list"),

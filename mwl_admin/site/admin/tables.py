@@ -22,12 +22,12 @@ from unfold.contrib.import_export.forms import ExportForm, ImportForm
 from mwl_admin.entries.tables import export
 from mwl_admin.entries.tables.columns import HEADINGS
 from mwl_admin.entries.tables.files import Table, read
-from mwl_admin.entries.tables.limits import TableError, TableLimits, refuse_large_file
 from mwl_admin.entries.tables.rows import CREATE, ERROR, UNCHANGED, UPDATE, TableRow, check, import_table
 from mwl_admin.entries.tables.spreadsheets import write_csv, write_xlsx
+from mwl_admin.entries.tables.table_limits import TableError, TableLimits, refuse_large_file
 from mwl_admin.entries.tables.waiting import WaitingFiles
 from mwl_admin.models import ScheduledProcedureStep
-from mwl_admin.site import reading
+from mwl_admin.site import read_log
 
 _TYPES = {
     CREATE: RowResult.IMPORT_TYPE_NEW,
@@ -209,12 +209,12 @@ class EntryExchange(ImportExportMixin):  # type: ignore[misc]
         result = (getattr(response, "context_data", None) or {}).get("result")
         if result is not None:
             rows = (getattr(row, "row_values", None) or {} for row in result.rows)
-            reading.note_all(request, "import preview", (str(row.get("Patient ID") or "") for row in rows))
+            read_log.note_all(request, "import preview", (str(row.get("Patient ID") or "") for row in rows))
         return response
 
     def get_export_data(self, file_format: Any, request: HttpRequest, queryset: Any, **kwargs: Any) -> Any:
         patients = queryset.order_by().values_list("patient__patient_id", flat=True)
-        reading.note_all(request, "export", patients.distinct())
+        read_log.note_all(request, "export", patients.distinct())
         return super().get_export_data(file_format, request, queryset, **kwargs)
 
     def add_data_read_fail_error_to_form(self, form: Any, error: Exception) -> None:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from pydicom.datadict import dictionary_description, tag_for_keyword
 
 from mwl_admin.models import ScheduledProcedureStep, Station, WorklistDelivery, WorklistQuery
-from mwl_admin.site import preflight, reading
+from mwl_admin.site import preflight, read_log
 from mwl_admin.site.pages.keys import readable
 from mwl_admin.site.pages.page import page, render
 from mwl_admin.worklist.explain import Explanation, explain_recorded
@@ -37,7 +37,7 @@ class StationVerdict:
 def step_delivery(request: HttpRequest, pk: int) -> HttpResponse:
     """Tell of one step who got it, and whether the last query of each station of its modality would show it."""
     step = get_object_or_404(ScheduledProcedureStep.objects.select_related("requested_procedure__patient"), pk=pk)
-    reading.note(request, step.requested_procedure.patient, "delivery")
+    read_log.note(request, step.requested_procedure.patient, "delivery")
     given = {row["station_ae_title"]: row for row in _deliveries(step)}
     concerned = Station.objects.filter(modality=step.modality) | Station.objects.filter(ae_title__in=given)
     concerned |= Station.objects.filter(scheduled_procedure_steps=step)
@@ -92,7 +92,7 @@ def query_explained(request: HttpRequest, pk: int) -> HttpResponse:
     missed = _missed(explanation) if explanation else []
     shown = [step for effect in effects for step in effect["steps"]] + [delivery.step for delivery in delivered]
     shown += [step for step, _reasons in missed]
-    reading.note_all(request, "query explained", map(reading.identifier, shown))
+    read_log.note_all(request, "query explained", map(read_log.identifier, shown))
     context = {
         "query": query,
         "status": f"{query.status:04X}",

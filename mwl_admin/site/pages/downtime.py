@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.models import ScheduledProcedureStep
-from mwl_admin.site import reading
+from mwl_admin.site import read_log
 from mwl_admin.site.downtime import entering, listing
 from mwl_admin.site.pages.audit import note_change
 from mwl_admin.site.pages.page import page, render
@@ -33,7 +33,7 @@ def downtime_list(request: HttpRequest) -> HttpResponse:
     except ValueError:
         day = None
     shown = listing.two_days(day or timezone.localdate())
-    reading.note_all(request, "downtime list", (reading.identifier(step) for day in shown for step in day.steps))
+    read_log.note_all(request, "downtime list", (read_log.identifier(step) for day in shown for step in day.steps))
     context = {"days": shown, "made_at": timezone.now()}
     return render(request, "downtime.html", context, title=_("List for a downtime"))
 
@@ -77,7 +77,7 @@ def done_in_downtime(request: HttpRequest, pk: int) -> HttpResponse:
             note_change(request, step, _("Done in a downtime: its times were entered."))
             messages.success(request, f"{step.requested_procedure.patient.display_name}: {step.get_status_display()}")
             return redirect(f"{reverse('today')}?day={step.scheduled_date.isoformat()}")
-    reading.note_all(request, "done in a downtime", [reading.identifier(step)], again=True)
+    read_log.note_all(request, "done in a downtime", [read_log.identifier(step)], again=True)
     context = {"form": form, "step": step, "error": refusal}
     return render(request, "done_in_downtime.html", context, title=_("Done in a downtime"))
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from mwl_admin.entries import making
 from mwl_admin.models import Procedure, Station
-from mwl_admin.site import reading, slots
+from mwl_admin.site import read_log, slots
 from mwl_admin.site.pages.page import page, render
 from mwl_admin.site.similar import probable_duplicates
 
@@ -38,7 +38,7 @@ def similar_patients(request: HttpRequest) -> HttpResponse:
         parse_typed_date(request.GET.get("birth_date", "")),
         request.GET.get("patient_id", ""),
     )
-    reading.note_all(request, "probable duplicates", map(reading.identifier, found), again=True)
+    read_log.note_all(request, "probable duplicates", map(read_log.identifier, found), again=True)
     return render(request, "similar.html", {"patients": found})
 
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from mwl_admin.devices.callers import is_legal
+from mwl_admin.devices.observed_calls import is_legal
 from mwl_admin.models import Enrolment, KeptOut, Station
 from mwl_admin.site.pages import stations
 from mwl_admin.site.pages.audit import note_change

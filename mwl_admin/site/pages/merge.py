@@ -11,7 +11,7 @@ from mwl_admin.entries import finding
 from mwl_admin.exceptions import StaleError
 from mwl_admin.models import Patient, RequestedProcedure
 from mwl_admin.patients.merging import differences, merge
-from mwl_admin.site import reading
+from mwl_admin.site import read_log
 from mwl_admin.site.pages.audit import note_change
 from mwl_admin.site.pages.page import page, render
 from mwl_admin.site.similar import probable_duplicates
@@ -30,7 +30,7 @@ def merge_patients(request: HttpRequest, pk: int) -> HttpResponse:
     entries = list(
         RequestedProcedure.objects.filter(patient=other).prefetch_related("scheduled_procedure_steps").order_by("-pk")
     )
-    reading.note_all(request, "merge", map(reading.identifier, (kept, other)))
+    read_log.note_all(request, "merge", map(read_log.identifier, (kept, other)))
     context = {"kept": kept, "other": other, "differences": differences(kept, other), "entries": entries}
     return render(request, "merge_preview.html", context, title=_("Merge records"))
 
@@ -48,7 +48,7 @@ def _choose(request: HttpRequest, kept: Patient) -> HttpResponse:
         found = list(Patient.objects.filter(finding.patients(text)).exclude(pk=kept.pk)[:30])
     else:
         found = probable_duplicates(kept.family_name, kept.given_name, kept.patient_birth_date)
-    reading.note_all(request, "merge", map(reading.identifier, (kept, *found)))
+    read_log.note_all(request, "merge", map(read_log.identifier, (kept, *found)))
     context = {"kept": kept, "text": text, "found": [patient for patient in found if patient.pk != kept.pk]}
     return render(request, "merge_choose.html", context, title=_("Merge records"))
 

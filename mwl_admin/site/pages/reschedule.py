@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from mwl_admin.models import ScheduledProcedureStep, Station
 from mwl_admin.models.status import WAITING
-from mwl_admin.site import reading
+from mwl_admin.site import read_log
 from mwl_admin.site.pages.audit import note_change
 from mwl_admin.site.pages.page import page, render
 from mwl_admin.site.preflight import warn
@@ -87,7 +87,7 @@ def reschedule(request: HttpRequest) -> HttpResponse:
         _move_all(request, movable, form.cleaned_data)
         day = form.cleaned_data.get("date") or movable[0].scheduled_date
         return redirect(f"{reverse('today')}?day={day.isoformat()}")
-    reading.note_all(request, "reschedule", map(reading.identifier, movable))
+    read_log.note_all(request, "reschedule", map(read_log.identifier, movable))
     context = {"form": form, "steps": movable, "left": [step for step in steps if step not in movable]}
     return render(request, "reschedule.html", context, title=_("Reschedule"))
 

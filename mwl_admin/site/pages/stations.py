@@ -19,14 +19,14 @@ from pydicom.filereader import read_dataset
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE
 from mwl_admin.devices.echo import echo
 from mwl_admin.models import PerformedProcedureStep, ReceivedStudy, Station, WorklistQuery
-from mwl_admin.site import reading
+from mwl_admin.site import read_log
 from mwl_admin.site.pages import callers
 from mwl_admin.site.pages.keys import readable
 from mwl_admin.site.pages.page import page, render
-from mwl_admin.worklist.errors import QueryError
 from mwl_admin.worklist.identifier import Identifier
 from mwl_admin.worklist.jsonmodel import from_json
 from mwl_admin.worklist.query import prepare
+from mwl_admin.worklist.query_errors import QueryError
 
 STUDIES_LOOKED_AT = 300
 SHOWN = 200
@@ -130,7 +130,7 @@ def query_as_station(request: HttpRequest, pk: int) -> HttpResponse:
     address = "" if usual or last is None else last.address or ""
     answered = ask(from_json(keys), station.ae_title, address)
     patients = (str(response.get("PatientID", "")) for response in answered.responses)
-    reading.note_all(request, "query as station", patients)
+    read_log.note_all(request, "query as station", patients)
     context = {
         "station": station,
         "last": last,

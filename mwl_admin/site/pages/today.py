@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 from mwl_admin.exceptions import TransitionError
 from mwl_admin.images import change_delivery
 from mwl_admin.models import ScheduledProcedureStep, Station, StepStatus
-from mwl_admin.site import reading
+from mwl_admin.site import read_log
 from mwl_admin.site.pages import day as days
 from mwl_admin.site.pages.alarms import Alarms
 from mwl_admin.site.pages.audit import note_change
@@ -98,7 +98,7 @@ class _List:
 
 
 def _seen(request: HttpRequest, found: _List, *, again: bool) -> str:
-    reading.note_all(request, "today", map(reading.identifier, found.records), again=again)
+    read_log.note_all(request, "today", map(read_log.identifier, found.records), again=again)
     return found.html
 
 
@@ -187,6 +187,6 @@ def _change(request: HttpRequest, step: ScheduledProcedureStep, target: str, rea
 def end_dialog(request: HttpRequest, pk: int, target: str) -> HttpResponse:
     """Ask why a step is cancelled or discontinued."""
     step = get_object_or_404(ScheduledProcedureStep.objects.select_related("requested_procedure__patient"), pk=pk)
-    reading.note_all(request, "today", [reading.identifier(step)], again=True)
+    read_log.note_all(request, "today", [read_log.identifier(step)], again=True)
     label = days.action_labels().get(target, "")
     return render(request, "end_dialog.html", {"step": step, "target": target, "label": label})

@@ -8,15 +8,15 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from mwl_admin.entries.attributes import STATIONS, STATUS, STEPS
 from mwl_admin.entries.entry import StoredEntry
+from mwl_admin.entries.entry_attributes import STATIONS, STATUS, STEPS
 from mwl_admin.entries.problems import Problem
 from mwl_admin.entries.step import STEP_ID, StepWrite
 from mwl_admin.entries.steps import StepWriter
 from mwl_admin.models import ScheduledProcedureStep, Station, StepStatus
 from mwl_admin.models.status import OPEN, SOURCES
 from mwl_admin.validators import SH_LENGTH
-from mwl_admin.wlfiles.entry import START_DATE, START_TIME, time_of
+from mwl_admin.wlfiles.file_entry import START_DATE, START_TIME, time_of
 
 Item = Mapping[str, Any]
 Step = ScheduledProcedureStep

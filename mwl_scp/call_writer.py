@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from dicom_listener.access import Reason
 from gateway_settings.log import log_failure
-from mwl_admin.devices.callers import ObservedCall, is_legal, note
+from mwl_admin.devices.observed_calls import ObservedCall, is_legal, note
 from mwl_admin.models import Station
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from mwl_admin.web.limits import HttpLimits
+from mwl_admin.web.http_limits import HttpLimits
 
 
 class SeatedConnection(Protocol):

@@ -19,11 +19,11 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from mwl_admin.entries import values
-from mwl_admin.entries.attributes import PROCEDURE_CODE, READ_ONLY, REASON_CODE, STATIONS, STEPS
+from mwl_admin.entries.entry_attributes import PROCEDURE_CODE, READ_ONLY, REASON_CODE, STATIONS, STEPS
 from mwl_admin.entries.problems import Problem
 from mwl_admin.entries.step import STEP_ID
 from mwl_admin.validators import LO_LENGTH, SH_LENGTH, validate_uid
-from mwl_admin.wlfiles.errors import FileError
+from mwl_admin.wlfiles.file_errors import FileError
 from mwl_admin.wlfiles.marker import is_for_any_station
 from mwl_admin.worklist.attributes import ATTRIBUTES, WorklistAttribute
 from mwl_admin.worklist.identifier import Identifier, Key

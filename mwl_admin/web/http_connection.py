@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from mwl_admin.web.framing import Body
-from mwl_admin.web.limits import LINGER_SECONDS, SLOWEST_BYTES_PER_SECOND, STRANGERS_BODY_BYTES, HttpLimits
+from mwl_admin.web.http_limits import LINGER_SECONDS, SLOWEST_BYTES_PER_SECOND, STRANGERS_BODY_BYTES, HttpLimits
 from mwl_admin.web.outgoing import Budget, Outgoing
 
 logger = logging.getLogger(__name__)

@@ -15,11 +15,11 @@ from django.utils.translation import gettext as _
 from dicom_encoding.elements import LONG_VRS
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE, SYNTAXES
 from mwl_admin.entries.problems import Problem
-from mwl_admin.wlfiles.errors import FileError
+from mwl_admin.wlfiles.file_errors import FileError
 from mwl_admin.worklist.attributes import ATTRIBUTES, WorklistAttribute
 from mwl_admin.worklist.charset import CharacterSet
-from mwl_admin.worklist.errors import IdentifierError
 from mwl_admin.worklist.identifier import Identifier, Key, parse
+from mwl_admin.worklist.query_errors import IdentifierError
 
 SUFFIXES = frozenset({".wl", ".dcm", ".wklist"})
 """How the names of worklist files end: those of wlmscpfs and Orthanc, and the general one."""

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from mwl_admin.models import RequestedProcedure, ScheduledProcedureStep
 from mwl_admin.models.status import OPEN
-from mwl_admin.mpps import persons
+from mwl_admin.mpps import reported_patients
 from mwl_admin.mpps.dataset import DataSet
 from mwl_admin.mpps.report import items, text
 
@@ -39,7 +39,7 @@ def scheduled_steps(ds: DataSet, *, by_station: bool) -> Referred:
     found: set[int] = set()
     for item in items(ds, "ScheduledStepAttributesSequence"):
         found |= set(_by_identifiers(item)) or set(_by_accession_number(item, ds)) or set(_by_study(item, ds))
-    different = {pk: differs for pk in found if (differs := persons.differences(ds, _order(pk)))}
+    different = {pk: differs for pk in found if (differs := reported_patients.differences(ds, _order(pk)))}
     theirs = {*different}
     if theirs:
         logger.warning("report not linked: it names another patient", extra={"fields": {"steps": len(theirs)}})
