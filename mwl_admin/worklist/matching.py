@@ -1,4 +1,4 @@
-"""From an identifier to conditions on the worklist: pure, nothing here touches a database (PS3.4 C.2.2.2, K.4.1.1).
+"""From an identifier to conditions on the worklist: pure, nothing here touches a database (PS3.4 §C.2.2.2, §K.4.1.1).
 
 Every key, and every rule of the department, becomes one named condition. The query is all of them together; the
 explanation of a query takes them one by one.
@@ -133,7 +133,7 @@ class _Matcher:
                 self._key(step, key, attribute)
 
     def _start(self, step: Identifier) -> None:
-        """Match start date and time: they may be one span (PS3.4 K.6.1.2.2)."""
+        """Match start date and time: they may be one span (PS3.4 §K.6.1.2.2)."""
         dates = self._parsed(step, _START_DATE, keys.dates)
         times = self._parsed(step, _START_TIME, keys.times)
         offset = self._parsed(self._identifier, TIMEZONE_OFFSET, keys.offset)
@@ -201,7 +201,7 @@ class _Matcher:
         )
 
     def _code(self, holder: Identifier, key: Key, attribute: WorklistAttribute) -> Q:
-        """Match a code sequence: value and scheme of one and the same item (PS3.4 C.2.2.2.6)."""
+        """Match a code sequence: value and scheme of one and the same item (PS3.4 §C.2.2.2.6)."""
         if key.items is None and key.value:
             raise MatchingKeyError(f"{key.name} is not a sequence", key.tag)
         item = holder.first_item(key.tag) or Identifier()
