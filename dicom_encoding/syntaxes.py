@@ -28,12 +28,17 @@ _NOT_BYTES_IN_A_FILE = (
     "1.2.840.10008.1.20",  # Papyrus 3
 )
 
-TRANSFER_SYNTAXES = frozenset(
-    uid
-    for uid, (_, kind, *_) in UID_dictionary.items()
-    if kind == "Transfer Syntax" and not uid.startswith(_NOT_BYTES_IN_A_FILE)
-)
-"""Every transfer syntax of the standard that a data set can have, retired ones included."""
+
+def transfer_syntaxes() -> frozenset[str]:
+    """Return every transfer syntax of the standard that a data set can have, retired ones included.
+
+    Those of editions later than pydicom's dictionary are among them once pynetdicom is imported, which adds them.
+    """
+    return frozenset(
+        uid
+        for uid, (_, kind, *_) in UID_dictionary.items()
+        if kind == "Transfer Syntax" and not uid.startswith(_NOT_BYTES_IN_A_FILE)
+    )
 
 
 class NotDeflated(ValueError):

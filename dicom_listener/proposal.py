@@ -5,7 +5,6 @@ pynetdicom's PDU classes decode it; this module prepares their input, since they
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -24,6 +23,7 @@ from pynetdicom.pdu_items import (
 )
 from pynetdicom.presentation import PresentationContext
 
+from dicom_encoding import uids
 from dicom_listener.user_identity import UserIdentity
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _IDENTITY = Struct(">BBH")
 _FIXED_FIELDS = 68
 _SOME_TITLES = b"X".ljust(16) * 2
 """Replaces the AE titles, which this module reads itself: pynetdicom raises exceptions for some that devices send."""
-_UID = re.compile(rb"[0-9.]{1,64}")
 IMPOSSIBLE_UID = b"2.25.1"
 """Replaces a malformed UID: its presentation context is rejected, and the other contexts are not affected."""
 
@@ -115,7 +114,7 @@ def _text(raw: bytes) -> str:
 
 def _uid(raw: bytes) -> bytes:
     value = raw.strip(b"\0 ")
-    return value if _UID.fullmatch(value) else IMPOSSIBLE_UID
+    return value if uids.is_usable(uids.decode(value)) else IMPOSSIBLE_UID
 
 
 def _readable(proposal: Proposal, data: bytes) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from dicom_encoding import ae_titles as titles
 from gateway_settings.private import make_folder
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -98,11 +99,11 @@ def long_string(text: str) -> str:
 
 
 def ae_title(text: str) -> str:
-    """Parse an AE title (VR AE, PS3.5 §6.2): 1 to 16 characters of the default repertoire, no backslash, no control."""
+    """Parse an AE title: 1 to 16 characters of the default repertoire, no backslash, no control."""
     title = text.strip(" ")
-    if not 1 <= len(title) <= 16:
-        raise ValueError(f"{text!r} is not an AE title: it needs 1 to 16 characters")
-    if any(not " " <= character <= "~" or character == "\\" for character in title):
+    if not 1 <= len(title) <= titles.MAX_LENGTH:
+        raise ValueError(f"{text!r} is not an AE title: it needs 1 to {titles.MAX_LENGTH} characters")
+    if titles.wrong_character(title):
         raise ValueError(f"{text!r} is not an AE title: only printable ASCII without backslash")
     return title
 

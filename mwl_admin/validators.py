@@ -16,10 +16,12 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from dicom_encoding import ae_titles, uids
+
 if TYPE_CHECKING:
     from django_stubs_ext import StrPromise
 
-AE_LENGTH = 16
+AE_LENGTH = ae_titles.MAX_LENGTH
 CS_LENGTH = 16
 LO_LENGTH = 64
 LT_LENGTH = 10_240
@@ -29,7 +31,7 @@ PN_GROUPS = 3
 PN_LENGTH = PN_GROUPS * PN_GROUP_LENGTH + 2
 SH_LENGTH = 16
 ST_LENGTH = 1_024
-UI_LENGTH = 64
+UI_LENGTH = uids.MAX_LENGTH
 
 TEXT_CONTROLS = frozenset("\t\n\f\r")
 UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of surrogate pairs, line separators
@@ -150,12 +152,12 @@ def validate_code_string(value: str) -> None:
 def validate_ae_title(value: str) -> None:
     """AE: up to 16 printable ASCII characters, not only spaces."""
     _refuse_backslash(value)
-    wrong = re.search(r"[^\x20-\x7e]", value)
+    wrong = ae_titles.wrong_character(value)
     if wrong:
         raise ValidationError(
             _("An AE title may hold only unaccented letters, digits and punctuation, not %(character)s."),
             code="ae_title",
-            params={"character": _describe(wrong[0])},
+            params={"character": _describe(wrong)},
         )
     if value and not value.strip():
         raise ValidationError(_("An AE title may not consist of spaces only."), code="ae_title_blank")
@@ -166,30 +168,32 @@ def validate_uid(value: str) -> None:
     """UI: numbers without leading zeros, separated by single dots, 64 characters in all (PS3.5 §9.1)."""
     if not value:
         return
-    wrong = re.search(r"[^0-9.]", value)
-    if wrong:
+    _refuse_wrong_uid(value)
+    if number := uids.leading_zero(value):
         raise ValidationError(
-            _("A UID holds only digits and dots, not “%(character)s”."),
-            code="uid_character",
-            params={"character": wrong[0]},
+            _("No number in a UID may begin with a zero, as “%(number)s” does."),
+            code="uid_leading_zero",
+            params={"number": number},
         )
-    components = value.split(".")
-    if "" in components:
-        raise ValidationError(_("A UID may not begin or end with a dot, or have two dots in a row."), code="uid_dots")
-    for component in components:
-        if len(component) > 1 and component.startswith("0"):
-            raise ValidationError(
-                _("No number in a UID may begin with a zero, as “%(number)s” does."),
-                code="uid_leading_zero",
-                params={"number": component},
-            )
     _refuse_longer(value, UI_LENGTH, _("This UID has %(length)d characters; DICOM allows at most %(limit)d."))
 
 
 def validate_uid_of_device(value: str) -> None:
     """UI as devices make it: components with leading zeros harm nobody, and the device goes on using the UID."""
-    validate_uid(re.sub(r"(?<![0-9])0+(?=[0-9])", "", value))
-    _refuse_longer(value, UI_LENGTH, _("This UID has %(length)d characters; DICOM allows at most %(limit)d."))
+    if not uids.is_usable(value):
+        _refuse_wrong_uid(value)
+        _refuse_longer(value, UI_LENGTH, _("This UID has %(length)d characters; DICOM allows at most %(limit)d."))
+
+
+def _refuse_wrong_uid(value: str) -> None:
+    if wrong := uids.wrong_character(value):
+        raise ValidationError(
+            _("A UID holds only digits and dots, not “%(character)s”."),
+            code="uid_character",
+            params={"character": wrong},
+        )
+    if value and "" in value.split("."):
+        raise ValidationError(_("A UID may not begin or end with a dot, or have two dots in a row."), code="uid_dots")
 
 
 def validate_name_component(value: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pacs_receiver import part10
+from dicom_encoding import part10
 from pacs_receiver.storage import CONFLICTS, Storage, failure
 
 _REPLACED, _DAMAGED = "replaced-", "damaged-"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from dicom_encoding import uids
 from dicom_encoding.statuses import Status
 from dicom_encoding.syntaxes import EXPLICIT_BIG, IMPLICIT_LITTLE
 from dicom_listener.service import Refused
-from pacs_receiver import uids
 
 ALL_COMMITTED, SOME_FAILED = 1, 2
 
@@ -121,11 +121,11 @@ class _Reader:
             if tag >= _REFERENCED_SEQUENCE:
                 if tag != _REFERENCED_SEQUENCE or length == 0:
                     break
-                if not uids.is_legal(transaction_uid):
+                if not uids.is_usable(transaction_uid):
                     raise Refused(Status.INVALID_ARGUMENT_VALUE, "Transaction UID is missing or not a UID")
                 return transaction_uid
             at = self._end_of(start, length)
-        if not uids.is_legal(transaction_uid):
+        if not uids.is_usable(transaction_uid):
             raise Refused(Status.INVALID_ARGUMENT_VALUE, "Transaction UID is missing or not a UID")
         raise Refused(Status.INVALID_ARGUMENT_VALUE, "Referenced SOP Sequence is missing or empty")
 
@@ -222,6 +222,6 @@ def parse_request(data: bytes, transfer_syntax: str) -> tuple[str, tuple[Referen
     references = tuple(reader.references())
     if not references:
         raise Refused(Status.INVALID_ARGUMENT_VALUE, "Referenced SOP Sequence is missing or empty")
-    if not all(uids.is_legal(uid) for reference in references for uid in reference):
+    if not all(uids.is_usable(uid) for reference in references for uid in reference):
         raise Refused(Status.INVALID_ARGUMENT_VALUE, "Referenced SOP Sequence holds what is not a UID")
     return transaction_uid, references

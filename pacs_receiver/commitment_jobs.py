@@ -13,6 +13,7 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_role
 from sqlalchemy import Engine, Row, select, update
 
+from dicom_encoding.part10 import NotPart10
 from dicom_encoding.statuses import Status
 from dicom_listener.service import Refused
 from pacs_receiver import aside, jobs
@@ -21,7 +22,6 @@ from pacs_receiver.commitment_data import Failure, Reference, Result, committed_
 from pacs_receiver.database import reading
 from pacs_receiver.due import SKEW_SECONDS
 from pacs_receiver.index_tables import commitment, instance, series, study
-from pacs_receiver.part10 import NotPart10
 from pacs_receiver.peer_book import PeerBook
 from pacs_receiver.sop_classes import STORAGE_COMMITMENT
 from pacs_receiver.storage import Storage, read_stored, relative_path

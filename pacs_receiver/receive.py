@@ -8,10 +8,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dicom_encoding import part10, uids
 from dicom_encoding.statuses import Status
 from dicom_encoding.walk import HIGHEST_NESTING
 from dicom_listener.service import Refused, Response
-from pacs_receiver import aside, indexed_attributes, metrics, part10, uids
+from pacs_receiver import aside, indexed_attributes, metrics
 from pacs_receiver.changes import announce_again, place_of, remove_empty_rows, remove_row
 from pacs_receiver.exceptions import ReceiverError, StorageFailed
 from pacs_receiver.header import INFLATED_LIMIT, Scan
@@ -72,7 +73,7 @@ class Receiver:
             raise _refused(
                 association.calling_ae, Refused(Status.NOT_AUTHORIZED, "this SOP class is not accepted from this AE")
             )
-        if not uids.is_legal(sop_instance):
+        if not uids.is_usable(sop_instance):
             raise _refused(
                 association.calling_ae, Refused(Status.INVALID_SOP_INSTANCE, "Affected SOP Instance UID is not a UID")
             )
@@ -167,10 +168,10 @@ class InstanceReception:
         if uids.decode(values.get(indexed_attributes.SOP_INSTANCE_UID)) != self._sop_instance:
             raise Refused(Status.DATA_SET_DOES_NOT_MATCH, "SOP Instance UID differs from the command's")
         study = uids.decode(values.get(indexed_attributes.STUDY_INSTANCE_UID))
-        if not uids.is_legal(study):
+        if not uids.is_usable(study):
             raise Refused(Status.UNABLE_TO_PROCESS, "Study Instance UID is missing or not a UID")
         series = uids.decode(values.get(indexed_attributes.SERIES_INSTANCE_UID))
-        if not uids.is_legal(series):
+        if not uids.is_usable(series):
             raise Refused(Status.UNABLE_TO_PROCESS, "Series Instance UID is missing or not a UID")
         return InstanceRecord(
             study_uid=study,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from pacs_receiver import aside, indexed_attributes, part10, patient_changes, uids
+from dicom_encoding import part10, uids
+from pacs_receiver import aside, indexed_attributes, patient_changes
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.header import Scan
@@ -157,7 +158,7 @@ def record_in(path: Path) -> InstanceRecord:
             indexed_attributes.SOP_INSTANCE_UID,
         )
     )
-    if not all(map(uids.is_legal, found)):
+    if not all(map(uids.is_usable, found)):
         raise UnreadableInstance("does not say which instance it is")
     return InstanceRecord(
         study_uid=found[0],

@@ -18,8 +18,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 from pydicom.tag import BaseTag
 
+from dicom_encoding import part10
 from dicom_encoding.syntaxes import DEFLATED
-from pacs_receiver import part10
 from pacs_receiver.header import INFLATED_LIMIT
 
 _KEYWORDS = re.findall(

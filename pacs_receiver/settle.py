@@ -18,7 +18,8 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from pacs_receiver import aside, image_patients, part10
+from dicom_encoding import part10
+from pacs_receiver import aside, image_patients
 from pacs_receiver.aside import Aside
 from pacs_receiver.changes import announce_again, place_of, remove_empty_rows, remove_row
 from pacs_receiver.database import reading

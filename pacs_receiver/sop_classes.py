@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pydicom.uid import UID_dictionary
 from pynetdicom import sop_class
 
-from pacs_receiver import uids
+from dicom_encoding import uids
+from dicom_encoding.syntaxes import UNCOMPRESSED, transfer_syntaxes
 
 STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
 """Storage Commitment Push Model (PS3.4 §J.3)."""
@@ -16,20 +17,7 @@ VERIFICATION = "1.2.840.10008.1.1"
 
 _STANDARD = "1.2.840.10008."
 _STANDARD_STORAGE = "1.2.840.10008.5.1.4.1.1."
-_NOT_BYTES_IN_A_FILE = (
-    "1.2.840.10008.1.2.7.",  # SMPTE ST 2110: real-time video, a stream and not a data set (PS3.5 §A.8)
-    "1.2.840.10008.1.2.6.",  # MIME and XML encodings, for mail and reports, never for an association
-    "1.2.840.10008.1.20",  # Papyrus 3
-)
-
-TRANSFER_SYNTAXES = frozenset(
-    uid
-    for uid, (_, kind, *_) in UID_dictionary.items()
-    if kind == "Transfer Syntax" and not uid.startswith(_NOT_BYTES_IN_A_FILE)
-)
-"""Every transfer syntax of the standard that a data set can have, retired ones included."""
-
-_UNCOMPRESSED = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
+TRANSFER_SYNTAXES = transfer_syntaxes()
 
 _KNOWN_STORAGE = frozenset(sop_class._STORAGE_CLASSES.values())
 _RETIRED_STORAGE = frozenset(
@@ -57,8 +45,8 @@ def is_storage(abstract_syntax: str, *, unknown: bool) -> bool:
     if not unknown or abstract_syntax in _OTHER_SERVICES or abstract_syntax in _NO_STUDY:
         return False
     if abstract_syntax.startswith(_STANDARD):
-        return abstract_syntax.startswith(_STANDARD_STORAGE) and uids.is_legal(abstract_syntax)
-    return uids.is_legal(abstract_syntax)
+        return abstract_syntax.startswith(_STANDARD_STORAGE) and uids.is_usable(abstract_syntax)
+    return uids.is_usable(abstract_syntax)
 
 
 def negotiator(*, unknown: bool, only: frozenset[str]) -> Callable[[str, tuple[str, ...]], tuple[str, ...] | None]:
@@ -69,7 +57,7 @@ def negotiator(*, unknown: bool, only: frozenset[str]) -> Callable[[str, tuple[s
 
     def transfer_syntaxes(abstract_syntax: str, proposed: tuple[str, ...]) -> tuple[str, ...] | None:
         if abstract_syntax in (VERIFICATION, STORAGE_COMMITMENT):
-            return tuple(uid for uid in proposed if uid in _UNCOMPRESSED)
+            return tuple(uid for uid in proposed if uid in UNCOMPRESSED)
         if (only and abstract_syntax not in only) or not is_storage(abstract_syntax, unknown=unknown):
             return None
         return tuple(uid for uid in proposed if uid in TRANSFER_SYNTAXES)
@@ -85,6 +73,6 @@ def sop_class_named(name: str) -> str:
     known: str | None = sop_class._STORAGE_CLASSES.get(name)
     if known is not None:
         return str(known)
-    if uids.is_legal(name):
+    if uids.is_usable(name):
         return name
     raise ValueError(f"{name!r} is neither a storage SOP class keyword nor a UID")

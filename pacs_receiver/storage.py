@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pacs_receiver import part10
+from dicom_encoding import part10
 from pacs_receiver.exceptions import StorageFailed, StorageFull
 
 INCOMING, CONFLICTS, TRASH = "incoming", "conflicts", "trash"

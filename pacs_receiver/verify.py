@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
+from dicom_encoding.part10 import NotPart10
 from pacs_receiver import aside, image_patients, indexed_attributes
 from pacs_receiver.changes import place_of, remove_row
 from pacs_receiver.database import reading
 from pacs_receiver.index import IndexOutcome, IndexWriter
 from pacs_receiver.index_tables import study
-from pacs_receiver.part10 import NotPart10
 from pacs_receiver.queries import instances_of
 from pacs_receiver.reconcile import ReconciliationReport, UnreadableInstance, reconcile, record_of
 from pacs_receiver.storage import Storage, read_stored, relative_path

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pydicom import Dataset
 from pydicom.uid import UID, generate_uid
 
+from dicom_encoding import uids
+
 ROOT = "2.25."
 SYNTHETIC_PREFIX = "SYN-"
 """How the patient ID of each invented patient begins, so that nobody takes these for people."""
@@ -43,7 +45,7 @@ def faults(entry: Dataset) -> list[str]:
     missing += [keyword for keyword in _REQUIRED_OF_STEP if not step.get(keyword)]
     found = [f"{keyword} has no value" for keyword in missing]
     uid = entry.get("StudyInstanceUID")
-    if uid and not UID(uid).is_valid:
+    if uid and not uids.is_legal(str(uid)):
         found.append("StudyInstanceUID is not a UID")
     if not entry.get("SpecificCharacterSet") and not str(entry.get("PatientName") or "").isascii():
         found.append("PatientName is not ASCII, and no Specific Character Set says what it is")

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pydicom import Dataset
-from pydicom.uid import UID
 
+from dicom_encoding import uids
 from simulator.account import Account
 from simulator.examination import Examination, faults, is_synthetic, key, new_uid, start, step_of, walk_in
 from simulator.images import MODALITIES, image, sop_class_of
@@ -188,7 +188,7 @@ class _Visit:
         self._account = department.account
         self._title = station.ae_title
         self._scanner = scanner
-        if not UID(entry.get("StudyInstanceUID") or "").is_valid:
+        if not uids.is_legal(str(entry.get("StudyInstanceUID") or "")):
             # What a scanner does when it gets none: its images belong to a study all the same.
             entry.StudyInstanceUID = new_uid()
         self._examination = Examination(entry, station.ae_title, _modality(entry, station), _now())

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "dicom_listener": {"dicom_encoding", "gateway_settings"},
     "gateway_certificates": {"gateway_settings"},
     "gateway_link": set(),
-    "gateway_settings": set(),
+    "gateway_settings": {"dicom_encoding"},
     "mwl_admin": {"dicom_encoding", "gateway_link", "gateway_settings"},
     "mwl_scp": {"mwl_admin", "dicom_encoding", "dicom_listener", "gateway_settings"},
     "pacs_receiver": {"dicom_encoding", "dicom_listener", "gateway_link", "gateway_settings"},

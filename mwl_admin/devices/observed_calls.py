@@ -6,12 +6,11 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from mwl_admin import validators
+from dicom_encoding import ae_titles
 from mwl_admin.models import ServiceName, UnknownCaller
 
 KEPT = 500
@@ -32,11 +31,7 @@ class ObservedCall:
 
 def is_legal(ae_title: str) -> bool:
     """Tell whether this can be an AE title: peers call themselves what they like."""
-    try:
-        validators.validate_ae_title(ae_title)
-    except ValidationError:
-        return False
-    return bool(ae_title)
+    return ae_titles.is_legal(ae_title)
 
 
 @transaction.atomic

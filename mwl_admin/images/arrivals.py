@@ -113,7 +113,7 @@ class _Reader:
             self.problems.append(Problem("id", "must be a UUID."))
         uid = _text(study.get("uid"), 200)
         try:
-            validators.validate_uid(uid)
+            validators.validate_uid_of_device(uid)
         except ValidationError:
             uid = ""
         if not uid:

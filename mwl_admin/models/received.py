@@ -11,7 +11,7 @@ from django.db.models.functions import Concat
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mwl_admin.fields import UIDField
+from mwl_admin.fields import DeviceUIDField
 from mwl_admin.models.former import FormerPatientID
 from mwl_admin.models.prepared import Prepared
 from mwl_admin.models.requested import RequestedProcedure
@@ -108,7 +108,7 @@ class ReceivedStudy(models.Model):
     images name.
     """
 
-    study_instance_uid = UIDField(_("Study Instance UID"), unique=True)
+    study_instance_uid = DeviceUIDField(_("Study Instance UID"), unique=True)
     requested_procedure = models.ForeignKey(
         RequestedProcedure,
         models.SET_NULL,

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+from dicom_encoding.elements import SHORT_LIMIT, WHOLE_VRS
 from dicom_encoding.syntaxes import SYNTAXES, Syntax
 from dicom_encoding.walk import HIGHEST_NESTING
 from mwl_admin.worklist.charset import CharacterSet
@@ -23,7 +24,6 @@ MAX_ELEMENTS = 200_000
 
 _NUMBERS = {"FD": "d", "FL": "f", "SL": "l", "SS": "h", "SV": "q", "UL": "L", "US": "H", "UV": "Q"}
 _BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
-_WHOLE = frozenset({"LT", "ST", "UT", "UR"})
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _CHARACTER_SET = "00080005"
 _UTF_8 = CharacterSet(("ISO_IR 192",))
@@ -92,7 +92,7 @@ def _element(identifier: Identifier, key: Key) -> dict[str, Any]:
     else:
         # PostgreSQL's JSON has no place for NUL, which no VR of text allows.
         text = identifier.text(key.tag).replace("\0", "")
-        parts = [text] if key.vr in _WHOLE else [part.strip(" ") for part in text.split("\\")]
+        parts = [text] if key.vr in WHOLE_VRS else [part.strip(" ") for part in text.split("\\")]
         values = [_name(part) if key.vr == "PN" else part or None for part in parts] if text else []
     if values:
         element["Value"] = values
@@ -118,7 +118,7 @@ def _encode(ds: DataSet, syntax: Syntax) -> bytes:
 def _encoded_element(tag: int, element: dict[str, Any], syntax: Syntax) -> bytes:
     vr = element["vr"]
     value = _value(vr, element, syntax)
-    if len(value) > 0xFFFE and len(syntax.header(0, vr, 0)) == 8 and not syntax.implicit:
+    if len(value) > SHORT_LIMIT and len(syntax.header(0, vr, 0)) == 8 and not syntax.implicit:
         vr = "UN"  # too long for its own VR's length field (PS3.5 §6.2.2)
     return syntax.header(tag, vr, len(value)) + value
 

@@ -18,6 +18,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from dicom_encoding.elements import WHOLE_VRS
 from mwl_admin.entries import values
 from mwl_admin.entries.entry_attributes import PROCEDURE_CODE, READ_ONLY, REASON_CODE, STATIONS, STEPS
 from mwl_admin.entries.problems import Problem
@@ -36,7 +37,6 @@ _WHO_AND_WHAT = frozenset({
 })  # fmt: skip
 """What says whose entry it is, and which one: of several values, one may be somebody else's."""
 
-_WHOLE_VRS = frozenset({"LT", "ST", "UT"})
 """VRs in which backslash and line break are text."""
 _SPACES = re.compile(r"[\x00-\x1f\x7f]+")
 _UIDS = uuid.UUID("6a1c1c5e-6d1f-4b0e-9b1a-3d0a6c1f6a55")
@@ -109,7 +109,7 @@ class _Reader:
         if attribute.vr == "US":
             return self._number(key, keyword)
         text = ds.text(attribute.tag)
-        if attribute.vr in _WHOLE_VRS or not text:
+        if attribute.vr in WHOLE_VRS or not text:
             return text
         parts = [self._line(part, keyword) for part in text.split("\\")]
         if attribute.keyword in JOINED:

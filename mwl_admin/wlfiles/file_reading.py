@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.utils.translation import gettext as _
 
-from dicom_encoding.elements import LONG_VRS
+from dicom_encoding.elements import LONG_VRS, TEXT_VRS
 from dicom_encoding.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE, SYNTAXES
 from mwl_admin.entries.problems import Problem
 from mwl_admin.wlfiles.file_errors import FileError
@@ -27,7 +27,6 @@ SUFFIXES = frozenset({".wl", ".dcm", ".wklist"})
 _PREAMBLE = 128
 _META = 0x0002
 _TRANSFER_SYNTAX = 0x0010
-_TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _ONE_BYTE = frozenset(f"ISO_IR {number}" for number in (100, 101, 109, 110, 126, 127, 138, 144, 148, 203))
 """Sets in whose languages no word happens to be UTF-8. Thai and half-width katakana have such words."""
 
@@ -112,7 +111,7 @@ def _broken(ds: Identifier, attributes: Sequence[WorklistAttribute]) -> Iterator
             continue
         for item in key.items or ():
             yield from _broken(item, attribute.children)
-        if attribute.vr in _TEXT_VRS and not _is_in(key, ds.charset, name=attribute.vr == "PN"):
+        if attribute.vr in TEXT_VRS and not _is_in(key, ds.charset, name=attribute.vr == "PN"):
             yield attribute.keyword, ds.charset
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dicom_encoding.elements import LONG_VRS
+from dicom_encoding.elements import LONG_VRS, SHORT_LIMIT, TEXT_VRS, WHOLE_VRS
 from dicom_encoding.syntaxes import Syntax
 from mwl_admin.worklist.attributes import (
     ATTRIBUTES,
@@ -25,12 +25,6 @@ from mwl_admin.worklist.values import ResponseContext, no_items
 
 Row = Sequence[Any]
 Part = Callable[[Row], bytes]
-
-_TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-"""VRs that Specific Character Set governs (PS3.5 §6.1.2.2)."""
-_WHOLE_VRS = frozenset({"LT", "ST", "UT"})
-"""VRs in which a backslash is text."""
-_SHORT_LIMIT = 0xFFFE
 
 
 @dataclass(slots=True)
@@ -152,14 +146,14 @@ class _Compiler:
         if vr == "US":
             order = self.syntax.order
             return lambda text: struct.pack(order + "H", int(text))
-        if vr not in _TEXT_VRS:
+        if vr not in TEXT_VRS:
             return lambda text: text.encode("ascii", "replace")
         charset, expanded = self.charset, self.expanded
         encode = (
             charset.encode_name
             if vr == "PN"
             else charset.encode_values
-            if attribute.multiple and vr not in _WHOLE_VRS
+            if attribute.multiple and vr not in WHOLE_VRS
             else charset.encode
         )
         limited = vr.encode() not in LONG_VRS and not self.syntax.implicit
@@ -169,7 +163,7 @@ class _Compiler:
                 expanded[0] = True
             written = encode(text)
             # Only many lines of allergies come here: the header's length has 16 bits.
-            return written[:_SHORT_LIMIT] if limited and len(written) > _SHORT_LIMIT else written
+            return written[:SHORT_LIMIT] if limited and len(written) > SHORT_LIMIT else written
 
         return to_bytes
 

@@ -231,6 +231,11 @@ def test_odd_values_from_images_lose_no_notice(secret: str) -> None:
     assert (len(study.accession_number), study.patient_id, study.senders, study.description) == (64, "", [], "ab")
 
 
+def test_a_uid_that_the_receiver_stores_is_taken_by_the_site_too(secret: str) -> None:
+    assert send(notice({"uid": "1.002.3"}), secret).status_code == 200
+    assert ReceivedStudy.objects.get().study_instance_uid == "1.002.3"
+
+
 def test_an_entry_is_found_by_its_accession_number_too(secret: str, step: ScheduledProcedureStep) -> None:
     send(notice({"uid": "1.2.3", "accession_number": "A-1"}), secret)
     assert ReceivedStudy.objects.get().requested_procedure == step.requested_procedure

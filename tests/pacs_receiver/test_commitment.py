@@ -22,10 +22,10 @@ from pynetdicom import AE, evt
 from pynetdicom.dsutils import encode as encode_ds
 from pynetdicom.events import Event
 
+from dicom_encoding.part10 import header
 from dicom_listener.service import Refused
 from pacs_receiver.commitment import WELL_KNOWN_INSTANCE
 from pacs_receiver.commitment_data import parse_request
-from pacs_receiver.part10 import header
 from pacs_receiver.sop_classes import STORAGE_COMMITMENT
 from tests.components import orthanc, requires
 from tests.pacs_receiver import load

@@ -252,7 +252,7 @@ def test_dcmtk_sends_what_it_can_read_itself(sent: Sent, tmp_path: Path) -> None
 
 
 def _part10(ds: Dataset, kind: Kind) -> bytes:
-    from pacs_receiver.part10 import header
+    from dicom_encoding.part10 import header
 
     return header(
         sop_class=CT,

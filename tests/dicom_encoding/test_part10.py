@@ -9,7 +9,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 
-from pacs_receiver.part10 import NotPart10, header, parse
+from dicom_encoding.part10 import NotPart10, header, parse
 
 uids = st.from_regex(r"\A[1-9][0-9]{0,19}(\.[1-9][0-9]{0,19}){0,2}\Z")
 titles = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\"), min_size=1, max_size=16)
