@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -30,6 +31,12 @@ SHARED = {
 
 def test_the_services_and_the_jobs_before_them_are_there() -> None:
     assert SERVICES.keys() == {*OURS, "postgres", "proxy", *JOBS}
+
+
+def test_the_image_holds_every_package_of_the_product() -> None:
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
+    copied = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert set(packages) <= copied
 
 
 @pytest.mark.parametrize("name", SERVICES)
