@@ -12,6 +12,7 @@ from mwl_admin.models import ReceivedStudy, StudyNotice
 from mwl_admin.models.received import ReceivedStudyQuerySet
 from mwl_admin.site.admin.readers import PatientDataAdmin
 from mwl_admin.site.admin.records import RecordAdmin
+from mwl_admin.templatetags.gateway import person
 
 
 class FitFilter(admin.SimpleListFilter):
@@ -43,7 +44,7 @@ class ReceivedStudyAdmin(PatientDataAdmin, RecordAdmin):
     read_as = "received study"
     list_display = (
         "last_arrival_at",
-        "patient_name",
+        "name_in_words",
         "patient_id",
         "accession_number",
         "requested_procedure",
@@ -63,6 +64,10 @@ class ReceivedStudyAdmin(PatientDataAdmin, RecordAdmin):
     # in words instead
     exclude = ("modalities", "senders", "other_patients", "several_patients")
     readonly_fields = ("modality_names", "sender_titles", "others")
+
+    @admin.display(description=_("patient name"), ordering="patient_name")
+    def name_in_words(self, study: ReceivedStudy) -> str:
+        return person(study.patient_name) or "-"
 
     @admin.display(description=_("other patients"))
     def others(self, study: ReceivedStudy) -> str:
