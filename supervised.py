@@ -17,6 +17,15 @@ class Relay(loggers.Handler):  # type: ignore[misc]
         """Log one of its lines."""
         log.relay("supervisor", record.level, record.asdict()["message"])
 
+    def flush(self) -> None:
+        """Do nothing: our log has no buffer."""
+
+    def close(self) -> None:
+        """Do nothing: the supervisor closes its log at its end, and standard output stays open."""
+
+    def reopen(self) -> None:
+        """Do nothing: there is no file to be opened again."""
+
 
 def _relay(logger: Any, _format: str) -> None:
     logger.addHandler(Relay())

@@ -277,7 +277,7 @@ def test_a_cut_query_is_shown_as_cut_and_not_explained(site: Client) -> None:
         received_at=timezone.now(), calling_ae_title="CT1", status=0, keys=json.loads(text), keys_cut=was_cut
     )
     page = site.get(reverse("query_explained", args=[query.pk])).content.decode()
-    assert "longer than what is kept" in page
+    assert "The query is longer than Gateway keeps" in page
     assert "it would find" not in page
 
 

@@ -498,7 +498,7 @@ def test_pregnancy_and_all_else_that_is_known_survives_export_and_import(tmp_pat
             "patient_comments": "a\\b\nline two",
         },
         requested={"reason_for_the_requested_procedure": "cough"},
-        stations=[make_station("CT1"), make_station("CT2", station_name="Room 2")],
+        stations=[make_station("CT1", station_name=""), make_station("CT2", station_name="Room 2")],
         protocol_codes=[code],
     )
     Run("export_wl", tmp_path)
